@@ -1,0 +1,71 @@
+//! The specification of one fused pass over a source: what the aggregate function `cohorte_pass` computes per customer.
+//!
+//! A *stream* is (filter, value, aggregate); it is seen through nested windows, each a lower bound in time. A row that
+//! matches a stream's filter falls into exactly one age class of it, and a window is the union of the classes up to its own.
+//! See DESIGN §5.2 for why this is not a list of `FILTER` clauses.
+
+use serde::{Deserialize, Serialize};
+
+use crate::sql::DataType;
+
+/// What one pass computes. Travels as a JSON literal, the first argument of `cohorte_pass`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassSpec {
+    /// The streams; a row touches only those whose filter it matches.
+    pub streams: Vec<Stream>,
+    /// The columns of the result, in order.
+    pub features: Vec<PassFeature>,
+    /// How many filter columns follow the time and key columns among the arguments.
+    pub n_filters: usize,
+}
+
+/// Rows that pass a filter, reduced by one aggregate, kept by age class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stream {
+    /// Index among the filter columns (booleans; null is false); `None` takes every row.
+    pub filter: Option<usize>,
+    /// Index among the value columns, which follow the filter columns; `None` for `count`.
+    pub value: Option<usize>,
+    /// How rows are reduced.
+    pub aggregate: Aggregate,
+    /// Lower bounds (inclusive, microseconds since the epoch, UTC) of the windows, strictly descending: the narrowest
+    /// window first. `i64::MIN` stands for all time and takes rows without a time too.
+    pub since: Vec<i64>,
+}
+
+/// How the rows of a stream are reduced. Rows whose value is null count only for `Count`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aggregate {
+    /// Number of rows; 0 without rows.
+    Count,
+    /// Number of distinct values; 0 without rows.
+    CountDistinct,
+    /// Exact sum of `Decimal128(38, 9)` values, given as `Float64` rounded once; 0 without rows.
+    Sum,
+    /// Exact sum divided by the number of values, as `Float64`; null without rows.
+    Avg,
+    /// Least value; null without rows.
+    Min,
+    /// Greatest value; null without rows.
+    Max,
+    /// The value at the least (time, key); null without rows.
+    First,
+    /// The value at the greatest (time, key); null without rows.
+    Last,
+    /// The most frequent value; ties go to the least value; null without rows.
+    Mode,
+}
+
+/// One column of the result.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PassFeature {
+    /// Column name.
+    pub name: String,
+    /// Index of the stream.
+    pub stream: usize,
+    /// Index into the stream's `since`: this window and the narrower ones are folded.
+    pub window: usize,
+    /// Type of the column: `Integer` for counts, `Number` for sums and averages, the value's own type otherwise.
+    pub data_type: DataType,
+}

@@ -1,0 +1,3 @@
+//! Running relations with DataFusion, and what SQL cannot do: identity and the fused pass.
+
+pub mod identity;

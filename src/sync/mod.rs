@@ -1,0 +1,3 @@
+//! Sync: desired − delivered → gate → batches → destination → receipts → state.
+
+pub mod destination;
