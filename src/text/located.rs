@@ -17,7 +17,7 @@ pub(super) const TEXT_OR: &str = "$text_or";
 pub(super) const ONE_OR_MANY: &str = "$one_or_many";
 
 /// A value and the place where it is written.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Located<T> {
     /// The value.
     pub value: T,
