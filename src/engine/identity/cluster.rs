@@ -50,6 +50,15 @@ pub struct Clustering {
     pub contested: Vec<Contested>,
 }
 
+impl Clustering {
+    /// The customer of an attach row, by least node: the home of the first of its values (ascending, so by priority) that
+    /// any node carries.
+    #[must_use]
+    pub fn home_of(&self, values: &[u32]) -> Option<u32> {
+        values.iter().filter_map(|&value| self.home_of_value.get(value as usize)).copied().find(|&home| home != NONE)
+    }
+}
+
 /// Clusters the nodes.
 ///
 /// Values ascend and within a value nodes ascend. Each node's cluster joins the first cluster already seen at the value, by
@@ -59,7 +68,7 @@ pub struct Clustering {
 /// * for each type with `per_customer: k` it has at most k distinct values, or no more than its larger side has already:
 ///   one record may carry more than k, and a union that brings it nothing new is not refused for that.
 ///
-/// Costs, beside the evidence: 12 bytes per node, 4 per node and non-null scope, 4 per occurrence of a limited type, 4 per
+/// Costs, beside the evidence: 8 bytes per node, 4 per node and non-null scope, 4 per occurrence of a limited type, 4 per
 /// value, about 80 per cluster that claims more than its least node, 16 per refusal. A value with n nodes takes n steps; see
 /// [`super::seen`] for values at which many clusters refuse one another.
 #[must_use]
@@ -142,6 +151,10 @@ mod tests {
         let clustering = cluster(&evidence);
         assert_eq!(clustering.cluster_of, vec![0, 0, 2, 0]);
         assert_eq!(clustering.home_of_value, vec![0, 0, NONE]);
+        assert_eq!(
+            (clustering.home_of(&[2, 1]), clustering.home_of(&[2, 9]), clustering.home_of(&[])),
+            (Some(0), None, None)
+        );
         assert!(clustering.contested.is_empty());
     }
 
@@ -224,6 +237,23 @@ mod tests {
         assert_eq!(clustering.contested.len(), 1);
         assert!((accounts..2 * accounts).all(|node| clustering.cluster_of[node as usize] == 0));
         assert!((0..accounts).all(|node| clustering.cluster_of[(2 * accounts + node) as usize] == node));
+    }
+
+    /// Distinct brands, and full sets of addresses, on one telephone.
+    #[test]
+    fn other_limits_are_not_quadratic_either() {
+        let n = 100_000;
+        let mut occurrences: Vec<(u32, u32)> = (0..2 * n).map(|value| (value, value / 2)).collect();
+        occurrences.extend((0..n).map(|node| (2 * n, node)));
+        let mut type_of_value = vec![0; 2 * n as usize];
+        type_of_value.push(1);
+        let types = vec![kind("email", Some(3)), kind("phone", None)];
+        let mut evidence = Evidence { n_nodes: n, types, type_of_value, occurrences, scopes: Vec::new() };
+        let of_emails = cluster(&evidence);
+        assert_eq!(of_emails.refused.len(), n as usize - 1);
+        evidence.types[0].per_customer = None;
+        evidence.scopes = vec![(0..n).rev().collect()];
+        assert_eq!(cluster(&evidence).contested[0].clusters.len(), n as usize);
     }
 
     proptest! {

@@ -33,7 +33,7 @@ pub struct RawNode<'a> {
     pub name: Option<&'a str>,
     /// The values of the `never_across` columns, in their order.
     pub scopes: &'a [Option<&'a str>],
-    /// (index of the rule, value). A value may repeat.
+    /// (index among the rules that [`EvidenceBuilder::new`] was given, value). A value may repeat.
     pub identifiers: &'a [(u16, &'a str)],
 }
 
@@ -81,7 +81,7 @@ pub struct Built {
 /// the lesser hash or text stays, so that the order does not matter.
 ///
 /// Costs per node its key and about 30 bytes, and 4 per scope; per distinct value its text and about 20 bytes; 8 bytes per occurrence,
-/// and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 8 per node and value while it sorts.
+/// and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 16 per node and 8 per value while it sorts.
 #[derive(Default)]
 pub struct EvidenceBuilder {
     rules: Vec<IdentifierRule>,

@@ -186,6 +186,17 @@ fn a_node_that_was_away_while_its_id_was_merged_means_the_survivor() {
 }
 
 #[test]
+fn a_chain_of_merges_is_followed_to_its_end() {
+    let mut ledger = Ledger::default();
+    let (before, _) = ledger.step(&[&[0], &[1], &[2], &[3, 4]]);
+    ledger.step(&[&[0], &[1], &[2, 3]]);
+    ledger.step(&[&[0], &[1, 2, 3]]);
+    ledger.step(&[&[0, 1, 2, 3]]);
+    let (after, events) = ledger.step(&[&[4]]);
+    assert_eq!((after[&4], events), (before[&0], vec![]), "4 was away through three merges");
+}
+
+#[test]
 fn an_id_that_the_ledger_knows_is_not_minted_again() {
     let id = CustomerId::minted("customer", "crm", "7", 0);
     let ids = [Former { id, minted: 0, mint_node: NONE, state: State::Retired }];
