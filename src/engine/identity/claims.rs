@@ -28,7 +28,8 @@ pub(super) struct Claims {
 }
 
 impl Claims {
-    /// Collects the claims in two passes over the evidence: count, then fill. Tokens number the scope values first, then the values.
+    /// Collects the claims in two passes over the evidence: count, then fill. Tokens number the scope values first,
+    /// then the values.
     pub(super) fn new(evidence: &Evidence) -> Self {
         let mut limits = Vec::new();
         let mut first = 0_u32;
@@ -112,9 +113,9 @@ impl Claims {
 
     /// The first limit that the union of two clusters with these claims would pass.
     ///
-    /// A union passes a limit when it claims more tokens than `most` *and* more than the larger side claims already: one
-    /// record may carry six addresses where five are allowed, and what brings it nothing new is never refused for that.
-    /// Costs s·log l for s claims on the smaller and l on the larger side.
+    /// A union passes a limit when it claims more tokens than `most` *and* more than the larger side claims already:
+    /// one record may carry six addresses where five are allowed, and what brings it nothing new is never refused for
+    /// that. Costs s·log l for s claims on the smaller and l on the larger side.
     pub(super) fn refusal(&self, left: &[u32], right: &[u32]) -> Option<usize> {
         let (small, large) = if left.len() <= right.len() { (left, right) } else { (right, left) };
         self.by_limit(small).find_map(|(index, few)| {

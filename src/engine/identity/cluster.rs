@@ -42,8 +42,8 @@ pub struct Clustering {
     pub cluster_of: Vec<u32>,
     /// Refused unions, in the order in which they were refused: by value, then by node.
     pub refused: Vec<Refused>,
-    /// The home of each value, where an attach row that carries it belongs: the cluster of the least node that carries it.
-    /// [`NONE`] where no node carries it (junk).
+    /// The home of each value, where an attach row that carries it belongs: the cluster of the least node that carries
+    /// it. [`NONE`] where no node carries it (junk).
     pub home_of_value: Vec<u32>,
     /// Values whose nodes ended in more than one cluster, ascending. A refused union is missing here when a later value
     /// brought the two together after all.
@@ -51,8 +51,8 @@ pub struct Clustering {
 }
 
 impl Clustering {
-    /// The customer of an attach row, by least node: the home of the first of its values (ascending, so by priority) that
-    /// any node carries.
+    /// The customer of an attach row, by least node: the home of the first of its values (ascending, so by priority)
+    /// that any node carries.
     #[must_use]
     pub fn home_of(&self, values: &[u32]) -> Option<u32> {
         values.iter().filter_map(|&value| self.home_of_value.get(value as usize)).copied().find(|&home| home != NONE)
@@ -61,16 +61,17 @@ impl Clustering {
 
 /// Clusters the nodes.
 ///
-/// Values ascend and within a value nodes ascend. Each node's cluster joins the first cluster already seen at the value, by
-/// least node, where the union is legal; where it is legal with none, it is another cluster seen at the value, and the
-/// refusal is recorded. A node whose cluster is seen at the value already changes nothing. A union is legal when
+/// Values ascend and within a value nodes ascend. Each node's cluster joins the first cluster already seen at the
+/// value, by least node, where the union is legal; where it is legal with none, it is another cluster seen at the
+/// value, and the refusal is recorded. A node whose cluster is seen at the value already changes nothing. A union is
+/// legal when
 /// * in each `never_across` column it has at most one distinct value (nulls do not count), and
-/// * for each type with `per_customer: k` it has at most k distinct values, or no more than its larger side has already:
-///   one record may carry more than k, and a union that brings it nothing new is not refused for that.
+/// * for each type with `per_customer: k` it has at most k distinct values, or no more than its larger side has
+///   already: one record may carry more than k, and a union that brings it nothing new is not refused for that.
 ///
-/// Costs, beside the evidence: 8 bytes per node, 4 per node and non-null scope, 4 per occurrence of a limited type, 4 per
-/// value, about 80 per cluster that claims more than its least node, 16 per refusal. A value with n nodes takes n steps; see
-/// [`super::seen`] for values at which many clusters refuse one another.
+/// Costs, beside the evidence: 8 bytes per node, 4 per node and non-null scope, 4 per occurrence of a limited type, 4
+/// per value, about 80 per cluster that claims more than its least node, 16 per refusal. A value with n nodes takes n
+/// steps; `seen.rs` tells of values at which many clusters refuse one another.
 #[must_use]
 pub fn cluster(evidence: &Evidence) -> Clustering {
     cluster_with(evidence, Seen::new())
@@ -218,8 +219,8 @@ mod tests {
         assert!(clustering.cluster_of.iter().all(|&root| root == 0) && clustering.refused.is_empty());
     }
 
-    /// Two hundred thousand accounts on one telephone: each refuses all the others. And their anonymous visits follow the
-    /// first, while second records of the accounts find their own.
+    /// Two hundred thousand accounts on one telephone: each refuses all the others. And their anonymous visits follow
+    /// the first, while second records of the accounts find their own.
     #[test]
     fn a_hot_value_with_refusals_is_not_quadratic() {
         let accounts = 200_000;

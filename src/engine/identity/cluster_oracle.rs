@@ -1,4 +1,5 @@
-//! The prose of DESIGN §5.4, point 3, as slowly and literally as it can be written: sets of nodes, everything recomputed.
+//! The prose of DESIGN §5.4, point 3, as slowly and literally as it can be written: sets of nodes, everything
+//! recomputed.
 
 use std::collections::BTreeSet;
 

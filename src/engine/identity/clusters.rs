@@ -8,9 +8,9 @@ use super::cluster::Reason;
 
 /// A union-find whose roots are the least nodes of their clusters, and the claims of each root.
 ///
-/// Costs 4 bytes per node for the forest, the [`Claims`], and about 80 bytes for a cluster whose claims are not those of
-/// its least node. A find is amortised logarithmic (path halving; the root is the least node rather than the heaviest,
-/// so that no second array is needed).
+/// Costs 4 bytes per node for the forest, the [`Claims`], and about 80 bytes for a cluster whose claims are not those
+/// of its least node. A find is amortised logarithmic (path halving; the root is the least node rather than the
+/// heaviest, so that no second array is needed).
 #[derive(Debug)]
 pub(super) struct Clusters {
     parent: Vec<u32>,
@@ -54,8 +54,8 @@ impl Clusters {
         Some(self.claims.limits()[limit].reason)
     }
 
-    /// Makes one cluster of two; returns its least node. The smaller list of claims is looked up in the larger one, and a
-    /// new list is made only where neither covers the other, which legality bounds by the limits.
+    /// Makes one cluster of two; returns its least node. The smaller list of claims is looked up in the larger one, and
+    /// a new list is made only where neither covers the other, which legality bounds by the limits.
     pub(super) fn unite(&mut self, left: u32, right: u32) -> u32 {
         let (root, child) = (left.min(right), left.max(right));
         self.parent[child as usize] = root;

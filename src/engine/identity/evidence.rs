@@ -1,4 +1,5 @@
-//! From raw nodes, in any order and any batches, to the sorted arrays that clustering wants; junk is dropped on the way.
+//! From raw nodes, in any order and any batches, to the sorted arrays that clustering wants; junk is dropped on the
+//! way.
 
 use super::ignore::Ignore;
 use super::intern::Interner;
@@ -77,11 +78,12 @@ pub struct Built {
 
 /// Takes raw nodes in any order and any batches; the same nodes always give the same [`Built`].
 ///
-/// A node that comes again (same source, same key) adds its identifiers to those it has; should its name or a scope differ,
-/// the lesser hash or text stays, so that the order does not matter.
+/// A node that comes again (same source, same key) adds its identifiers to those it has; should its name or a scope
+/// differ, the lesser hash or text stays, so that the order does not matter.
 ///
-/// Costs per node its key and about 30 bytes, and 4 per scope; per distinct value its text and about 20 bytes; 8 bytes per occurrence,
-/// and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 16 per node and 8 per value while it sorts.
+/// Costs per node its key and about 30 bytes, and 4 per scope; per distinct value its text and about 20 bytes; 8 bytes
+/// per occurrence, and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 16 per node and 8 per
+/// value while it sorts.
 #[derive(Default)]
 pub struct EvidenceBuilder {
     rules: Vec<IdentifierRule>,

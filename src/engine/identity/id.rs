@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 /// An id such as `c_0f3a…`: `c_` and twenty hexadecimal digits, kept as ten bytes.
 ///
-/// Eighty bits of a hash: among a hundred million ids some pair collides with odds of 1 in 240 million, and [`super::name()`]
-/// looks before it mints, so that even then no two customers share an id.
+/// Eighty bits of a hash: among a hundred million ids some pair collides with odds of 1 in 240 million, and
+/// [`super::name()`] looks before it mints, so that even then no two customers share an id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerId([u8; 10]);
 

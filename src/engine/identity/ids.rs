@@ -1,8 +1,8 @@
 //! Naming the clusters: ids are a function of the partition and the ledger (DESIGN §5.4, point 4).
 //!
-//! Each id goes to the cluster that holds most of its former nodes. A cluster to which several go keeps the one that was minted
-//! first, and the others are merged into it; a cluster to which none goes mints one. So a full rebuild that reads the ledger
-//! keeps every id, and a second run on the same partition has nothing to say.
+//! Each id goes to the cluster that holds most of its former nodes. A cluster to which several go keeps the one that
+//! was minted first, and the others are merged into it; a cluster to which none goes mints one. So a full rebuild that
+//! reads the ledger keeps every id, and a second run on the same partition has nothing to say.
 
 use std::collections::HashSet;
 
@@ -37,8 +37,8 @@ pub struct Former {
 pub struct Memory<'a> {
     /// Every id that was ever minted, in any order.
     pub ids: &'a [Former],
-    /// The last id of each node (index into `ids`), be it from before the node was deleted and came back; [`NONE`] for new nodes.
-    /// An id that was merged since stands for the one that it was merged into.
+    /// The last id of each node (index into `ids`), be it from before the node was deleted and came back; [`NONE`] for
+    /// new nodes. An id that was merged since stands for the one that it was merged into.
     pub last: &'a [u32],
     /// How often each node has minted.
     pub mints: &'a [u32],
@@ -103,14 +103,15 @@ impl Names {
 
 /// Names the clusters of a partition, in which each node has the least node of its cluster.
 ///
-/// * An id goes to the cluster that holds most of its former nodes; in a tie to the one where its mint node is, else to the one with the
-///   least of its former nodes.
+/// * An id goes to the cluster that holds most of its former nodes; in a tie to the one where its mint node is, else to
+///   the one with the least of its former nodes.
 /// * Of several ids, the one that was minted first stays (in a tie the lesser text).
-/// * A new id is a hash of the entity, the cluster's least node (`node_name` gives its source and key) and how often that node has minted.
-///   Should the ledger know that id already, whoever has it, the next ordinal is taken: an id never means two customers.
+/// * A new id is a hash of the entity, the cluster's least node (`node_name` gives its source and key) and how often
+///   that node has minted. Should the ledger know that id already, whoever has it, the next ordinal is taken: an id
+///   never means two customers.
 ///
-/// Costs 4 bytes per node with a former id and 1 per node; per id 12, and 24 more while they are sorted; per cluster 14; and where
-/// anything is minted about 20 bytes per id, old and new.
+/// Costs 4 bytes per node with a former id and 1 per node; per id 12, and 24 more while they are sorted; per cluster
+/// 14; and where anything is minted about 20 bytes per id, old and new.
 #[must_use]
 pub fn name<'n>(
     entity: &str,
@@ -238,7 +239,8 @@ fn meanings(ids: &[Former]) -> Vec<u32> {
     meaning
 }
 
-/// (cluster, id): the cluster gets no id from before, and some of its nodes were `id`, which went elsewhere. Ascending, distinct.
+/// (cluster, id): the cluster gets no id from before, and some of its nodes were `id`, which went elsewhere. Ascending,
+/// distinct.
 fn splits(cluster_of: &[u32], memory: &Memory<'_>, former: &FormerNodes, goes_to: &[u32]) -> Vec<(u32, CustomerId)> {
     let mut claimed = vec![false; cluster_of.len()];
     for &cluster in goes_to.iter().filter(|&&cluster| cluster != NONE) {

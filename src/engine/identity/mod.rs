@@ -3,8 +3,9 @@
 //! Nodes and values are dense indexes whose order is the total order of §5.4: nodes ascend by (source, record key),
 //! values by (priority of their type, name of the type, value). So the partition is a pure function of the data.
 //!
-//! [`EvidenceBuilder`] turns raw nodes, in any order and any batches, into [`Evidence`]; [`cluster`] makes the partition
-//! and records every union that it refused; [`name()`] gives each cluster its id from the ledger, and the ledger its events.
+//! [`EvidenceBuilder`] turns raw nodes, in any order and any batches, into [`Evidence`]; [`cluster`] makes the
+//! partition and records every union that it refused; [`name()`] gives each cluster its id from the ledger, and the
+//! ledger its events.
 
 mod claims;
 mod cluster;

@@ -1,13 +1,16 @@
-//! The clusters that have been seen at one value and could not be united, and the first of them that a newcomer may join.
+//! The clusters that have been seen at one value and could not be united, and the first of them that a newcomer may
+//! join.
 //!
-//! A value seldom has more than one. But a switchboard number with a hundred thousand accounts has a hundred thousand, and
-//! to try each newcomer against each of them is quadratic. So beyond a few they are indexed by what limits look at: a
-//! newcomer that claims c values under a limit of k can only join clusters that claim none there, or have room for c more,
-//! or share a value with it. The shortest such list over all limits is walked, in order; the rest is never looked at.
+//! A value seldom has more than one. But a switchboard number with a hundred thousand accounts has a hundred thousand,
+//! and to try each newcomer against each of them is quadratic. So beyond a few they are indexed by what limits look at:
+//! a newcomer that claims c values under a limit of k can only join clusters that claim none there, or have room for c
+//! more, or share a value with it. The shortest such list over all limits is walked, in order; the rest is never looked
+//! at.
 //!
 //! m clusters that refuse one another at a value thus cost m·log m where a single limit tells each pair apart (distinct
 //! accounts, distinct brands, full sets of addresses). Still quadratic: many clusters that all share a limited value
-//! with the newcomer, or all have room for it, under *every* limit that it claims, and yet each refuse it under another.
+//! with the newcomer, or all have room for it, under *every* limit that it claims, and yet each refuse it under
+//! another.
 
 use std::collections::{BTreeMap, BTreeSet};
 
