@@ -11,8 +11,18 @@ use crate::text::{Files, Span};
 
 /// Names of tables and columns that an entity's models may not take.
 pub const RESERVED: &[&str] = &[
-    "audit", "consent_ledger", "consents", "run_steps", "runs", "score_models", "score_values", "segment_members",
-    "segment_sizes", "sync_receipts", "sync_runs", "sync_state",
+    "audit",
+    "consent_ledger",
+    "consents",
+    "run_steps",
+    "runs",
+    "score_models",
+    "score_values",
+    "segment_members",
+    "segment_sizes",
+    "sync_receipts",
+    "sync_runs",
+    "sync_state",
 ];
 
 /// A customer, or whatever is known under several identifiers.
@@ -81,14 +91,22 @@ impl Entity {
 pub(super) fn resolve(_: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
     for named in spec.entities.values() {
         if RESERVED.contains(&named.name.as_str()) {
-            findings.add(Finding::error("E117", format!("`{}` is the name of a table that cohorte keeps", named.name)).at(named.span).help("choose another name for the entity"));
+            findings.add(
+                Finding::error("E117", format!("`{}` is the name of a table that cohorte keeps", named.name))
+                    .at(named.span)
+                    .help("choose another name for the entity"),
+            );
             continue;
         }
         let entity = entity(project, named, findings);
         project.entities.insert(named.name.clone(), entity);
     }
     if let (true, Some(warehouse)) = (spec.entities.is_empty() && !spec.sources.is_empty(), &spec.warehouse) {
-        findings.add(Finding::error("E118", "the project has no entity").at(warehouse.name.span).help("`entities: {customer: {identity: …}}` says how records become customers"));
+        findings.add(
+            Finding::error("E118", "the project has no entity")
+                .at(warehouse.name.span)
+                .help("`entities: {customer: {identity: …}}` says how records become customers"),
+        );
     }
 }
 
@@ -118,14 +136,20 @@ fn entity(project: &Project, named: &Named<spec::Entity>, findings: &mut Finding
         sources.push(identity_source(resolved, source, &identifiers, &written.never_across, name.span, findings));
     }
     for column in &written.never_across {
-        let somewhere = sources.iter().any(|source| project.sources[&source.source].columns.contains_key(&column.value));
+        let somewhere =
+            sources.iter().any(|source| project.sources[&source.source].columns.contains_key(&column.value));
         if !somewhere {
-            findings.add(Finding::error("E202", format!("no source of the identity has a column `{}`", column.value)).at(column.span));
+            findings.add(
+                Finding::error("E202", format!("no source of the identity has a column `{}`", column.value))
+                    .at(column.span),
+            );
         }
     }
     if !sources.iter().any(|source| source.role == Role::Record) {
         let message = format!("no source of `{}` has the role `record`", named.name);
-        findings.add(Finding::error("E119", message).at(named.span).help("records make customers; without one nobody is known"));
+        findings.add(
+            Finding::error("E119", message).at(named.span).help("records make customers; without one nobody is known"),
+        );
     }
     let mut entity = Entity {
         name: named.name.clone(),
@@ -156,13 +180,20 @@ fn identity_source(
         let Some(identifier) = identifiers.iter().find(|identifier| identifier.name == name.value) else {
             let near = nearest(&name.value, identifiers.iter().map(|identifier| identifier.name.as_str()));
             let finding = Finding::error("E202", format!("there is no identifier `{}`", name.value)).at(name.span);
-            findings.add(Finding { help: near.map_or(Some("every identifier is declared under `identifiers:`".into()), |near| Some(format!("did you mean `{near}`?"))), ..finding });
+            findings.add(Finding {
+                help: near.map_or(Some("every identifier is declared under `identifiers:`".into()), |near| {
+                    Some(format!("did you mean `{near}`?"))
+                }),
+                ..finding
+            });
             continue;
         };
         for column in columns.iter() {
             let Some(found) = source.columns.get(&column.value) else {
                 let near = nearest(&column.value, source.columns.keys().map(String::as_str));
-                let finding = Finding::error("E202", format!("the source `{}` has no `{}`", source.name, column.value)).at(column.span).label("unknown column");
+                let finding = Finding::error("E202", format!("the source `{}` has no `{}`", source.name, column.value))
+                    .at(column.span)
+                    .label("unknown column");
                 findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
                 continue;
             };
@@ -180,7 +211,11 @@ fn identity_source(
         }
     }
     if ids.is_empty() && findings.iter().all(|finding| finding.span.is_none_or(|place| place.file != span.file)) {
-        findings.add(Finding::error("E120", format!("the source `{}` carries no identifier", source.name)).at(span).help("`ids: {email: email}` says which columns identify a customer"));
+        findings.add(
+            Finding::error("E120", format!("the source `{}` carries no identifier", source.name))
+                .at(span)
+                .help("`ids: {email: email}` says which columns identify a customer"),
+        );
     }
     ids.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
     let names: Vec<String> = source
@@ -189,8 +224,15 @@ fn identity_source(
         .filter(|(_, column)| matches!(column.semantic, Some(ColumnType::GivenName | ColumnType::FamilyName)))
         .map(|(name, _)| ident(name))
         .collect();
-    let name_key = (written.role.value == Role::Record && !names.is_empty()).then(|| format!("nullif(cohorte_name_key(concat_ws(' ', {})), '')", names.join(", ")));
-    let scopes = never_across.iter().map(|column| if source.columns.contains_key(&column.value) { format!("cast({} as varchar)", ident(&column.value)) } else { "cast(null as varchar)".into() });
+    let name_key = (written.role.value == Role::Record && !names.is_empty())
+        .then(|| format!("nullif(cohorte_name_key(concat_ws(' ', {})), '')", names.join(", ")));
+    let scopes = never_across.iter().map(|column| {
+        if source.columns.contains_key(&column.value) {
+            format!("cast({} as varchar)", ident(&column.value))
+        } else {
+            "cast(null as varchar)".into()
+        }
+    });
     IdentitySource {
         source: source.name.clone(),
         role: written.role.value,
@@ -200,9 +242,20 @@ fn identity_source(
     }
 }
 
-fn golden(project: &Project, entity: &Entity, name: &str, span: Span, written: &spec::Attribute, findings: &mut Findings) -> Option<Attribute> {
+fn golden(
+    project: &Project,
+    entity: &Entity,
+    name: &str,
+    span: Span,
+    written: &spec::Attribute,
+    findings: &mut Findings,
+) -> Option<Attribute> {
     if BUILT_IN.contains(&name) || name == entity.id() {
-        findings.add(Finding::error("E117", format!("`{name}` is a column that every customer has")).at(span).help("choose another name"));
+        findings.add(
+            Finding::error("E117", format!("`{name}` is a column that every customer has"))
+                .at(span)
+                .help("choose another name"),
+        );
         return None;
     }
     let mut from = Vec::new();
@@ -210,7 +263,10 @@ fn golden(project: &Project, entity: &Entity, name: &str, span: Span, written: &
     let mut semantic = None;
     for path in written.from.iter() {
         let Some((source, column)) = path.value.split_once('.') else {
-            findings.add(Finding::error("E116", format!("`{}` names no column: write `source.column`", path.value)).at(path.span));
+            findings.add(
+                Finding::error("E116", format!("`{}` names no column: write `source.column`", path.value))
+                    .at(path.span),
+            );
             return None;
         };
         let Some(resolved) = project.sources.get(source) else {
@@ -221,23 +277,42 @@ fn golden(project: &Project, entity: &Entity, name: &str, span: Span, written: &
         };
         let Some(found) = resolved.columns.get(column) else {
             let near = nearest(column, resolved.columns.keys().map(String::as_str));
-            let finding = Finding::error("E202", format!("the source `{source}` has no `{column}`")).at(path.span).label("unknown column");
+            let finding = Finding::error("E202", format!("the source `{source}` has no `{column}`"))
+                .at(path.span)
+                .label("unknown column");
             findings.add(Finding { help: near.map(|near| format!("did you mean `{source}.{near}`?")), ..finding });
             return None;
         };
         if entity.source(source).is_none() {
-            findings.add(Finding::error("E121", format!("the source `{source}` takes no part in the identity of `{}`", entity.name)).at(path.span).help("name it under `identity.sources`, so that its rows have a customer"));
+            findings.add(
+                Finding::error(
+                    "E121",
+                    format!("the source `{source}` takes no part in the identity of `{}`", entity.name),
+                )
+                .at(path.span)
+                .help("name it under `identity.sources`, so that its rows have a customer"),
+            );
             return None;
         }
         if data_type != DataType::Unknown && data_type != found.data_type {
-            findings.add(Finding::error("E204", format!("`{}` is {}, the others are {data_type}", path.value, found.data_type)).at(path.span));
+            findings.add(
+                Finding::error("E204", format!("`{}` is {}, the others are {data_type}", path.value, found.data_type))
+                    .at(path.span),
+            );
             return None;
         }
         data_type = found.data_type;
         semantic = semantic.or(found.semantic);
         from.push((source.to_owned(), column.to_owned()));
     }
-    Some(Attribute { name: name.to_owned(), span, from, pick: written.pick.as_ref().map_or(Pick::MostRecent, |pick| pick.value), data_type, semantic })
+    Some(Attribute {
+        name: name.to_owned(),
+        span,
+        from,
+        pick: written.pick.as_ref().map_or(Pick::MostRecent, |pick| pick.value),
+        data_type,
+        semantic,
+    })
 }
 
 /// Columns of every customer, whatever the models say.

@@ -120,31 +120,47 @@ fn source_fact(project: &Project, name: &str) -> Fact {
 /// A source has a time of its own or inherits one.
 fn has_time(project: &Project, source: &str, depth: usize) -> bool {
     project.sources.get(source).is_some_and(|source| {
-        source.time.is_some() || (depth < 8 && source.parents.iter().any(|parent| has_time(project, &parent.source, depth + 1)))
+        source.time.is_some()
+            || (depth < 8 && source.parents.iter().any(|parent| has_time(project, &parent.source, depth + 1)))
     })
 }
 
-fn event(files: &Files, project: &Project, name: &str, span: Span, from: &[EventSource], findings: &mut Findings) -> Option<Fact> {
+fn event(
+    files: &Files,
+    project: &Project,
+    name: &str,
+    span: Span,
+    from: &[EventSource],
+    findings: &mut Findings,
+) -> Option<Fact> {
     let mut parts: Vec<(EventPart, IndexMap<String, FactColumn>)> = Vec::new();
     let mut whole = true;
     for written in from {
         let Some(source) = project.sources.get(&written.source.value) else {
             whole = false;
             let near = nearest(&written.source.value, project.sources.keys().map(String::as_str));
-            let mut finding = Finding::error("E202", format!("there is no source `{}`", written.source.value)).at(written.source.span);
+            let mut finding = Finding::error("E202", format!("there is no source `{}`", written.source.value))
+                .at(written.source.span);
             finding.help = near.map(|near| format!("did you mean `{near}`?"));
             findings.add(finding);
             continue;
         };
         let fact = source_fact(project, &source.name);
         let scope = FactScope { project, fact: &fact };
-        let filter = written.filter.as_ref().map(|filter| bind(SqlText::new(files, filter), &scope, Some(DataType::Boolean), findings));
+        let filter = written
+            .filter
+            .as_ref()
+            .map(|filter| bind(SqlText::new(files, filter), &scope, Some(DataType::Boolean), findings));
         let mut columns = fact.columns.clone();
         for (column, value) in written.columns.iter() {
             match bind_value(files, value, &scope, findings) {
                 Some(bound) => {
-                    let semantic = columns.get(bound.reads.first().map_or("", String::as_str)).and_then(|column| column.semantic);
-                    columns.insert(column.value.clone(), FactColumn { sql: bound.sql, data_type: bound.data_type, semantic });
+                    let semantic =
+                        columns.get(bound.reads.first().map_or("", String::as_str)).and_then(|column| column.semantic);
+                    columns.insert(
+                        column.value.clone(),
+                        FactColumn { sql: bound.sql, data_type: bound.data_type, semantic },
+                    );
                 }
                 None => whole = false,
             }
@@ -165,7 +181,16 @@ fn event(files: &Files, project: &Project, name: &str, span: Span, from: &[Event
     let sources: Vec<String> = parts.iter().map(|(part, _)| part.source.clone()).collect();
     let timed = sources.iter().all(|source| has_time(project, source, 0));
     if let [(part, columns)] = parts.as_slice() {
-        let fact = Fact { name: name.to_owned(), span, relation: Relation::Source(part.source.clone()), filter: part.filter.clone(), columns: columns.clone(), has_time: timed, sources, parts: Vec::new() };
+        let fact = Fact {
+            name: name.to_owned(),
+            span,
+            relation: Relation::Source(part.source.clone()),
+            filter: part.filter.clone(),
+            columns: columns.clone(),
+            has_time: timed,
+            sources,
+            parts: Vec::new(),
+        };
         return Some(fact);
     }
     // Several sources: the columns that all have, with one type.
@@ -173,22 +198,36 @@ fn event(files: &Files, project: &Project, name: &str, span: Span, from: &[Event
     for (column, first) in &parts[0].1 {
         let others: Option<Vec<&FactColumn>> = parts[1..].iter().map(|(_, columns)| columns.get(column)).collect();
         let Some(others) = others else { continue };
-        let Some(data_type) = others.iter().try_fold(first.data_type, |sofar, other| wider(sofar, other.data_type)) else {
+        let Some(data_type) = others.iter().try_fold(first.data_type, |sofar, other| wider(sofar, other.data_type))
+        else {
             let written = from.iter().any(|part| part.columns.get(column).is_some());
             if written {
-                let message = format!("the column `{column}` of the event `{name}` has different types: {} and {}", first.data_type, others.iter().map(|other| other.data_type.to_string()).collect::<Vec<_>>().join(", "));
-                findings.add(Finding::error("E204", message).at(span).help("convert it with `cast(… as …)` in one of the sources"));
+                let message = format!(
+                    "the column `{column}` of the event `{name}` has different types: {} and {}",
+                    first.data_type,
+                    others.iter().map(|other| other.data_type.to_string()).collect::<Vec<_>>().join(", ")
+                );
+                findings.add(
+                    Finding::error("E204", message)
+                        .at(span)
+                        .help("convert it with `cast(… as …)` in one of the sources"),
+                );
             }
             continue;
         };
-        columns.insert(column.clone(), FactColumn { sql: format!("e.{}", ident(column)), data_type, semantic: first.semantic });
+        columns.insert(
+            column.clone(),
+            FactColumn { sql: format!("e.{}", ident(column)), data_type, semantic: first.semantic },
+        );
     }
     // Columns that only some sources have are an error only where they were written for the event.
     for part in from {
         for (column, _) in part.columns.iter() {
             if !columns.contains_key(&column.value) && !parts.iter().all(|(_, own)| own.contains_key(&column.value)) {
-                let message = format!("the column `{}` is not given by every source of the event `{name}`", column.value);
-                findings.add(Finding::error("E115", message).at(column.span).help("name it in every source's `columns`"));
+                let message =
+                    format!("the column `{}` is not given by every source of the event `{name}`", column.value);
+                findings
+                    .add(Finding::error("E115", message).at(column.span).help("name it in every source's `columns`"));
             }
         }
     }
@@ -197,20 +236,37 @@ fn event(files: &Files, project: &Project, name: &str, span: Span, from: &[Event
         .map(|(part, own)| {
             let columns = columns.iter().map(|(column, wanted)| {
                 let own = &own[column];
-                let sql = if own.data_type == wanted.data_type { own.sql.clone() } else { format!("cast({} as {})", own.sql, super::sources::sql_type(wanted.data_type)) };
+                let sql = if own.data_type == wanted.data_type {
+                    own.sql.clone()
+                } else {
+                    format!("cast({} as {})", own.sql, super::sources::sql_type(wanted.data_type))
+                };
                 (column.clone(), sql)
             });
             EventPart { columns: columns.collect(), ..part }
         })
         .collect();
-    Some(Fact { name: name.to_owned(), span, relation: Relation::Event(name.to_owned()), filter: None, columns, has_time: timed, sources, parts })
+    Some(Fact {
+        name: name.to_owned(),
+        span,
+        relation: Relation::Event(name.to_owned()),
+        filter: None,
+        columns,
+        has_time: timed,
+        sources,
+        parts,
+    })
 }
 
 fn wider(left: DataType, right: DataType) -> Option<DataType> {
     match (left, right) {
         _ if left == right => Some(left),
         (DataType::Unknown, other) | (other, DataType::Unknown) => Some(other),
-        _ if left.is_number() && right.is_number() => Some(if left == DataType::Number || right == DataType::Number { DataType::Number } else { DataType::Decimal }),
+        _ if left.is_number() && right.is_number() => Some(if left == DataType::Number || right == DataType::Number {
+            DataType::Number
+        } else {
+            DataType::Decimal
+        }),
         _ => None,
     }
 }
@@ -237,10 +293,18 @@ impl Scope for FactScope<'_> {
         match parts {
             [name] => {
                 if let Some(column) = self.fact.columns.get(*name) {
-                    return Some(Column { sql: column.sql.clone(), data_type: column.data_type, reads: (*name).to_owned() });
+                    return Some(Column {
+                        sql: column.sql.clone(),
+                        data_type: column.data_type,
+                        reads: (*name).to_owned(),
+                    });
                 }
                 if *name == "time" && self.fact.has_time {
-                    return Some(Column { sql: "e._time".into(), data_type: DataType::Timestamp, reads: "time".into() });
+                    return Some(Column {
+                        sql: "e._time".into(),
+                        data_type: DataType::Timestamp,
+                        reads: "time".into(),
+                    });
                 }
                 match &self.fact.relation {
                     Relation::Source(source) => column_or_part(&self.project.sources[source].columns, name, "e."),
@@ -286,7 +350,9 @@ impl Scope for FactScope<'_> {
 pub(super) fn known<'a>(project: &'a Project, name: &Text, findings: &mut Findings) -> Option<&'a Fact> {
     let fact = project.facts.get(&name.value);
     if fact.is_none() {
-        let finding = Finding::error("E202", format!("there is no event or source `{}`", name.value)).at(name.span).label("unknown");
+        let finding = Finding::error("E202", format!("there is no event or source `{}`", name.value))
+            .at(name.span)
+            .label("unknown");
         let help = match nearest(&name.value, project.facts.keys().map(String::as_str)) {
             Some(near) => format!("did you mean `{near}`?"),
             None => "events are declared under `events:`, or by a source's `event: {names: […]}`".into(),
@@ -297,12 +363,24 @@ pub(super) fn known<'a>(project: &'a Project, name: &Text, findings: &mut Findin
 }
 
 /// Binds a condition on a fact's rows, together with the fact's own filter; `None` inside = every row.
-pub(super) fn filter(files: &Files, project: &Project, fact: &Fact, written: Option<&Text>, findings: &mut Findings) -> Option<(Option<String>, BTreeSet<String>, bool)> {
+pub(super) fn filter(
+    files: &Files,
+    project: &Project,
+    fact: &Fact,
+    written: Option<&Text>,
+    findings: &mut Findings,
+) -> Option<(Option<String>, BTreeSet<String>, bool)> {
     let bound: Option<Bound> = match written {
-        Some(text) => Some(bind(SqlText::new(files, text), &FactScope { project, fact }, Some(DataType::Boolean), findings)?),
+        Some(text) => {
+            Some(bind(SqlText::new(files, text), &FactScope { project, fact }, Some(DataType::Boolean), findings)?)
+        }
         None => None,
     };
-    let joins = bound.iter().flat_map(|bound| &bound.reads).filter_map(|read| read.split_once('.').map(|(parent, _)| parent.to_owned())).collect();
+    let joins = bound
+        .iter()
+        .flat_map(|bound| &bound.reads)
+        .filter_map(|read| read.split_once('.').map(|(parent, _)| parent.to_owned()))
+        .collect();
     let uses_now = bound.as_ref().is_some_and(|bound| bound.uses_now);
     let sql = match (&fact.filter, bound) {
         (Some(own), Some(bound)) => Some(format!("({own} and {})", bound.sql)),
@@ -315,14 +393,19 @@ pub(super) fn filter(files: &Files, project: &Project, fact: &Fact, written: Opt
 /// `fact.column`, bound: the fact, and the column's SQL and type.
 pub(super) fn column<'a>(project: &'a Project, path: &Text, findings: &mut Findings) -> Option<(&'a Fact, FactColumn)> {
     let Some((name, column)) = path.value.split_once('.') else {
-        findings.add(Finding::error("E116", format!("`{}` names no column: write `event.column`", path.value)).at(path.span));
+        findings.add(
+            Finding::error("E116", format!("`{}` names no column: write `event.column`", path.value)).at(path.span),
+        );
         return None;
     };
     let fact = known(project, &Text::new(name.to_owned(), path.span), findings)?;
     let scope = FactScope { project, fact };
     let Some(found) = scope.column(&[column]) else {
-        let mut finding = Finding::error("E202", format!("{} has no `{column}`", scope.describe())).at(path.span).label("unknown column");
-        finding.help = nearest(column, scope.names().iter().map(String::as_str)).map(|near| format!("did you mean `{name}.{near}`?"));
+        let mut finding = Finding::error("E202", format!("{} has no `{column}`", scope.describe()))
+            .at(path.span)
+            .label("unknown column");
+        finding.help = nearest(column, scope.names().iter().map(String::as_str))
+            .map(|near| format!("did you mean `{name}.{near}`?"));
         findings.add(finding);
         return None;
     };

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::facts::Relation;
-use crate::sql::Aggregate;
 use crate::spec::Duration;
+use crate::sql::Aggregate;
 use crate::sql::DataType;
 
 /// One column per customer, computed from the rows of one relation.
@@ -45,7 +45,13 @@ impl Features {
     pub fn intern(&mut self, mut feature: Feature) -> String {
         let content = format!(
             "{}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}\0{:?}",
-            feature.entity, feature.relation, feature.filter, feature.joins, feature.value, feature.aggregate, feature.within
+            feature.entity,
+            feature.relation,
+            feature.filter,
+            feature.joins,
+            feature.value,
+            feature.aggregate,
+            feature.within
         );
         let hash = blake3::hash(content.as_bytes()).to_hex();
         let id = format!("f_{}", &hash.as_str()[..16]);

@@ -57,7 +57,11 @@ pub struct Connection {
 impl std::fmt::Debug for Connection {
     /// Without the URL, which holds a password.
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Connection").field("name", &self.name).field("connector", &self.connector).finish_non_exhaustive()
+        formatter
+            .debug_struct("Connection")
+            .field("name", &self.name)
+            .field("connector", &self.connector)
+            .finish_non_exhaustive()
     }
 }
 
@@ -81,13 +85,20 @@ pub(super) fn resolve(spec: &Spec, findings: &mut Findings) -> Option<(Settings,
         schema: file.warehouse.schema.as_ref().map_or_else(|| "cdp".into(), |schema| schema.value.clone()),
         timezone,
         memory,
-        threads: file.engine.as_ref().and_then(|engine| engine.threads.as_ref()).map(|threads| threads.value.max(1) as usize),
+        threads: file
+            .engine
+            .as_ref()
+            .and_then(|engine| engine.threads.as_ref())
+            .map(|threads| threads.value.max(1) as usize),
         deliver,
     };
     let mut connections = IndexMap::new();
     for (name, connection) in file.connections.iter() {
         let Some(written) = &connection.connector else {
-            findings.add(Finding::error("E102", format!("`connector` is missing in the connection `{}`", name.value)).at(name.span));
+            findings.add(
+                Finding::error("E102", format!("`connector` is missing in the connection `{}`", name.value))
+                    .at(name.span),
+            );
             continue;
         };
         let connector = match written.value.as_str() {
@@ -95,8 +106,11 @@ pub(super) fn resolve(spec: &Spec, findings: &mut Findings) -> Option<(Settings,
             "postgres" => Connector::Postgres,
             other => {
                 let help = nearest(other, ["files", "postgres"].into_iter());
-                let help = help.map_or("`cohorte connector list` shows them".into(), |near| format!("did you mean `{near}`?"));
-                findings.add(Finding::error("E106", format!("there is no connector `{other}`")).at(written.span).help(help));
+                let help =
+                    help.map_or("`cohorte connector list` shows them".into(), |near| format!("did you mean `{near}`?"));
+                findings.add(
+                    Finding::error("E106", format!("there is no connector `{other}`")).at(written.span).help(help),
+                );
                 continue;
             }
         };
@@ -106,7 +120,11 @@ pub(super) fn resolve(spec: &Spec, findings: &mut Findings) -> Option<(Settings,
         };
         if !needed.1 {
             let message = format!("the connection `{}` has no `{}`", name.value, needed.0);
-            findings.add(Finding::error("E110", message).at(name.span).help("secrets are given by reference: `url: \"${env.CRM_DATABASE_URL}\"`"));
+            findings.add(
+                Finding::error("E110", message)
+                    .at(name.span)
+                    .help("secrets are given by reference: `url: \"${env.CRM_DATABASE_URL}\"`"),
+            );
         }
         connections.insert(
             name.value.clone(),
@@ -114,7 +132,10 @@ pub(super) fn resolve(spec: &Spec, findings: &mut Findings) -> Option<(Settings,
                 name: name.value.clone(),
                 span: name.span,
                 connector,
-                account: connection.account.as_ref().map_or_else(|| name.value.clone(), |account| account.value.clone()),
+                account: connection
+                    .account
+                    .as_ref()
+                    .map_or_else(|| name.value.clone(), |account| account.value.clone()),
                 path: connection.path.as_ref().map(|path| path.value.clone()),
                 url: connection.url.as_ref().map(|url| url.value.clone()),
                 deliver: connection.deliver.unwrap_or(deliver),

@@ -151,14 +151,21 @@ pub(super) fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, project: &m
 
 /// The location and declared types of a source: what its reader needs before the schema is known.
 #[must_use]
-pub fn location(named: &Named<spec::Source>, findings: &mut Findings) -> Option<(Location, BTreeMap<String, DataType>, bool)> {
+pub fn location(
+    named: &Named<spec::Source>,
+    findings: &mut Findings,
+) -> Option<(Location, BTreeMap<String, DataType>, bool)> {
     let source = &named.spec;
     let location = match (&source.table, source.path.first()) {
         (Some(table), None) => Location::Table(table.value.clone()),
         (None, Some(path)) => {
             let format = source.format.as_ref().map(|format| format.value).or_else(|| from_extension(&path.value));
             let Some(format) = format else {
-                findings.add(Finding::error("E112", "the format of these files is not known").at(path.span).help("write `format: csv`, `ndjson`, `parquet` or `delta`"));
+                findings.add(
+                    Finding::error("E112", "the format of these files is not known")
+                        .at(path.span)
+                        .help("write `format: csv`, `ndjson`, `parquet` or `delta`"),
+                );
                 return None;
             };
             let delimiter = source.delimiter.as_ref().and_then(|text| match text.value.as_str() {
@@ -173,7 +180,9 @@ pub fn location(named: &Named<spec::Source>, findings: &mut Findings) -> Option<
         }
         _ => {
             let message = format!("the source `{}` needs either `table` or `path`", named.name);
-            findings.add(Finding::error("E112", message).at(named.span).help("`table: raw/orders` is a Delta table under the warehouse's root, `path: data/orders.csv` are files"));
+            findings.add(Finding::error("E112", message).at(named.span).help(
+                "`table: raw/orders` is a Delta table under the warehouse's root, `path: data/orders.csv` are files",
+            ));
             return None;
         }
     };
@@ -200,10 +209,16 @@ pub fn location(named: &Named<spec::Source>, findings: &mut Findings) -> Option<
 
 fn from_extension(path: &str) -> Option<Format> {
     let path = path.strip_suffix(".gz").unwrap_or(path).to_ascii_lowercase();
-    [(".csv", Format::Csv), (".tsv", Format::Csv), (".ndjson", Format::Ndjson), (".jsonl", Format::Ndjson), (".parquet", Format::Parquet)]
-        .into_iter()
-        .find(|(extension, _)| path.ends_with(extension))
-        .map(|(_, format)| format)
+    [
+        (".csv", Format::Csv),
+        (".tsv", Format::Csv),
+        (".ndjson", Format::Ndjson),
+        (".jsonl", Format::Ndjson),
+        (".parquet", Format::Parquet),
+    ]
+    .into_iter()
+    .find(|(extension, _)| path.ends_with(extension))
+    .map(|(_, format)| format)
 }
 
 struct Resolver<'a> {
@@ -232,20 +247,26 @@ impl Resolver<'_> {
         let updated_at = spec.updated_at.as_ref().and_then(|name| self.instant(&mut columns, name, timezone));
         if spec.versions.is_some() && spec.updated_at.is_none() {
             let message = format!("`versions: latest` in the source `{}` needs `updated_at`", self.named.name);
-            self.findings.add(Finding::error("E113", message).at(spec.versions.as_ref().map_or(self.named.span, |versions| versions.span)));
+            self.findings.add(
+                Finding::error("E113", message)
+                    .at(spec.versions.as_ref().map_or(self.named.span, |versions| versions.span)),
+            );
         }
         let scope = SourceScope { name: &self.named.name, columns: &columns, timezone };
         let mut truth = |text: &Option<Text>, findings: &mut Findings| {
-            text.as_ref().and_then(|text| bind(SqlText::new(self.files, text), &scope, Some(DataType::Boolean), findings))
+            text.as_ref()
+                .and_then(|text| bind(SqlText::new(self.files, text), &scope, Some(DataType::Boolean), findings))
         };
         let deleted = truth(&spec.deleted, self.findings);
         let filter = truth(&spec.filter, self.findings);
-        let expect = spec.expect.iter().filter_map(|expectation| self.expectation(&columns, timezone, expectation)).collect();
+        let expect =
+            spec.expect.iter().filter_map(|expectation| self.expectation(&columns, timezone, expectation)).collect();
         let event = spec.event.as_ref().and_then(|event| {
             let column = self.known(&columns, &event.column)?;
             Some((column, event.names.iter().map(|name| (name.value.clone(), name.span)).collect()))
         });
-        let connection = spec.connection.as_ref().and_then(|name| known_connection(&self.project.connections, name, self.findings));
+        let connection =
+            spec.connection.as_ref().and_then(|name| known_connection(&self.project.connections, name, self.findings));
         Some(Source {
             name: self.named.name.clone(),
             span: self.named.span,
@@ -271,7 +292,13 @@ impl Resolver<'_> {
     fn columns(&mut self, timezone: Tz) -> IndexMap<String, SourceColumn> {
         let mut columns = IndexMap::new();
         for raw in self.raw {
-            let plain = SourceColumn { sql: ident(&raw.name), data_type: raw.data_type, semantic: None, raw: None, reason: None };
+            let plain = SourceColumn {
+                sql: ident(&raw.name),
+                data_type: raw.data_type,
+                semantic: None,
+                raw: None,
+                reason: None,
+            };
             columns.insert(raw.name.clone(), plain);
         }
         let raw_scope_columns = columns.clone();
@@ -286,7 +313,13 @@ impl Resolver<'_> {
                     Some(sql) => {
                         let scope = SourceScope { name: &self.named.name, columns: &raw_scope_columns, timezone };
                         bind(SqlText::new(self.files, sql), &scope, None, self.findings).map(|bound| {
-                            let plain = SourceColumn { sql: bound.sql, data_type: bound.data_type, semantic: None, raw: None, reason: None };
+                            let plain = SourceColumn {
+                                sql: bound.sql,
+                                data_type: bound.data_type,
+                                semantic: None,
+                                raw: None,
+                                reason: None,
+                            };
                             self.typed(plain, column, timezone, name.span)
                         })
                     }
@@ -317,10 +350,24 @@ impl Resolver<'_> {
             None => timezone,
         };
         let kind = spec.kind.as_ref().map(|kind| kind.value).or_else(|| {
-            spec.parse.as_ref().map(|format| if format.value.contains("%H") || format.value.contains("%I") || format.value.contains("%T") || format.value.contains("%s") { ColumnType::Timestamp } else { ColumnType::Date })
+            spec.parse.as_ref().map(|format| {
+                if format.value.contains("%H")
+                    || format.value.contains("%I")
+                    || format.value.contains("%T")
+                    || format.value.contains("%s")
+                {
+                    ColumnType::Timestamp
+                } else {
+                    ColumnType::Date
+                }
+            })
         });
         let Some(kind) = kind else { return column };
-        let text = if column.data_type == DataType::Text { column.sql.clone() } else { format!("cast({} as varchar)", column.sql) };
+        let text = if column.data_type == DataType::Text {
+            column.sql.clone()
+        } else {
+            format!("cast({} as varchar)", column.sql)
+        };
         let format = spec.parse.as_ref().map_or("null".to_owned(), |format| text_literal(&format.value));
         let zone_text = text_literal(timezone.name());
         let semantic = |function: &str, arguments: String, data_type| SourceColumn {
@@ -343,17 +390,29 @@ impl Resolver<'_> {
             ColumnType::BirthDate => semantic("birth_date", format!(", {format}"), DataType::Date),
             ColumnType::Text => plain(text, DataType::Text),
             ColumnType::Date if given == DataType::Date => plain(column.sql, DataType::Date),
-            ColumnType::Date if given == DataType::Timestamp => plain(format!("cohorte_local_date({}, {zone_text})", column.sql), DataType::Date),
+            ColumnType::Date if given == DataType::Timestamp => {
+                plain(format!("cohorte_local_date({}, {zone_text})", column.sql), DataType::Date)
+            }
             ColumnType::Date => plain(format!("cohorte_date({text}, {format})"), DataType::Date),
             ColumnType::Timestamp if given == DataType::Timestamp => plain(column.sql, DataType::Timestamp),
-            ColumnType::Timestamp if given == DataType::Date => plain(format!("cohorte_zoned(cast({} as timestamp), {zone_text})", column.sql), DataType::Timestamp),
-            ColumnType::Timestamp => plain(format!("cohorte_timestamp({text}, {format}, {zone_text})"), DataType::Timestamp),
+            ColumnType::Timestamp if given == DataType::Date => {
+                plain(format!("cohorte_zoned(cast({} as timestamp), {zone_text})", column.sql), DataType::Timestamp)
+            }
+            ColumnType::Timestamp => {
+                plain(format!("cohorte_timestamp({text}, {format}, {zone_text})"), DataType::Timestamp)
+            }
             ColumnType::Integer if given == DataType::Integer => plain(column.sql, given),
             ColumnType::Number if given == DataType::Number => plain(column.sql, given),
             ColumnType::Boolean if given == DataType::Boolean => plain(column.sql, given),
-            ColumnType::Integer if given == DataType::Text || given.is_number() => plain(format!("try_cast({} as bigint)", column.sql), DataType::Integer),
-            ColumnType::Number if given == DataType::Text || given.is_number() => plain(format!("try_cast({} as double)", column.sql), DataType::Number),
-            ColumnType::Boolean if given == DataType::Text => plain(format!("try_cast({} as boolean)", column.sql), DataType::Boolean),
+            ColumnType::Integer if given == DataType::Text || given.is_number() => {
+                plain(format!("try_cast({} as bigint)", column.sql), DataType::Integer)
+            }
+            ColumnType::Number if given == DataType::Text || given.is_number() => {
+                plain(format!("try_cast({} as double)", column.sql), DataType::Number)
+            }
+            ColumnType::Boolean if given == DataType::Text => {
+                plain(format!("try_cast({} as boolean)", column.sql), DataType::Boolean)
+            }
             _ => {
                 self.findings.add(Finding::error("E204", format!("{given} cannot be read as this type")).at(span));
                 column
@@ -372,7 +431,11 @@ impl Resolver<'_> {
             DataType::Text => column.sql = format!("cohorte_timestamp({}, null, {zone_text})", column.sql),
             other => {
                 let message = format!("the column `{}` is {other}, a time is needed", name.value);
-                self.findings.add(Finding::error("E204", message).at(name.span).help("declare how it is read: `columns: {…: {type: timestamp, parse: \"%d/%m/%Y %H:%M\"}}`"));
+                self.findings.add(
+                    Finding::error("E204", message)
+                        .at(name.span)
+                        .help("declare how it is read: `columns: {…: {type: timestamp, parse: \"%d/%m/%Y %H:%M\"}}`"),
+                );
                 return None;
             }
         }
@@ -392,8 +455,15 @@ impl Resolver<'_> {
         self.findings.add(unknown_column(&self.named.name, columns, name, span));
     }
 
-    fn expectation(&mut self, columns: &IndexMap<String, SourceColumn>, timezone: Tz, written: &crate::text::Located<spec::Expectation>) -> Option<Expectation> {
-        let names = |resolver: &mut Self, names: &[Text]| -> Vec<String> { names.iter().filter_map(|name| resolver.known(columns, name)).collect() };
+    fn expectation(
+        &mut self,
+        columns: &IndexMap<String, SourceColumn>,
+        timezone: Tz,
+        written: &crate::text::Located<spec::Expectation>,
+    ) -> Option<Expectation> {
+        let names = |resolver: &mut Self, names: &[Text]| -> Vec<String> {
+            names.iter().filter_map(|name| resolver.known(columns, name)).collect()
+        };
         let expected = if !written.unique.is_empty() {
             Expected::Unique(names(self, &written.unique))
         } else if !written.not_null.is_empty() {
@@ -408,12 +478,19 @@ impl Resolver<'_> {
             Expected::Accepted(self.known(columns, column)?, values.collect())
         } else if let Some(column) = &written.fresh {
             let Some(within) = &written.within else {
-                self.findings.add(Finding::error("E102", "`fresh` needs `within`, such as `within: 2d`").at(written.span));
+                self.findings
+                    .add(Finding::error("E102", "`fresh` needs `within`, such as `within: 2d`").at(written.span));
                 return None;
             };
             let known = self.known(columns, column)?;
             if !columns[&known].data_type.is_time() {
-                self.findings.add(Finding::error("E204", format!("the column `{known}` is {}, a time is needed", columns[&known].data_type)).at(column.span));
+                self.findings.add(
+                    Finding::error(
+                        "E204",
+                        format!("the column `{known}` is {}, a time is needed", columns[&known].data_type),
+                    )
+                    .at(column.span),
+                );
                 return None;
             }
             Expected::Fresh(known, within.value)
@@ -421,7 +498,10 @@ impl Resolver<'_> {
             let scope = SourceScope { name: &self.named.name, columns, timezone };
             Expected::Sql(bind(SqlText::new(self.files, sql), &scope, Some(DataType::Boolean), self.findings)?)
         } else {
-            self.findings.add(Finding::error("E102", "an expectation is one of `unique`, `not_null`, `accepted`, `fresh`, `sql`").at(written.span));
+            self.findings.add(
+                Finding::error("E102", "an expectation is one of `unique`, `not_null`, `accepted`, `fresh`, `sql`")
+                    .at(written.span),
+            );
             return None;
         };
         Some(Expectation { expected, warn: written.severity == Some(ExpectSeverity::Warn), span: written.span })
@@ -440,14 +520,20 @@ fn stored(raw: &RawColumn, timezone: Tz) -> String {
 }
 
 fn unknown_column(source: &str, columns: &IndexMap<String, SourceColumn>, name: &str, span: Span) -> Finding {
-    let finding = Finding::error("E202", format!("the source `{source}` has no `{name}`")).at(span).label("unknown column");
+    let finding =
+        Finding::error("E202", format!("the source `{source}` has no `{name}`")).at(span).label("unknown column");
     match nearest(name, columns.keys().map(String::as_str)) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
-        None => finding.help(format!("it has {}", columns.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+        None => finding
+            .help(format!("it has {}", columns.keys().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
     }
 }
 
-pub(super) fn known_connection(connections: &IndexMap<String, Connection>, name: &Text, findings: &mut Findings) -> Option<String> {
+pub(super) fn known_connection(
+    connections: &IndexMap<String, Connection>,
+    name: &Text,
+    findings: &mut Findings,
+) -> Option<String> {
     if connections.contains_key(&name.value) {
         return Some(name.value.clone());
     }
@@ -464,10 +550,12 @@ fn parents(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Fin
     for named in spec.sources.values() {
         let mut parents = Vec::new();
         for (parent, on) in named.spec.belongs_to.iter() {
-            let (Some(own), Some(other)) = (project.sources.get(&named.name), project.sources.get(&parent.value)) else {
+            let (Some(own), Some(other)) = (project.sources.get(&named.name), project.sources.get(&parent.value))
+            else {
                 if !spec.sources.contains_key(&parent.value) {
                     let near = nearest(&parent.value, spec.sources.keys().map(String::as_str));
-                    let mut finding = Finding::error("E202", format!("there is no source `{}`", parent.value)).at(parent.span);
+                    let mut finding =
+                        Finding::error("E202", format!("there is no source `{}`", parent.value)).at(parent.span);
                     finding.help = near.map(|near| format!("did you mean `{near}`?"));
                     findings.add(finding);
                 }
@@ -479,7 +567,8 @@ fn parents(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Fin
                     findings.add(unknown_column(&parent.value, &other.columns, &theirs.value, theirs.span));
                     continue;
                 };
-                let scope = SourceScope { name: &named.name, columns: &own.columns, timezone: project.settings.timezone };
+                let scope =
+                    SourceScope { name: &named.name, columns: &own.columns, timezone: project.settings.timezone };
                 if let Some(bound) = bind(SqlText::new(files, ours), &scope, None, findings) {
                     let ours_sql = match (bound.data_type, column.data_type) {
                         (left, right) if left == right => bound.sql,
@@ -491,7 +580,11 @@ fn parents(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Fin
             let keyed: Vec<&String> = pairs.iter().map(|(theirs, _)| theirs).collect();
             if !other.key.iter().all(|key| keyed.contains(&key)) {
                 let message = format!("`{}` is found by its whole key: {}", parent.value, other.key.join(", "));
-                findings.add(Finding::error("E114", message).at(parent.span).help("a row belongs to one parent row, so that nothing is counted twice"));
+                findings.add(
+                    Finding::error("E114", message)
+                        .at(parent.span)
+                        .help("a row belongs to one parent row, so that nothing is counted twice"),
+                );
                 continue;
             }
             parents.push(Parent { source: parent.value.clone(), on: pairs });
@@ -544,7 +637,11 @@ impl Scope for SourceScope<'_> {
 /// A column, or `raw(c)`, `valid(c)`, `reason(c)` of one with a semantic type. They are columns of the source's relation.
 pub(super) fn column_or_part(columns: &IndexMap<String, SourceColumn>, name: &str, alias: &str) -> Option<Column> {
     if let Some(column) = columns.get(name) {
-        return Some(Column { sql: format!("{alias}{}", ident(name)), data_type: column.data_type, reads: name.to_owned() });
+        return Some(Column {
+            sql: format!("{alias}{}", ident(name)),
+            data_type: column.data_type,
+            reads: name.to_owned(),
+        });
     }
     let (part, inner) = name.strip_suffix(')')?.split_once('(')?;
     let column = columns.get(inner).filter(|column| column.semantic.is_some())?;

@@ -30,8 +30,11 @@ pub(super) fn interpolate(node: &mut Node, variables: &Variables, lenient: bool,
                     Ok(Some(value)) => out.push_str(value),
                     Ok(None) if lenient => out.push_str(&rest[start..=start + length]),
                     Ok(None) => {
-                        let message = format!("the environment variable `{}` is not set", reference.trim_start_matches("env."));
-                        findings.add(Finding::error("E109", message).at(span).help("set it before running, or write the value"));
+                        let message =
+                            format!("the environment variable `{}` is not set", reference.trim_start_matches("env."));
+                        findings.add(
+                            Finding::error("E109", message).at(span).help("set it before running, or write the value"),
+                        );
                     }
                     Err((message, near)) => {
                         let mut finding = Finding::error("E108", message).at(span);
@@ -64,6 +67,8 @@ fn look_up<'a>(reference: &str, variables: &'a Variables) -> Result<Option<&'a s
     match (reference.strip_prefix("env."), &variables.env) {
         (Some(name), Some(env)) => Ok(env.get(name).map(String::as_str)),
         (Some(_), None) => Err(("`${env.…}` is allowed in warehouse.yaml only".into(), None)),
-        (None, _) => Err((format!("`${{{reference}}}` refers to nothing: write `${{vars.name}}` or `${{env.NAME}}`"), None)),
+        (None, _) => {
+            Err((format!("`${{{reference}}}` refers to nothing: write `${{vars.name}}` or `${{env.NAME}}`"), None))
+        }
     }
 }

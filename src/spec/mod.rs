@@ -23,7 +23,9 @@ pub use read::{MODEL_SECTIONS, Named, Spec, read};
 pub use schema::json_schema;
 pub use score::{Points, Rfm, Score};
 pub use segment::{Guard, Include, Percent, Segment};
-pub use source::{Column, ColumnType, Event, EventColumn, EventSource, Expectation, ExpectSeverity, Format, Source, Versions};
+pub use source::{
+    Column, ColumnType, Event, EventColumn, EventSource, ExpectSeverity, Expectation, Format, Source, Versions,
+};
 pub use sync::{ConsentGate, Destination, FirstRun, From, Mode, Nulls, OnRemove, OnWithdraw, Sync, SyncGuard};
 pub use traits::Trait;
 pub use warehouse::{Connection, Engine, Target, Warehouse, WarehouseFile};

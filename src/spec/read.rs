@@ -123,7 +123,8 @@ fn tree(files: &Files, file: FileId, findings: &mut Findings) -> Option<Node> {
     match parse(file, &files.get(file).text) {
         Ok(node) => Some(node),
         Err(error) => {
-            let mut finding = Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span);
+            let mut finding =
+                Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span);
             if let Some(first) = error.first {
                 finding = finding.also(first, "it is here for the first time");
             }
@@ -169,7 +170,11 @@ fn add<T: for<'de> Deserialize<'de>>(
         let name = key.text.clone();
         if !is_name(&name) {
             let message = format!("`{name}` is no name for a {kind}");
-            findings.add(Finding::error("E105", message).at(key.span).help("names are lower case letters, digits and `_`, and begin with a letter; 63 at most"));
+            findings.add(
+                Finding::error("E105", message)
+                    .at(key.span)
+                    .help("names are lower case letters, digits and `_`, and begin with a letter; 63 at most"),
+            );
             continue;
         }
         if let Some(first) = into.get(&name) {
@@ -234,7 +239,8 @@ fn settings(
                     Some(Value::Map(entries)) => entries.iter().map(|(key, _)| key.text.as_str()).collect(),
                     _ => Vec::new(),
                 };
-                let mut finding = Finding::error("E107", format!("the target `{name}` is not in warehouse.yaml")).at(targets.as_ref().map_or(node.span, |targets| targets.span));
+                let mut finding = Finding::error("E107", format!("the target `{name}` is not in warehouse.yaml"))
+                    .at(targets.as_ref().map_or(node.span, |targets| targets.span));
                 finding.help = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
                 findings.add(finding);
             }
@@ -243,7 +249,8 @@ fn settings(
     if let Some(vars) = node.get("vars")
         && let Some(vars) = decode_model::<Section<Constant>>(vars, findings)
     {
-        let written: BTreeMap<String, String> = vars.iter().map(|(name, value)| (name.value.clone(), text_of(value))).collect();
+        let written: BTreeMap<String, String> =
+            vars.iter().map(|(name, value)| (name.value.clone(), text_of(value))).collect();
         for (name, value) in written {
             variables.vars.entry(name).or_insert(value);
         }

@@ -55,12 +55,7 @@ pub struct Bound {
 }
 
 /// Parses and binds an expression. `wanted` is the type that is needed (`None`: any). Findings say what is wrong.
-pub fn bind(
-    sql: SqlText<'_>,
-    scope: &dyn Scope,
-    wanted: Option<DataType>,
-    findings: &mut Findings,
-) -> Option<Bound> {
+pub fn bind(sql: SqlText<'_>, scope: &dyn Scope, wanted: Option<DataType>, findings: &mut Findings) -> Option<Bound> {
     let expr = match parse_expression(sql) {
         Ok(expr) => expr,
         Err(finding) => {
@@ -108,7 +103,9 @@ impl Binder<'_> {
             Expr::UnaryOp { op, expr: inner } => {
                 let (sql, data_type) = self.expr(inner)?;
                 match op {
-                    UnaryOperator::Not if self.fits(inner, data_type, DataType::Boolean) => Some((format!("(not {sql})"), DataType::Boolean)),
+                    UnaryOperator::Not if self.fits(inner, data_type, DataType::Boolean) => {
+                        Some((format!("(not {sql})"), DataType::Boolean))
+                    }
                     UnaryOperator::Minus if data_type.is_number() => Some((format!("(-{sql})"), data_type)),
                     UnaryOperator::Plus if data_type.is_number() => Some((sql, data_type)),
                     UnaryOperator::Not => None,
@@ -145,8 +142,10 @@ impl Binder<'_> {
             Expr::Ceil { expr: inner, .. } => self.number_function("ceil", inner),
             Expr::Floor { expr: inner, .. } => self.number_function("floor", inner),
             Expr::Substring { expr: inner, substring_from, substring_for, .. } => {
-                let arguments: Vec<&Expr> =
-                    [Some(&**inner), substring_from.as_deref(), substring_for.as_deref()].into_iter().flatten().collect();
+                let arguments: Vec<&Expr> = [Some(&**inner), substring_from.as_deref(), substring_for.as_deref()]
+                    .into_iter()
+                    .flatten()
+                    .collect();
                 self.call(expr, "substr", &arguments)
             }
             Expr::Trim { expr: inner, trim_what, trim_where: None, trim_characters: None } => {
@@ -171,7 +170,8 @@ impl Binder<'_> {
         let fits = common(found, wanted).is_some();
         if !fits {
             let message = format!("{wanted} is needed here, `{part}` is {found}");
-            self.findings.add(Finding::error("E204", message).at(self.sql.place(part)).label(format!("this is {found}")));
+            self.findings
+                .add(Finding::error("E204", message).at(self.sql.place(part)).label(format!("this is {found}")));
         }
         fits
     }
@@ -192,10 +192,15 @@ impl Binder<'_> {
         }
         let name = parts.join(".");
         let known = self.scope.names();
-        let mut finding = Finding::error("E202", format!("{} has no `{name}`", self.scope.describe())).at(self.sql.place(expr)).label("unknown");
+        let mut finding = Finding::error("E202", format!("{} has no `{name}`", self.scope.describe()))
+            .at(self.sql.place(expr))
+            .label("unknown");
         finding = match nearest(&name, known.iter().map(String::as_str)) {
             Some(near) => finding.help(format!("did you mean `{near}`?")),
-            None if known.len() <= 40 => finding.help(format!("it has {}", known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))),
+            None if known.len() <= 40 => finding.help(format!(
+                "it has {}",
+                known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+            )),
             None => finding,
         };
         if names.iter().any(|name| name.quote_style == Some('"')) && names.len() == 1 {
@@ -276,7 +281,9 @@ impl Binder<'_> {
         let ((mut left_sql, left_type), (mut right_sql, right_type)) = (bound_left?, bound_right?);
         // A text literal beside a time is that time.
         match (left_type, right_type) {
-            (time, DataType::Text) if time.is_time() && is_literal(right) => right_sql = self.literal_time(right, time)?,
+            (time, DataType::Text) if time.is_time() && is_literal(right) => {
+                right_sql = self.literal_time(right, time)?
+            }
             (DataType::Text, time) if time.is_time() && is_literal(left) => left_sql = self.literal_time(left, time)?,
             (DataType::Date, DataType::Timestamp) => left_sql = self.start_of_day(&left_sql),
             (DataType::Timestamp, DataType::Date) => right_sql = self.start_of_day(&right_sql),
@@ -355,7 +362,9 @@ impl Binder<'_> {
         for branch in branches {
             let condition = match operand {
                 Some(operand) => self.compare(whole, operand, "=", &branch.condition),
-                None => self.expr(&branch.condition).filter(|(_, found)| self.fits(&branch.condition, *found, DataType::Boolean)),
+                None => self
+                    .expr(&branch.condition)
+                    .filter(|(_, found)| self.fits(&branch.condition, *found, DataType::Boolean)),
             };
             let result = self.expr(&branch.result);
             let (Some((condition, _)), Some((result, found))) = (condition, result) else {
@@ -385,8 +394,12 @@ impl Binder<'_> {
         let zone = text_literal(self.scope.timezone());
         let (name, wanted) = match data_type {
             SqlType::Text | SqlType::Varchar(_) | SqlType::String(_) | SqlType::Char(_) => ("varchar", DataType::Text),
-            SqlType::Int(_) | SqlType::Integer(_) | SqlType::BigInt(_) | SqlType::SmallInt(_) => ("bigint", DataType::Integer),
-            SqlType::Double(_) | SqlType::DoublePrecision | SqlType::Float(_) | SqlType::Real => ("double", DataType::Number),
+            SqlType::Int(_) | SqlType::Integer(_) | SqlType::BigInt(_) | SqlType::SmallInt(_) => {
+                ("bigint", DataType::Integer)
+            }
+            SqlType::Double(_) | SqlType::DoublePrecision | SqlType::Float(_) | SqlType::Real => {
+                ("double", DataType::Number)
+            }
             SqlType::Decimal(_) | SqlType::Numeric(_) => ("decimal(38, 9)", DataType::Decimal),
             SqlType::Boolean | SqlType::Bool => ("boolean", DataType::Boolean),
             SqlType::Date if found == DataType::Timestamp => {
@@ -396,7 +409,9 @@ impl Binder<'_> {
             SqlType::Timestamp(..) if found == DataType::Text => {
                 return Some((format!("cohorte_timestamp({sql}, null, {zone})"), DataType::Timestamp));
             }
-            SqlType::Timestamp(..) if found == DataType::Date => return Some((self.start_of_day(&sql), DataType::Timestamp)),
+            SqlType::Timestamp(..) if found == DataType::Date => {
+                return Some((self.start_of_day(&sql), DataType::Timestamp));
+            }
             SqlType::Timestamp(..) if found == DataType::Timestamp => return Some((sql, DataType::Timestamp)),
             _ => return self.refuse(whole, format!("a cast to `{data_type}` is not allowed here")),
         };
@@ -407,7 +422,9 @@ impl Binder<'_> {
 
     pub(super) fn date_part(&mut self, whole: &Expr, field: &str, inner: &Expr) -> Option<Typed> {
         let field = field.trim_matches('\'').to_ascii_lowercase();
-        if !["year", "quarter", "month", "week", "day", "dow", "isodow", "doy", "hour", "minute", "second"].contains(&field.as_str()) {
+        if !["year", "quarter", "month", "week", "day", "dow", "isodow", "doy", "hour", "minute", "second"]
+            .contains(&field.as_str())
+        {
             return self.refuse(whole, format!("`{field}` is not a part of a time: year, quarter, month, week, day, dow, isodow, doy, hour, minute, second"));
         }
         let (sql, found) = self.expr(inner)?;
@@ -445,7 +462,8 @@ impl Binder<'_> {
             && words.len().is_multiple_of(2)
             && words.chunks(2).all(|pair| {
                 pair[0].parse::<i32>().is_ok()
-                    && ["second", "minute", "hour", "day", "week", "month", "year"].contains(&pair[1].trim_end_matches('s').to_ascii_lowercase().as_str())
+                    && ["second", "minute", "hour", "day", "week", "month", "year"]
+                        .contains(&pair[1].trim_end_matches('s').to_ascii_lowercase().as_str())
             });
         if !ok {
             return self.refuse(whole, "an interval is written `interval '30 days'` or `interval '30' day`");
@@ -494,7 +512,8 @@ impl Binder<'_> {
             _ => {}
         }
         let Some(signature) = signature(name) else {
-            let mut finding = Finding::error("E205", format!("the function `{name}` is not known")).at(self.sql.place(whole));
+            let mut finding =
+                Finding::error("E205", format!("the function `{name}` is not known")).at(self.sql.place(whole));
             if REFUSED.contains(&name) {
                 finding = Finding::error("E206", format!("the function `{name}` is not allowed: its result changes from call to call, or it reaches outside"))
                     .at(self.sql.place(whole));
@@ -514,7 +533,10 @@ impl Binder<'_> {
         let bound: Vec<Typed> = bound.into_iter().collect::<Option<_>>()?;
         let enough = bound.len() >= signature.required && (signature.variadic || bound.len() <= signature.takes.len());
         if !enough {
-            return self.refuse(whole, format!("`{}` takes {} arguments, not {}", signature.name, signature.required, bound.len()));
+            return self.refuse(
+                whole,
+                format!("`{}` takes {} arguments, not {}", signature.name, signature.required, bound.len()),
+            );
         }
         let mut same = DataType::Unknown;
         for (index, (_, found)) in bound.iter().enumerate() {
@@ -559,7 +581,9 @@ impl Binder<'_> {
                 format!("(cast(cast({} as int) as bigint) - cast(cast({} as int) as bigint))", day(to), day(from))
             }
             ("years_between", [from, to]) => format!("cohorte_years_between({}, {})", day(from), day(to)),
-            ("days_until_anniversary", [date]) => format!("cohorte_days_until_anniversary({}, cohorte_today())", day(date)),
+            ("days_until_anniversary", [date]) => {
+                format!("cohorte_days_until_anniversary({}, cohorte_today())", day(date))
+            }
             ("date_trunc", [unit, (time, found)]) => {
                 let zone = text_literal(self.scope.timezone());
                 let local = match found {
@@ -568,7 +592,10 @@ impl Binder<'_> {
                 };
                 format!("cohorte_zoned(date_trunc({}, {local}), {zone})", unit.0)
             }
-            ("ceil" | "floor" | "round" | "trunc" | "sqrt" | "sign" | "signum" | "power" | "exp" | "ln" | "log10", [(first, _), rest @ ..]) => {
+            (
+                "ceil" | "floor" | "round" | "trunc" | "sqrt" | "sign" | "signum" | "power" | "exp" | "ln" | "log10",
+                [(first, _), rest @ ..],
+            ) => {
                 let mut sql = format!("{}(cast({first} as double)", if name == "sign" { "signum" } else { name });
                 for (argument, _) in rest {
                     sql.push_str(&format!(", {argument}"));
@@ -609,9 +636,7 @@ pub fn bind_value(
     findings: &mut Findings,
 ) -> Option<Bound> {
     use crate::text::{Constant, ValueSpec};
-    let constant = |sql: String, data_type| {
-        Some(Bound { sql, data_type, reads: BTreeSet::new(), uses_now: false })
-    };
+    let constant = |sql: String, data_type| Some(Bound { sql, data_type, reads: BTreeSet::new(), uses_now: false });
     match &value.value {
         ValueSpec::Sql(text) => {
             let text = Located::new(text.clone(), value.span);
@@ -620,6 +645,8 @@ pub fn bind_value(
         ValueSpec::Constant(Constant::Text(text)) => constant(text_literal(text), DataType::Text),
         ValueSpec::Constant(Constant::Boolean(truth)) => constant(truth.to_string(), DataType::Boolean),
         ValueSpec::Constant(Constant::Integer(number)) => constant(number.to_string(), DataType::Integer),
-        ValueSpec::Constant(Constant::Number(number)) => constant(format!("cast({number:?} as double)"), DataType::Number),
+        ValueSpec::Constant(Constant::Number(number)) => {
+            constant(format!("cast({number:?} as double)"), DataType::Number)
+        }
     }
 }

@@ -122,8 +122,22 @@ pub(super) fn signature(name: &str) -> Option<&'static Signature> {
 
 /// Functions that give another result at each call, or act on the world: named so that the refusal can say why.
 pub(super) const REFUSED: &[&str] = &[
-    "clock_timestamp", "copy", "currval", "gen_random_uuid", "nextval", "pg_sleep", "rand", "random", "read_csv",
-    "read_json", "read_parquet", "setval", "timeofday", "txid_current", "uuid", "uuid_generate_v4",
+    "clock_timestamp",
+    "copy",
+    "currval",
+    "gen_random_uuid",
+    "nextval",
+    "pg_sleep",
+    "rand",
+    "random",
+    "read_csv",
+    "read_json",
+    "read_parquet",
+    "setval",
+    "timeofday",
+    "txid_current",
+    "uuid",
+    "uuid_generate_v4",
 ];
 
 #[cfg(test)]

@@ -80,20 +80,20 @@ impl<'a> SqlText<'a> {
 /// Parses one expression.
 pub fn parse_expression(sql: SqlText<'_>) -> Result<Expr, Finding> {
     let dialect = PostgreSqlDialect {};
-    let parsed = Parser::new(&dialect)
-        .with_recursion_limit(MAX_DEPTH)
-        .try_with_sql(sql.text)
-        .and_then(|mut parser| {
-            let expr = parser.parse_expr()?;
-            let next = parser.peek_token();
-            match next.token {
-                Token::EOF => Ok(expr),
-                token => {
-                    let at = next.span.start;
-                    Err(ParserError::ParserError(format!("`{token}` was not expected here at Line: {}, Column: {}", at.line, at.column)))
-                }
+    let parsed = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(sql.text).and_then(|mut parser| {
+        let expr = parser.parse_expr()?;
+        let next = parser.peek_token();
+        match next.token {
+            Token::EOF => Ok(expr),
+            token => {
+                let at = next.span.start;
+                Err(ParserError::ParserError(format!(
+                    "`{token}` was not expected here at Line: {}, Column: {}",
+                    at.line, at.column
+                )))
             }
-        });
+        }
+    });
     parsed.map_err(|error| syntax_error(sql, &error))
 }
 

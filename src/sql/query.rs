@@ -21,8 +21,13 @@ pub struct BoundQuery {
 
 /// Parses a query and refuses all that could write, read files or change from call to call.
 pub fn bind_query(sql: SqlText<'_>) -> Result<BoundQuery, Finding> {
-    let refuse = |message: &str| Finding::error("E207", message.to_owned()).at(sql.whole()).help("one SELECT over the project's tables is allowed");
-    let mut statements = Parser::parse_sql(&PostgreSqlDialect {}, sql.text()).map_err(|error| syntax_error(sql, &error))?;
+    let refuse = |message: &str| {
+        Finding::error("E207", message.to_owned())
+            .at(sql.whole())
+            .help("one SELECT over the project's tables is allowed")
+    };
+    let mut statements =
+        Parser::parse_sql(&PostgreSqlDialect {}, sql.text()).map_err(|error| syntax_error(sql, &error))?;
     let (Some(statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(refuse("exactly one statement is expected here"));
     };
@@ -49,7 +54,13 @@ pub fn bind_query(sql: SqlText<'_>) -> Result<BoundQuery, Finding> {
         ControlFlow::Continue(())
     });
     if let Some(name) = bad {
-        return Err(Finding::error("E206", format!("the function `{name}` is not allowed: its result changes from call to call, or it reaches outside")).at(sql.whole()));
+        return Err(Finding::error(
+            "E206",
+            format!(
+                "the function `{name}` is not allowed: its result changes from call to call, or it reaches outside"
+            ),
+        )
+        .at(sql.whole()));
     }
     Ok(BoundQuery { sql: statement.to_string(), tables })
 }
