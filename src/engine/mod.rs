@@ -2,3 +2,4 @@
 
 pub mod functions;
 pub mod identity;
+pub mod pass;

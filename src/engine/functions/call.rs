@@ -205,7 +205,7 @@ impl<'a> Arguments<'a> {
 
 /// A text argument of any string type.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Text<'a> {
+pub(crate) enum Text<'a> {
     /// The same in every row.
     Constant(Option<&'a str>),
     /// `Utf8View`.
@@ -218,7 +218,7 @@ pub(super) enum Text<'a> {
 
 impl<'a> Text<'a> {
     /// A column of strings; a column of nulls counts as one.
-    pub(super) fn of(array: &'a dyn Array) -> Result<Self> {
+    pub(crate) fn of(array: &'a dyn Array) -> Result<Self> {
         match array.data_type() {
             DataType::Utf8View => Ok(Self::View(array.as_string_view())),
             DataType::Utf8 => Ok(Self::Small(array.as_string())),
@@ -229,7 +229,7 @@ impl<'a> Text<'a> {
     }
 
     /// The text of a row.
-    pub(super) fn at(&self, row: usize) -> Option<&'a str> {
+    pub(crate) fn at(&self, row: usize) -> Option<&'a str> {
         match self {
             Self::Constant(text) => *text,
             Self::View(array) => array.is_valid(row).then(|| array.value(row)),

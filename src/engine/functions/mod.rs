@@ -3,7 +3,7 @@
 //! One function (with its `_reason` twin, where there is one) per file. Each is a plain Rust function over one value,
 //! wrapped by [`call`] for columns. All are immutable: no clock, no randomness, no session state.
 
-mod call;
+pub(crate) mod call;
 mod dates;
 mod decay;
 mod email;
