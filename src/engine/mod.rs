@@ -1,3 +1,5 @@
 //! Running relations with DataFusion, and what SQL cannot do: identity and the fused pass.
 
+pub mod functions;
 pub mod identity;
+pub mod pass;
