@@ -1,1 +1,30 @@
-//! The room `store`.
+//! The warehouse: Delta tables under one root, their history, the set of versions that readers see, and the lease that
+//! keeps writers apart.
+//!
+//! Only this room writes tables. A write is one atomic Delta commit whose input streams, so memory does not grow with
+//! the number of rows.
+
+mod compact;
+mod failures;
+mod lease;
+mod lease_process;
+mod published;
+mod stored_types;
+mod table;
+mod tables;
+#[cfg(test)]
+mod testing;
+mod warehouse;
+mod write;
+
+pub use failures::{failure_from, held};
+pub use lease::{Lease, LeaseOptions};
+pub use published::{Published, PublishedTable};
+pub use stored_types::{conform, stored_schema};
+pub use table::StoredTable;
+pub use tables::{
+    audit, consent_ledger, consents, entity_tables, identifiers, ids, links, records, run_steps, runs, score_values,
+    segment_members, segment_sizes, sync_receipts, sync_runs, sync_state,
+};
+pub use warehouse::Warehouse;
+pub use write::{Commit, Input, TableSpec, Written};

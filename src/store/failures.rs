@@ -1,0 +1,156 @@
+//! What goes wrong between cohorte and its tables, said with a code and with what to do next.
+
+use std::error::Error;
+
+use datafusion::error::DataFusionError;
+use deltalake::DeltaTableError;
+
+use crate::diag::{Failure, Fault};
+
+/// Turns an error of the query engine into a failure. A [`Failure`] that travelled inside it (a reader's, say) comes out
+/// as it went in.
+#[must_use]
+pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failure {
+    if let Some(failure) = buried(error) {
+        return failure;
+    }
+    let root = error.find_root();
+    if let DataFusionError::ResourcesExhausted(_) = root {
+        return Failure::world("W410", doing, "the query needs more memory than `engine.memory` allows")
+            .help("raise `engine.memory` in warehouse.yaml, or lower `engine.threads`");
+    }
+    let mut cause = first_line(&root.strip_backtrace());
+    if matches!(root, DataFusionError::ArrowError(..) | DataFusionError::Execution(_)) {
+        cause = without_values(&cause);
+    }
+    Failure::world("W409", doing, cause).help("run `cohorte compile` to see the SQL; `cohorte query` runs it alone")
+}
+
+/// The failure of a second writer: somebody else holds the warehouse.
+#[must_use]
+pub fn held(doing: impl Into<String>, cause: impl Into<String>) -> Failure {
+    Failure { fault: Fault::Held, ..Failure::world("W406", doing, cause.into()) }
+        .help("wait until it ends, or end it; a run that was killed gives way by itself")
+}
+
+/// A table that could not be read.
+pub(crate) fn reading(table: &str, error: &DeltaTableError) -> Failure {
+    if let Some(failure) = buried(error) {
+        return failure;
+    }
+    Failure::world("W402", format!("reading the table `{table}`"), first_line(&error.to_string()))
+        .help("check that the folder and its `_delta_log` are whole and that they may be read")
+}
+
+/// A table that could not be written.
+pub(crate) fn writing(table: &str, error: &DeltaTableError) -> Failure {
+    if let Some(failure) = buried(error) {
+        return failure;
+    }
+    let root = root_of(error);
+    if let Some(DataFusionError::ResourcesExhausted(_)) =
+        root.downcast_ref::<DataFusionError>().map(DataFusionError::find_root)
+    {
+        return failure_from(
+            format!("writing the table `{table}`"),
+            &DataFusionError::ResourcesExhausted(String::new()),
+        );
+    }
+    Failure::world("W403", format!("writing the table `{table}`"), first_line(&error.to_string()))
+        .help("check that the warehouse may be written and has room; the table still holds its last version")
+}
+
+/// Finds a failure that was wrapped on its way up.
+fn buried(error: &(dyn Error + 'static)) -> Option<Failure> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(failure) = current.downcast_ref::<Failure>() {
+            return Some(failure.clone());
+        }
+        if let Some(DataFusionError::Shared(inner)) = current.downcast_ref::<DataFusionError>() {
+            return buried(inner.as_ref());
+        }
+        if let Some(DataFusionError::External(inner)) = current.downcast_ref::<DataFusionError>() {
+            return buried(inner.as_ref());
+        }
+        next = current.source();
+    }
+    None
+}
+
+fn root_of<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    let mut current = error;
+    while !current.is::<DataFusionError>() {
+        match current.source() {
+            Some(source) => current = source,
+            None => break,
+        }
+    }
+    current
+}
+
+/// Errors of libraries may show plans or rows on later lines: the first line names the problem.
+fn first_line(text: &str) -> String {
+    text.lines().next().unwrap_or_default().trim().to_owned()
+}
+
+/// What an error at run time quotes are values, and a value may be a person's.
+fn without_values(text: &str) -> String {
+    let mut shown = String::new();
+    let mut quote = None;
+    for letter in text.chars() {
+        match quote {
+            None => {
+                shown.push(letter);
+                if matches!(letter, '\'' | '"') {
+                    quote = Some(letter);
+                    shown.push('…');
+                }
+            }
+            Some(open) if open == letter => {
+                shown.push(letter);
+                quote = None;
+            }
+            Some(_) => {}
+        }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_failure_survives_the_way_through_the_engine() {
+        let failure = Failure::project("E305", "reading", "no integer").help("declare it");
+        let wrapped = DataFusionError::Context(
+            "scanning".into(),
+            Box::new(DataFusionError::Shared(Arc::new(DataFusionError::External(Box::new(failure.clone()))))),
+        );
+        assert_eq!(failure_from("building", &wrapped), failure);
+    }
+
+    #[test]
+    fn a_query_that_fails_is_w409_and_memory_is_w410() {
+        assert_eq!(failure_from("building", &DataFusionError::Execution("division by zero".into())).code, "W409");
+        let exhausted = DataFusionError::Context("x".into(), Box::new(DataFusionError::ResourcesExhausted("y".into())));
+        assert_eq!(failure_from("building", &exhausted).code, "W410");
+    }
+
+    #[test]
+    fn values_stay_out_of_messages() {
+        let error = DataFusionError::Execution("Cannot cast string 'ann@x.fr' to value of Int64 type".into());
+        assert_eq!(
+            failure_from("building", &error).cause,
+            "Execution error: Cannot cast string '…' to value of Int64 type"
+        );
+    }
+
+    #[test]
+    fn a_held_warehouse_exits_with_four() {
+        assert_eq!(held("acquiring", "someone").exit_code(), 4);
+    }
+}

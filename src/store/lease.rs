@@ -1,0 +1,301 @@
+//! One writer at a time: a lease made of create-only generations (DESIGN §5.3).
+//!
+//! The lease is a folder of numbered files, `_cohorte/lease/<generation>.json`, of which each can be created once. Whoever
+//! created the greatest one holds the lease. A heartbeat creates the next generation; so does a takeover; so both go for
+//! the same name and one of them wins. A holder that stalled finds a greater generation than its own and fails before its
+//! next commit.
+//!
+//! Old generations are deleted, so a name could be created again by somebody who slept very long: a claim therefore counts
+//! only if, listed afterwards, it is the greatest. Expiry is judged by the observer's own clock: a generation that did not
+//! change for longer than the holder's period. A holder on this machine whose process is gone gives way at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use deltalake::{ObjectStore, ObjectStoreError, Path};
+use futures::TryStreamExt;
+use object_store::{ObjectStoreExt, PutMode, PutPayload};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::failures::held;
+use super::lease_process::Process;
+use super::warehouse::Warehouse;
+use crate::diag::{Failure, Result};
+
+/// Generations that are kept behind the greatest.
+const KEPT: u64 = 3;
+const FOLDER: &str = "_cohorte/lease";
+
+/// How a lease is taken.
+#[derive(Debug, Clone)]
+pub struct LeaseOptions {
+    /// Who takes it, for those who find it taken: "run r-17".
+    pub holder: String,
+    /// When it is taken, for the same reader.
+    pub now: DateTime<Utc>,
+    /// A holder that is silent for longer may be replaced. Longer than the longest request that is made under the lease.
+    pub period: Duration,
+    /// How long to wait for a lease that is taken; without, the answer is immediate.
+    pub wait: Option<Duration>,
+    /// Renew it in the background, as long as the value lives.
+    pub heartbeat: bool,
+}
+
+impl LeaseOptions {
+    /// A lease with a heartbeat and a period of two minutes that does not wait.
+    #[must_use]
+    pub fn new(holder: impl Into<String>, now: DateTime<Utc>) -> Self {
+        Self { holder: holder.into(), now, period: Duration::from_secs(120), wait: None, heartbeat: true }
+    }
+}
+
+/// One generation, as it is written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Claim {
+    holder: String,
+    since: DateTime<Utc>,
+    /// Distinguishes two claims of equal text.
+    token: String,
+    process: Process,
+    period_ms: u64,
+    released: bool,
+}
+
+/// The right to write, until it is released. Dropped without [`Lease::release`] it ends with the process, or with its
+/// period.
+#[derive(Debug)]
+pub struct Lease {
+    state: Arc<Mutex<State>>,
+    heartbeat: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct State {
+    store: Arc<dyn ObjectStore>,
+    claim: Claim,
+    generation: u64,
+    renewed: Instant,
+}
+
+impl Lease {
+    /// Takes the lease of a warehouse, or says who holds it.
+    pub async fn acquire(warehouse: &Warehouse, options: LeaseOptions) -> Result<Self> {
+        let store = warehouse.files(&format!("{}/{FOLDER}", warehouse.schema_name()))?;
+        Self::acquire_in(store, options).await
+    }
+
+    async fn acquire_in(store: Arc<dyn ObjectStore>, options: LeaseOptions) -> Result<Self> {
+        probe(store.as_ref()).await?;
+        let LeaseOptions { holder, now, period, wait, heartbeat } = options;
+        let token = uuid::Uuid::new_v4().to_string();
+        let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+        let claim = Claim { holder, since: now, token, process: Process::this(), period_ms, released: false };
+
+        let started = Instant::now();
+        let mut watched: Option<(u64, Instant)> = None;
+        loop {
+            let last = greatest(store.as_ref()).await?;
+            let generation = last.as_ref().map_or(1, |(generation, _)| generation + 1);
+            let free = match &last {
+                None => true,
+                Some((generation, found)) => {
+                    if watched.is_none_or(|(seen, _)| seen != *generation) {
+                        watched = Some((*generation, Instant::now()));
+                    }
+                    let silent = watched.map_or(Duration::ZERO, |(_, since)| since.elapsed());
+                    found.released || found.process.is_gone() || silent > Duration::from_millis(found.period_ms)
+                }
+            };
+            if free {
+                if claim_generation(store.as_ref(), generation, &claim).await? {
+                    let state = State { store, claim, generation, renewed: Instant::now() };
+                    return Ok(Self::start(state, period, heartbeat));
+                }
+                continue;
+            }
+            let Some((_, found)) = last else { continue };
+            if started.elapsed() >= wait.unwrap_or_default() {
+                let cause = format!("{} holds it since {}", found.holder, found.since.format("%Y-%m-%d %H:%M:%S UTC"));
+                return Err(held("taking the warehouse's lease", cause));
+            }
+            let pause = Duration::from_millis((found.period_ms / 20).clamp(5, 1_000));
+            tokio::time::sleep(pause).await;
+        }
+    }
+
+    fn start(state: State, period: Duration, heartbeat: bool) -> Self {
+        let state = Arc::new(Mutex::new(state));
+        let beating = Arc::clone(&state);
+        let heartbeat = heartbeat.then(|| {
+            tokio::spawn(async move {
+                loop {
+                    tokio::time::sleep(period / 4).await;
+                    // A heartbeat that fails is no end: `check` decides, and a store may be away for a moment.
+                    if let Err(failure) = beating.lock().await.renew().await
+                        && failure.code == "W407"
+                    {
+                        return;
+                    }
+                }
+            })
+        });
+        Self { state, heartbeat }
+    }
+
+    /// Says to the others that the holder lives.
+    pub async fn renew(&self) -> Result<()> {
+        self.state.lock().await.renew().await
+    }
+
+    /// Is the lease still ours? To be asked before each commit and each send.
+    pub async fn check(&self) -> Result<()> {
+        let mut state = self.state.lock().await;
+        if state.renewed.elapsed() > Duration::from_millis(state.claim.period_ms) / 2 {
+            return state.renew().await;
+        }
+        match greatest(state.store.as_ref()).await? {
+            Some((generation, claim)) if generation == state.generation && claim.token == state.claim.token => Ok(()),
+            other => Err(lost(other.as_ref())),
+        }
+    }
+
+    /// Gives the lease back: the next writer need not wait.
+    pub async fn release(mut self) -> Result<()> {
+        if let Some(heartbeat) = self.heartbeat.take() {
+            heartbeat.abort();
+        }
+        let mut state = self.state.lock().await;
+        state.claim.released = true;
+        state.renew().await
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(heartbeat) = &self.heartbeat {
+            heartbeat.abort();
+        }
+    }
+}
+
+impl State {
+    async fn renew(&mut self) -> Result<()> {
+        let next = self.generation + 1;
+        if !claim_generation(self.store.as_ref(), next, &self.claim).await? {
+            return Err(lost(greatest(self.store.as_ref()).await?.as_ref()));
+        }
+        self.generation = next;
+        self.renewed = Instant::now();
+        Ok(())
+    }
+}
+
+fn lost(by: Option<&(u64, Claim)>) -> Failure {
+    let cause = match by {
+        Some((_, claim)) => format!("{} has taken it over since this run stalled", claim.holder),
+        None => "its files have been deleted".to_owned(),
+    };
+    Failure { code: "W407", ..held("keeping the warehouse's lease", cause) }
+        .help("nothing was written after that; run again")
+}
+
+/// Creates a generation. False where somebody else has it, or where it turns out not to be the greatest.
+async fn claim_generation(store: &dyn ObjectStore, generation: u64, claim: &Claim) -> Result<bool> {
+    let json = serde_json::to_vec(claim).map_err(|error| broken(&error))?;
+    match store.put_opts(&name(generation), PutPayload::from(json), PutMode::Create.into()).await {
+        Ok(_) => {}
+        // An attempt whose answer was lost may have succeeded: then the file is ours.
+        Err(error) if taken(&error) && read(store, generation).await?.as_ref() == Some(claim) => {}
+        Err(error) if taken(&error) => return Ok(false),
+        Err(error) => return Err(broken(&error)),
+    }
+    let all = generations(store).await?;
+    if all.last() != Some(&generation) {
+        // A name from long ago, created again: it must not be taken for a claim.
+        discard(store, &name(generation)).await?;
+        return Ok(false);
+    }
+    for old in all.into_iter().filter(|old| old + KEPT < generation) {
+        discard(store, &name(old)).await?;
+    }
+    Ok(true)
+}
+
+async fn discard(store: &dyn ObjectStore, path: &Path) -> Result<()> {
+    match store.delete(path).await {
+        Ok(()) | Err(ObjectStoreError::NotFound { .. }) => Ok(()),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+/// The greatest generation and who made it.
+async fn greatest(store: &dyn ObjectStore) -> Result<Option<(u64, Claim)>> {
+    loop {
+        let Some(generation) = generations(store).await?.pop() else { return Ok(None) };
+        // It may be deleted by a later one between the listing and the reading.
+        if let Some(claim) = read(store, generation).await? {
+            return Ok(Some((generation, claim)));
+        }
+    }
+}
+
+async fn read(store: &dyn ObjectStore, generation: u64) -> Result<Option<Claim>> {
+    let bytes = match store.get(&name(generation)).await {
+        Ok(found) => found.bytes().await.map_err(|error| broken(&error))?,
+        Err(ObjectStoreError::NotFound { .. }) => return Ok(None),
+        Err(error) => return Err(broken(&error)),
+    };
+    serde_json::from_slice(&bytes).map(Some).map_err(|error| broken(&error))
+}
+
+fn taken(error: &ObjectStoreError) -> bool {
+    matches!(error, ObjectStoreError::AlreadyExists { .. } | ObjectStoreError::Precondition { .. })
+}
+
+async fn generations(store: &dyn ObjectStore) -> Result<Vec<u64>> {
+    let files: Vec<_> = match store.list(None).try_collect().await {
+        Ok(files) => files,
+        Err(ObjectStoreError::NotFound { .. }) => Vec::new(),
+        Err(error) => return Err(broken(&error)),
+    };
+    let mut all: Vec<u64> =
+        files.iter().filter_map(|file| file.location.filename()?.strip_suffix(".json")?.parse().ok()).collect();
+    all.sort_unstable();
+    Ok(all)
+}
+
+fn name(generation: u64) -> Path {
+    Path::from(format!("{generation:020}.json"))
+}
+
+fn broken(error: &dyn std::fmt::Display) -> Failure {
+    Failure::world("W412", "reaching the warehouse's lease", error)
+        .help("check that the folder `_cohorte/lease` in the warehouse's schema may be read and written")
+}
+
+/// Refuses a store on which the lease would not exclude anybody.
+async fn probe(store: &dyn ObjectStore) -> Result<()> {
+    let path = Path::from(format!("probe-{}", uuid::Uuid::new_v4()));
+    let create = || store.put_opts(&path, PutPayload::from_static(b"{}"), PutMode::Create.into());
+    create().await.map_err(|error| broken(&error))?;
+    let second = create().await;
+    discard(store, &path).await?;
+    match second {
+        Err(error) if taken(&error) => Ok(()),
+        Ok(_) => Err(Failure::world(
+            "W408",
+            "taking the warehouse's lease",
+            "this store lets two writers create the same file, so nothing keeps them apart",
+        )
+        .help("use a store with conditional writes: S3, GCS, Azure or a local disk (some S3 look-alikes lack them)")),
+        Err(error) => Err(broken(&error)),
+    }
+}
+
+#[cfg(test)]
+#[path = "lease_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! The published set: the versions of tables that belong together, as the last run that published lists them.
+//!
+//! A run writes many tables, and `runs` last. So a crash leaves the set as it was, and readers never see half a run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{Array, AsArray};
+use datafusion::arrow::datatypes::TimestampMicrosecondType;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::catalog::TableProvider;
+use datafusion::prelude::{SessionContext, col};
+
+use super::failures::failure_from;
+use super::warehouse::Warehouse;
+use crate::diag::{Failure, Result};
+
+/// A table of the published set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublishedTable {
+    /// Name.
+    pub name: String,
+    /// The version that readers see.
+    pub version: u64,
+}
+
+/// What readers see. Empty before the first run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Published {
+    /// The run that published it.
+    pub run: Option<String>,
+    /// The instant as of which it is, in microseconds since the epoch.
+    pub as_of: Option<i64>,
+    /// Versions by table.
+    pub tables: BTreeMap<String, u64>,
+    /// What was read, by source: a version or a fingerprint.
+    pub inputs: BTreeMap<String, String>,
+}
+
+impl Published {
+    /// Reads the last row of `runs` that published something: the greatest (`finished_at`, `run_id`) whose `published` is
+    /// not null.
+    pub async fn load(warehouse: &Warehouse, session: &SessionContext) -> Result<Self> {
+        let Some(provider) = warehouse.provider("runs", None).await? else { return Ok(Self::default()) };
+        let doing = "reading the table `runs`";
+        let last = async {
+            session
+                .read_table(provider)?
+                .filter(col("published").is_not_null())?
+                .select(vec![col("run_id"), col("as_of"), col("published"), col("inputs"), col("finished_at")])?
+                .sort(vec![col("finished_at").sort(false, false), col("run_id").sort(false, false)])?
+                .limit(0, Some(1))?
+                .collect()
+                .await
+        };
+        let batches = last.await.map_err(|error| failure_from(doing, &error))?;
+        let Some(batch) = batches.into_iter().find(|batch| batch.num_rows() > 0) else { return Ok(Self::default()) };
+        Ok(Self {
+            run: text(&batch, "run_id"),
+            as_of: batch
+                .column_by_name("as_of")
+                .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
+                .and_then(|column| column.is_valid(0).then(|| column.value(0))),
+            tables: parse(&text(&batch, "published").unwrap_or_default())?,
+            inputs: text(&batch, "inputs").map(|inputs| parse(&inputs)).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// The tables of the set, by name.
+    pub fn list(&self) -> impl Iterator<Item = PublishedTable> + '_ {
+        self.tables.iter().map(|(name, version)| PublishedTable { name: name.clone(), version: *version })
+    }
+
+    /// The version of a table that readers see.
+    #[must_use]
+    pub fn version(&self, name: &str) -> Option<u64> {
+        self.tables.get(name).copied()
+    }
+
+    /// What a query scans for a table of the set; `None` where the set has no such table.
+    pub async fn provider(&self, warehouse: &Warehouse, name: &str) -> Result<Option<Arc<dyn TableProvider>>> {
+        match self.version(name) {
+            Some(version) => warehouse.provider(name, Some(version)).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The column `published` of `runs`.
+    #[must_use]
+    pub fn tables_json(&self) -> String {
+        serde_json::to_string(&self.tables).unwrap_or_default()
+    }
+
+    /// The column `inputs` of `runs`.
+    #[must_use]
+    pub fn inputs_json(&self) -> String {
+        serde_json::to_string(&self.inputs).unwrap_or_default()
+    }
+}
+
+fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {
+    serde_json::from_str(json).map_err(|error| {
+        Failure::world("W411", "reading the published set from the table `runs`", error)
+            .help("the last row of `runs` was written by another program: restore the table to its version before")
+    })
+}
+
+fn text(batch: &RecordBatch, column: &str) -> Option<String> {
+    let column = batch.column_by_name(column)?;
+    if column.is_null(0) {
+        return None;
+    }
+    match column.as_string_view_opt() {
+        Some(view) => Some(view.value(0).to_owned()),
+        None => column.as_string_opt::<i32>().map(|plain| plain.value(0).to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use datafusion::arrow::array::{ArrayRef, Int64Array, StringArray};
+
+    use super::*;
+    use crate::store::testing::lake;
+    use crate::store::{Commit, runs};
+
+    fn run(id: &str, finished: i64, published: Option<&str>) -> RecordBatch {
+        let text = |value: Option<&str>| Arc::new(StringArray::from(vec![value])) as ArrayRef;
+        let number = |value: i64| Arc::new(Int64Array::from(vec![value])) as ArrayRef;
+        RecordBatch::try_from_iter([
+            ("run_id", text(Some(id))),
+            ("started_at", number(finished)),
+            ("as_of", number(finished - 1)),
+            ("finished_at", number(finished)),
+            ("command", text(Some("run"))),
+            ("outcome", text(Some("succeeded"))),
+            ("published", text(published)),
+            ("inputs", text(Some("{\"orders\":\"7\"}"))),
+            ("cohorte_version", text(None)),
+        ])
+        .unwrap()
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn the_last_run_that_published_says_what_readers_see() {
+        let (_folder, lake) = lake();
+        let session = SessionContext::new();
+        assert_eq!(Published::load(&lake, &session).await.unwrap(), Published::default());
+        for (id, finished, published) in
+            [("a", 10, Some("{\"customer\":1}")), ("b", 30, Some("{\"customer\":4}")), ("c", 20, None), ("d", 40, None)]
+        {
+            lake.append(&runs(), run(id, finished, published), &Commit::of_run(id), &session).await.unwrap();
+        }
+        let published = Published::load(&lake, &session).await.unwrap();
+        assert_eq!((published.run.as_deref(), published.as_of), (Some("b"), Some(29)));
+        assert_eq!(published.version("customer"), Some(4));
+        assert_eq!(published.version("other"), None);
+        assert_eq!(published.inputs["orders"], "7");
+        assert_eq!(published.tables_json(), "{\"customer\":4}");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn w411_a_set_that_cannot_be_read() {
+        let (_folder, lake) = lake();
+        let session = SessionContext::new();
+        lake.append(&runs(), run("a", 10, Some("what")), &Commit::default(), &session).await.unwrap();
+        assert_eq!(Published::load(&lake, &session).await.unwrap_err().code, "W411");
+    }
+}

@@ -1,0 +1,112 @@
+//! One version of one Delta table, for reading.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::error::Result as EngineResult;
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::ExecutionPlan;
+use deltalake::DeltaTable;
+use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
+use deltalake::kernel::EagerSnapshot;
+
+use super::failures::{failure_from, reading};
+use crate::diag::Result;
+
+/// One version of a table. Holds the list of its files: some hundred bytes each.
+#[derive(Clone)]
+pub struct StoredTable {
+    path: String,
+    table: DeltaTable,
+}
+
+impl StoredTable {
+    pub(crate) fn new(path: &str, table: DeltaTable) -> Self {
+        Self { path: path.to_owned(), table }
+    }
+
+    /// The version.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.table.version().unwrap_or_default()
+    }
+
+    /// The id that the table got when it was made: another table at the same place has another.
+    pub fn id(&self) -> Result<String> {
+        Ok(self.snapshot()?.metadata().id().to_owned())
+    }
+
+    /// What a query scans.
+    pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
+        let config = DeltaScanConfig::new().with_wrap_partition_values(false);
+        let scan = DeltaScanNext::new(self.snapshot()?.clone(), config)
+            .map_err(|error| failure_from(format!("reading the table `{}`", self.path), &error))?;
+        Ok(Arc::new(VersionScan { scan, table: self.table.clone() }))
+    }
+
+    /// The columns, as [`Self::provider`] gives them.
+    pub fn schema(&self) -> Result<SchemaRef> {
+        Ok(self.provider()?.schema())
+    }
+
+    /// Number of data files.
+    pub fn files(&self) -> Result<usize> {
+        Ok(self.snapshot()?.log_data().num_files())
+    }
+
+    /// Number of rows, from the log; `None` where a file does not tell (another program wrote it).
+    pub fn rows(&self) -> Result<Option<u64>> {
+        let log = self.snapshot()?.log_data();
+        Ok(log.iter().map(|file| file.num_records().map(|rows| rows as u64)).sum())
+    }
+
+    /// Has a write with this application transaction been committed?
+    pub async fn has_transaction(&self, id: &str) -> Result<bool> {
+        let snapshot = self.table.snapshot().map_err(|error| reading(&self.path, &error))?;
+        let version = snapshot.transaction_version(self.table.log_store().as_ref(), id).await;
+        Ok(version.map_err(|error| reading(&self.path, &error))?.is_some())
+    }
+
+    pub(crate) fn snapshot(&self) -> Result<&EagerSnapshot> {
+        Ok(self.table.snapshot().map_err(|error| reading(&self.path, &error))?.snapshot())
+    }
+
+    pub(crate) fn delta(&self) -> &DeltaTable {
+        &self.table
+    }
+}
+
+/// Scans one version, and first tells the session how to reach its files.
+#[derive(Debug)]
+struct VersionScan {
+    scan: DeltaScanNext,
+    table: DeltaTable,
+}
+
+#[async_trait]
+impl TableProvider for VersionScan {
+    fn schema(&self) -> SchemaRef {
+        self.scan.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        TableType::Base
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> EngineResult<Arc<dyn ExecutionPlan>> {
+        self.table.update_datafusion_session(session)?;
+        self.scan.scan(session, projection, filters, limit).await
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> EngineResult<Vec<TableProviderFilterPushDown>> {
+        self.scan.supports_filters_pushdown(filters)
+    }
+}

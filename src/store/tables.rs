@@ -1,0 +1,397 @@
+//! The tables that do not depend on the project's models (DESIGN §4): names, columns, which are personal, how they lie.
+//!
+//! Names and columns are a contract: analysts build on them. Columns may be added, never renamed.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
+
+use super::write::{TableSpec, columns};
+
+const TEXT: DataType = DataType::Utf8;
+const WHOLE: DataType = DataType::Int64;
+const NUMBER: DataType = DataType::Float64;
+const TRUTH: DataType = DataType::Boolean;
+
+fn instant() -> DataType {
+    DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
+}
+
+fn texts() -> DataType {
+    DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)))
+}
+
+fn table<'a>(
+    name: impl Into<String>,
+    description: &str,
+    list: impl IntoIterator<Item = (&'a str, DataType)>,
+    partition_by: &[&str],
+    personal: &[&str],
+) -> TableSpec {
+    let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    TableSpec {
+        name: name.into(),
+        schema: columns(list),
+        partition_by: own(partition_by),
+        personal: own(personal),
+        description: description.to_owned(),
+    }
+}
+
+/// The tables of one entity, in the order in which they are written: records, identifiers, links, ids.
+#[must_use]
+pub fn entity_tables(entity: &str) -> Vec<TableSpec> {
+    vec![records(entity), identifiers(entity), links(entity), ids(entity)]
+}
+
+/// `<entity>_records`: one row per node, a record or a distinct identifier tuple of a link source.
+#[must_use]
+pub fn records(entity: &str) -> TableSpec {
+    table(
+        format!("{entity}_records"),
+        "One row per record, or per distinct identifier tuple of a link source, with its customer",
+        [("source", TEXT), ("record_key", TEXT), ("role", TEXT), (&*format!("{entity}_id"), TEXT), ("run_id", TEXT)],
+        &[],
+        &["record_key"],
+    )
+}
+
+/// `<entity>_identifiers`: one row per customer and identifier.
+#[must_use]
+pub fn identifiers(entity: &str) -> TableSpec {
+    table(
+        format!("{entity}_identifiers"),
+        "One row per customer and identifier",
+        [
+            (&*format!("{entity}_id"), TEXT),
+            ("type", TEXT),
+            ("value", TEXT),
+            ("first_seen_at", instant()),
+            ("last_seen_at", instant()),
+            ("sources", texts()),
+        ],
+        &[],
+        &["value"],
+    )
+}
+
+/// `<entity>_links`: one row per link between two records, or a record and a value; `right_source` is `type:<identifier>`
+/// and `right_key` the value for the latter.
+#[must_use]
+pub fn links(entity: &str) -> TableSpec {
+    table(
+        format!("{entity}_links"),
+        "One row per link between two records, or between a record and an identifier: kept, or cut and why",
+        [
+            ("left_source", TEXT),
+            ("left_key", TEXT),
+            ("right_source", TEXT),
+            ("right_key", TEXT),
+            ("rule", TEXT),
+            ("probability", NUMBER),
+            ("evidence", TEXT),
+            ("kept", TRUTH),
+            ("reason", TEXT),
+        ],
+        &[],
+        &["left_key", "right_key", "evidence"],
+    )
+}
+
+/// `<entity>_ids`, remembered: one row per event in the life of an id (minted, merged, split, retired).
+#[must_use]
+pub fn ids(entity: &str) -> TableSpec {
+    table(
+        format!("{entity}_ids"),
+        "One row per event in the life of an id: minted, merged, split, retired",
+        [
+            (&*format!("{entity}_id"), TEXT),
+            ("event", TEXT),
+            ("into", TEXT),
+            ("source", TEXT),
+            ("record_key", TEXT),
+            ("at", instant()),
+            ("run_id", TEXT),
+        ],
+        &[],
+        &["record_key"],
+    )
+}
+
+/// `segment_members`, remembered: one row per stay in a segment; `exited_at` is null while it lasts.
+#[must_use]
+pub fn segment_members() -> TableSpec {
+    table(
+        "segment_members",
+        "One row per stay in a segment; exited_at is null while it lasts",
+        [
+            ("segment", TEXT),
+            ("entity", TEXT),
+            ("entity_id", TEXT),
+            ("entered_at", instant()),
+            ("exited_at", instant()),
+            ("entry_reason", TEXT),
+            ("exit_reason", TEXT),
+            ("definition_hash", TEXT),
+        ],
+        &["segment"],
+        &[],
+    )
+}
+
+/// `segment_sizes`, remembered: one row per segment and run.
+#[must_use]
+pub fn segment_sizes() -> TableSpec {
+    table(
+        "segment_sizes",
+        "One row per segment and run",
+        [
+            ("segment", TEXT),
+            ("as_of", instant()),
+            ("members", WHOLE),
+            ("entered", WHOLE),
+            ("exited", WHOLE),
+            ("run_id", TEXT),
+        ],
+        &[],
+        &[],
+    )
+}
+
+/// `score_values`, remembered: one row per score, entity and run.
+#[must_use]
+pub fn score_values() -> TableSpec {
+    table(
+        "score_values",
+        "One row per score, customer and run",
+        [
+            ("score", TEXT),
+            ("entity", TEXT),
+            ("entity_id", TEXT),
+            ("value", NUMBER),
+            ("tier", TEXT),
+            ("reasons", TEXT),
+            ("as_of", instant()),
+            ("run_id", TEXT),
+        ],
+        &["score"],
+        &[],
+    )
+}
+
+/// `consents`: one row per contact point, purpose, channel and scope, with the state that holds now.
+#[must_use]
+pub fn consents() -> TableSpec {
+    table(
+        "consents",
+        "One row per customer, contact point, purpose, channel and scope: the state that holds now",
+        consent_columns([("since", instant())]),
+        &[],
+        &["contact_point", "proof"],
+    )
+}
+
+/// `consent_ledger`, remembered: one row per event.
+#[must_use]
+pub fn consent_ledger() -> TableSpec {
+    table(
+        "consent_ledger",
+        "One row per consent event, as it was recorded",
+        consent_columns([("at", instant()), ("recorded_at", instant()), ("event_id", TEXT), ("run_id", TEXT)]),
+        &[],
+        &["contact_point", "proof"],
+    )
+}
+
+fn consent_columns<const N: usize>(last: [(&'static str, DataType); N]) -> Vec<(&'static str, DataType)> {
+    let mut columns = vec![
+        ("customer_id", TEXT),
+        ("contact_point", TEXT),
+        ("purpose", TEXT),
+        ("channel", TEXT),
+        ("scope", TEXT),
+        ("status", TEXT),
+        ("basis", TEXT),
+        ("source", TEXT),
+        ("proof", TEXT),
+    ];
+    columns.extend(last);
+    columns
+}
+
+/// `sync_state`, remembered: what each destination has of each customer.
+#[must_use]
+pub fn sync_state() -> TableSpec {
+    table(
+        "sync_state",
+        "One row per sync, account, object, audience and customer: what the destination has",
+        [
+            ("sync", TEXT),
+            ("account", TEXT),
+            ("object", TEXT),
+            ("audience", TEXT),
+            ("customer_id", TEXT),
+            ("key", TEXT),
+            ("delivered_hash", TEXT),
+            ("in_doubt_hash", TEXT),
+            ("status", TEXT),
+            ("delivered_at", instant()),
+            ("destination_id", TEXT),
+            ("attempts", WHOLE),
+            ("next_attempt_at", instant()),
+            ("error", TEXT),
+        ],
+        &["sync"],
+        &["key", "destination_id"],
+    )
+}
+
+/// `sync_runs`, remembered: one row per run of a sync, with counts by outcome.
+#[must_use]
+pub fn sync_runs() -> TableSpec {
+    table(
+        "sync_runs",
+        "One row per run of a sync",
+        [
+            ("sync_run_id", TEXT),
+            ("run_id", TEXT),
+            ("sync", TEXT),
+            ("started_at", instant()),
+            ("finished_at", instant()),
+            ("outcome", TEXT),
+            ("desired", WHOLE),
+            ("accepted", WHOLE),
+            ("unchanged", WHOLE),
+            ("rejected", WHOLE),
+            ("retry", WHOLE),
+            ("unknown", WHOLE),
+            ("withheld", WHOLE),
+            ("error", TEXT),
+        ],
+        &[],
+        &[],
+    )
+}
+
+/// `sync_receipts`, remembered: one row per attempted row.
+#[must_use]
+pub fn sync_receipts() -> TableSpec {
+    table(
+        "sync_receipts",
+        "One row per row that was attempted or withheld",
+        [
+            ("sync_run_id", TEXT),
+            ("sync", TEXT),
+            ("customer_id", TEXT),
+            ("operation", TEXT),
+            ("outcome", TEXT),
+            ("code", TEXT),
+            ("message", TEXT),
+            ("request_id", TEXT),
+            ("at", instant()),
+        ],
+        &["sync"],
+        &[],
+    )
+}
+
+/// `runs`, remembered: one row per run. `published` maps each table to its version (JSON), and is null where the run
+/// published nothing; `inputs` maps each source to the version or fingerprint that was read (JSON).
+#[must_use]
+pub fn runs() -> TableSpec {
+    table(
+        "runs",
+        "One row per run: what it read and what it published",
+        [
+            ("run_id", TEXT),
+            ("started_at", instant()),
+            ("as_of", instant()),
+            ("finished_at", instant()),
+            ("command", TEXT),
+            ("outcome", TEXT),
+            ("published", TEXT),
+            ("inputs", TEXT),
+            ("cohorte_version", TEXT),
+        ],
+        &[],
+        &[],
+    )
+}
+
+/// `run_steps`, remembered: one row per run and model. `model` is `kind:name`; `action` is built, skipped or failed.
+#[must_use]
+pub fn run_steps() -> TableSpec {
+    table(
+        "run_steps",
+        "One row per run and model: built, skipped or failed, and why",
+        [
+            ("run_id", TEXT),
+            ("model", TEXT),
+            ("action", TEXT),
+            ("why", TEXT),
+            ("fingerprint", TEXT),
+            ("rows", WHOLE),
+            ("duration_ms", WHOLE),
+            ("outcome", TEXT),
+        ],
+        &[],
+        &[],
+    )
+}
+
+/// `audit`, remembered: one row per act on personal data, chained by hashes.
+#[must_use]
+pub fn audit() -> TableSpec {
+    table(
+        "audit",
+        "One row per act on personal data; each carries the hash of the one before",
+        [
+            ("audit_id", TEXT),
+            ("who", TEXT),
+            ("what", TEXT),
+            ("subject", TEXT),
+            ("why", TEXT),
+            ("at", instant()),
+            ("run_id", TEXT),
+            ("previous_hash", TEXT),
+            ("hash", TEXT),
+        ],
+        &[],
+        &["who", "subject"],
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::store::stored_schema;
+
+    fn all() -> Vec<TableSpec> {
+        let mut all = entity_tables("customer");
+        all.extend([segment_members(), segment_sizes(), score_values(), consents(), consent_ledger(), sync_state()]);
+        all.extend([sync_runs(), sync_receipts(), runs(), run_steps(), audit()]);
+        all
+    }
+
+    #[test]
+    fn specs_speak_of_their_own_columns_in_stored_types() {
+        let mut names = BTreeSet::new();
+        for spec in all() {
+            assert!(names.insert(spec.name.clone()), "{} is there twice", spec.name);
+            assert_eq!(stored_schema(&spec.schema), spec.schema, "{}", spec.name);
+            for column in spec.partition_by.iter().chain(&spec.personal) {
+                assert!(spec.schema.field_with_name(column).is_ok(), "{}.{column}", spec.name);
+            }
+            assert!(spec.partition_by.iter().all(|column| !spec.personal.contains(column)), "{}", spec.name);
+        }
+    }
+
+    #[test]
+    fn an_entity_names_its_tables_and_its_id() {
+        let names: Vec<String> = entity_tables("guest").into_iter().map(|spec| spec.name).collect();
+        assert_eq!(names, ["guest_records", "guest_identifiers", "guest_links", "guest_ids"]);
+        assert!(records("guest").schema.field_with_name("guest_id").is_ok());
+    }
+}

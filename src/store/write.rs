@@ -1,0 +1,427 @@
+//! Writing a table: each write is one atomic Delta commit, and its input streams through.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::catalog::streaming::StreamingTable;
+use datafusion::common::{Column, ScalarValue};
+use datafusion::datasource::provider_as_source;
+use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
+use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, UNNAMED_TABLE, lit};
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::parquet::schema::types::ColumnPath;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::streaming::PartitionStream;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
+use datafusion::prelude::SessionContext;
+use deltalake::DeltaTable;
+use deltalake::delta_datafusion::planner::DeltaPlanner;
+use deltalake::kernel::Transaction;
+use deltalake::kernel::transaction::CommitProperties;
+use deltalake::operations::write::{SchemaMode, WriteBuilder};
+use deltalake::protocol::SaveMode;
+use futures::StreamExt;
+
+use super::failures::{failure_from, writing};
+use super::stored_types::{conform, stored_schema};
+use super::table::StoredTable;
+use super::warehouse::Warehouse;
+use crate::diag::{Failure, Result};
+
+/// Rows of a row group: bounds what a writer holds per open file.
+const ROW_GROUP: usize = 262_144;
+/// Delta gathers statistics on the first 32 columns where a table does not say which.
+const STATISTICS: usize = 32;
+const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
+
+/// What a table is: its name and columns, and how it is laid out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TableSpec {
+    /// Name: the table's folder below the warehouse's schema.
+    pub name: String,
+    /// Columns, in order. Types are stored as [`stored_schema`] says.
+    pub schema: SchemaRef,
+    /// Columns whose values name the folders of the files.
+    pub partition_by: Vec<String>,
+    /// Columns with personal data: their least and greatest values never reach the log or the footer of a file.
+    pub personal: Vec<String>,
+    /// What the table is, for its readers.
+    pub description: String,
+}
+
+/// What is recorded with a commit beside its data.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Commit {
+    /// The run that wrote.
+    pub run: Option<String>,
+    /// Application transactions: [`StoredTable::has_transaction`] finds them again.
+    pub transactions: Vec<String>,
+}
+
+impl Commit {
+    /// A commit of a run.
+    #[must_use]
+    pub fn of_run(run: impl Into<String>) -> Self {
+        Self { run: Some(run.into()), transactions: Vec::new() }
+    }
+
+    pub(crate) fn properties(&self) -> CommitProperties {
+        let run = self.run.iter().map(|run| ("cohorte_run".to_owned(), serde_json::Value::String(run.clone())));
+        let transactions = self.transactions.iter().map(|id| Transaction::new(id, 1)).collect();
+        CommitProperties::default().with_metadata(run).with_application_transactions(transactions)
+    }
+}
+
+/// What a write did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Written {
+    /// The version that the table has now.
+    pub version: u64,
+    /// Rows that were written.
+    pub rows: u64,
+    /// Data files that the table has now.
+    pub files: usize,
+}
+
+/// The rows of a write.
+pub enum Input {
+    /// The result of a plan, run on the session that is given to the write.
+    Plan(Box<LogicalPlan>),
+    /// A stream.
+    Stream(SendableRecordBatchStream),
+}
+
+impl From<LogicalPlan> for Input {
+    fn from(plan: LogicalPlan) -> Self {
+        Self::Plan(Box::new(plan))
+    }
+}
+
+impl From<SendableRecordBatchStream> for Input {
+    fn from(stream: SendableRecordBatchStream) -> Self {
+        Self::Stream(stream)
+    }
+}
+
+impl From<datafusion::arrow::record_batch::RecordBatch> for Input {
+    fn from(batch: datafusion::arrow::record_batch::RecordBatch) -> Self {
+        let schema = batch.schema();
+        Self::Stream(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]))))
+    }
+}
+
+impl Warehouse {
+    /// Replaces all rows of a table, and its columns. Makes the table where there is none.
+    pub async fn overwrite(
+        &self,
+        spec: &TableSpec,
+        input: impl Into<Input>,
+        commit: &Commit,
+        session: &SessionContext,
+    ) -> Result<Written> {
+        let write = |builder: WriteBuilder, _: bool| {
+            builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite)
+        };
+        self.write(spec, input.into(), commit, session, false, write).await
+    }
+
+    /// Adds rows to a table. Makes the table where there is none; adds columns that it lacks.
+    pub async fn append(
+        &self,
+        spec: &TableSpec,
+        input: impl Into<Input>,
+        commit: &Commit,
+        session: &SessionContext,
+    ) -> Result<Written> {
+        let write = |builder: WriteBuilder, widen: bool| {
+            let builder = builder.with_save_mode(SaveMode::Append);
+            if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
+        };
+        self.write(spec, input.into(), commit, session, true, write).await
+    }
+
+    /// Replaces the rows of one partition: those where the partition column `column` is `value`. The input may only hold
+    /// such rows. `value` ends up in the log: it may not be personal data.
+    pub async fn replace_where(
+        &self,
+        spec: &TableSpec,
+        column: &str,
+        value: ScalarValue,
+        input: impl Into<Input>,
+        commit: &Commit,
+        session: &SessionContext,
+    ) -> Result<Written> {
+        let predicate = Expr::Column(Column::from_name(column)).eq(lit(value));
+        let write = |builder: WriteBuilder, widen: bool| {
+            let builder = builder.with_save_mode(SaveMode::Overwrite).with_replace_where(predicate);
+            if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
+        };
+        self.write(spec, input.into(), commit, session, true, write).await
+    }
+
+    async fn write(
+        &self,
+        spec: &TableSpec,
+        input: Input,
+        commit: &Commit,
+        session: &SessionContext,
+        keep_schema: bool,
+        how: impl FnOnce(WriteBuilder, bool) -> WriteBuilder,
+    ) -> Result<Written> {
+        let existing = self.table(&spec.name, None).await?;
+        let widen = match &existing {
+            Some(table) if keep_schema => lacks_columns(spec, table)?,
+            _ => false,
+        };
+        let schema = stored_schema(&spec.schema);
+        let gauge = Arc::new(Gauge::default());
+        let source = source(spec, &schema, input, session, &gauge).await?;
+
+        let (log_store, snapshot) = match &existing {
+            Some(table) => (table.delta().log_store(), Some(table.snapshot()?.clone())),
+            None => (self.handle(&format!("{}/{}", self.schema_name(), spec.name))?.log_store(), None),
+        };
+        let builder = WriteBuilder::new(log_store, snapshot)
+            .with_input_plan(source)
+            .with_session_state(Arc::new(write_session(session)))
+            .with_partition_columns(spec.partition_by.clone())
+            .with_writer_properties(writer_properties(spec))
+            .with_commit_properties(commit.properties())
+            .with_table_name(spec.name.clone())
+            .with_description(spec.description.clone())
+            .with_configuration(statistics(spec).into_iter().map(|(key, value)| (key, Some(value))));
+        let table = how(builder, widen)
+            .await
+            .map_err(|error| gauge.failure().unwrap_or_else(|| writing(&spec.name, &error)))?;
+        let table = mend_statistics(spec, table, commit).await?;
+        let stored = StoredTable::new(&spec.name, table);
+        Ok(Written { version: stored.version(), rows: gauge.rows.load(Ordering::Relaxed), files: stored.files()? })
+    }
+}
+
+/// Compares a table that keeps its schema with what cohorte would write. Does it lack columns that are to be added?
+fn lacks_columns(spec: &TableSpec, table: &StoredTable) -> Result<bool> {
+    let wanted = stored_schema(&spec.schema);
+    let found = stored_schema(&table.snapshot()?.arrow_schema());
+    let mut wrong: Vec<String> = Vec::new();
+    for field in found.fields() {
+        match wanted.field_with_name(field.name()) {
+            Err(_) => wrong.push(format!("`{}` is not one of its columns", field.name())),
+            Ok(expected) if expected.data_type() != field.data_type() => {
+                wrong.push(format!("`{}` is {} instead of {}", field.name(), field.data_type(), expected.data_type()));
+            }
+            Ok(_) => {}
+        }
+    }
+    let partitions = table.snapshot()?.metadata().partition_columns().to_vec();
+    if partitions != spec.partition_by {
+        wrong.push(format!("its files are laid out by {partitions:?} instead of {:?}", spec.partition_by));
+    }
+    if wrong.is_empty() {
+        return Ok(wanted.fields().len() > found.fields().len());
+    }
+    Err(Failure::world("W404", format!("writing the table `{}`", spec.name), wrong.join("; ")).help(format!(
+        "another program has given `{}` another schema: move it away, or set `warehouse.schema` to a folder of \
+         cohorte's own",
+        spec.name
+    )))
+}
+
+/// A plan that yields the input, cast to the columns of the table.
+async fn source(
+    spec: &TableSpec,
+    schema: &SchemaRef,
+    input: Input,
+    session: &SessionContext,
+    gauge: &Arc<Gauge>,
+) -> Result<LogicalPlan> {
+    let doing = format!("building the table `{}`", spec.name);
+    let rows = |stream| Rows {
+        table: spec.name.clone(),
+        doing: doing.clone(),
+        schema: Arc::clone(schema),
+        gauge: Arc::clone(gauge),
+        from: stream,
+    };
+    let partitions: Vec<Arc<dyn PartitionStream>> = match input {
+        Input::Stream(stream) => vec![Arc::new(rows(Origin::Stream(Mutex::new(Some(stream)))))],
+        Input::Plan(plan) => {
+            let plan =
+                session.state().create_physical_plan(&plan).await.map_err(|error| failure_from(&*doing, &error))?;
+            (0..plan.output_partitioning().partition_count())
+                .map(|index| Arc::new(rows(Origin::Plan(Arc::clone(&plan), index))) as Arc<dyn PartitionStream>)
+                .collect()
+        }
+    };
+    StreamingTable::try_new(Arc::clone(schema), partitions)
+        .and_then(|table| LogicalPlanBuilder::scan(UNNAMED_TABLE, provider_as_source(Arc::new(table)), None)?.build())
+        .map_err(|error| failure_from(&*doing, &error))
+}
+
+/// Counts rows, and keeps the first failure: the Delta writer would only hand on its text.
+#[derive(Debug, Default)]
+struct Gauge {
+    rows: AtomicU64,
+    failure: Mutex<Option<Failure>>,
+}
+
+impl Gauge {
+    fn failure(&self) -> Option<Failure> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    fn keep(&self, failure: &Failure) {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| failure.clone());
+    }
+}
+
+/// One partition of the input.
+struct Rows {
+    table: String,
+    doing: String,
+    schema: SchemaRef,
+    gauge: Arc<Gauge>,
+    from: Origin,
+}
+
+enum Origin {
+    Plan(Arc<dyn ExecutionPlan>, usize),
+    /// Taken by the one write that it is for.
+    Stream(Mutex<Option<SendableRecordBatchStream>>),
+}
+
+impl fmt::Debug for Rows {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(formatter, "rows of {}", self.table)
+    }
+}
+
+impl PartitionStream for Rows {
+    fn schema(&self) -> &SchemaRef {
+        &self.schema
+    }
+
+    fn execute(&self, context: Arc<TaskContext>) -> SendableRecordBatchStream {
+        let started = match &self.from {
+            Origin::Plan(plan, index) => plan.execute(*index, context),
+            Origin::Stream(stream) => stream.lock().unwrap_or_else(PoisonError::into_inner).take().ok_or_else(|| {
+                datafusion::error::DataFusionError::Internal("the input of a write is read once".to_owned())
+            }),
+        };
+        let stream = match started {
+            Ok(stream) => stream.left_stream(),
+            Err(error) => futures::stream::iter([Err(error)]).right_stream(),
+        };
+        let (table, doing, schema) = (self.table.clone(), self.doing.clone(), Arc::clone(&self.schema));
+        let gauge = Arc::clone(&self.gauge);
+        let cast = stream.map(move |batch| {
+            let batch = batch.map_err(|error| failure_from(&*doing, &error));
+            let batch = batch.and_then(|batch| conform(&table, &batch, &schema));
+            match batch {
+                Ok(batch) => {
+                    gauge.rows.fetch_add(batch.num_rows() as u64, Ordering::Relaxed);
+                    Ok(batch)
+                }
+                Err(failure) => {
+                    gauge.keep(&failure);
+                    Err(datafusion::error::DataFusionError::External(Box::new(failure)))
+                }
+            }
+        });
+        Box::pin(RecordBatchStreamAdapter::new(Arc::clone(&self.schema), cast))
+    }
+}
+
+/// The caller's session (its memory and its settings) with the planner that Delta's own plan nodes need.
+pub(crate) fn write_session(session: &SessionContext) -> SessionState {
+    SessionStateBuilder::new_from_existing(session.state()).with_query_planner(DeltaPlanner::new()).build()
+}
+
+/// How files are written: compressed, and without statistics on personal columns.
+pub(crate) fn writer_properties(spec: &TableSpec) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("cohorte ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP));
+    for field in stored_schema(&spec.schema).fields().iter().filter(|field| spec.personal.contains(field.name())) {
+        for path in leaves(field, &[]) {
+            builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
+        }
+    }
+    builder.build()
+}
+
+/// The paths of the Parquet columns that hold a column's values.
+fn leaves(field: &Field, above: &[String]) -> Vec<Vec<String>> {
+    let mut path = above.to_vec();
+    path.push(field.name().clone());
+    match field.data_type() {
+        DataType::List(item) => {
+            path.push("list".to_owned());
+            leaves(item, &path)
+        }
+        DataType::Struct(fields) => fields.iter().flat_map(|field| leaves(field, &path)).collect(),
+        _ => vec![path],
+    }
+}
+
+/// The table properties that keep other writers, too, from gathering statistics on personal columns.
+fn statistics(spec: &TableSpec) -> BTreeMap<String, String> {
+    if spec.personal.is_empty() {
+        return BTreeMap::new();
+    }
+    let schema = stored_schema(&spec.schema);
+    let open = |field: &&Arc<Field>| {
+        !spec.personal.contains(field.name())
+            && !spec.partition_by.contains(field.name())
+            && !field.data_type().is_nested()
+            && *field.data_type() != DataType::Binary
+    };
+    let columns: Vec<String> =
+        schema.fields().iter().filter(open).take(STATISTICS).map(|field| quoted(field.name())).collect();
+    if columns.is_empty() {
+        return BTreeMap::from([(STATISTICS_COUNT.to_owned(), "0".to_owned())]);
+    }
+    BTreeMap::from([(STATISTICS_COLUMNS.to_owned(), columns.join(","))])
+}
+
+fn quoted(column: &str) -> String {
+    let plain = column.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    if plain { column.to_owned() } else { format!("`{}`", column.replace('`', "``")) }
+}
+
+/// Brings the properties of a table up to date after its columns have changed. Our own files obey
+/// [`writer_properties`] anyway, so there is no moment at which values leak.
+async fn mend_statistics(spec: &TableSpec, table: DeltaTable, commit: &Commit) -> Result<DeltaTable> {
+    let state = table.snapshot().map_err(|error| writing(&spec.name, &error))?;
+    let now = state.metadata().configuration();
+    let wanted: HashMap<String, String> =
+        statistics(spec).into_iter().filter(|(key, value)| now.get(key) != Some(value)).collect();
+    if wanted.is_empty() {
+        return Ok(table);
+    }
+    let commit = Commit { run: commit.run.clone(), transactions: Vec::new() };
+    table
+        .set_tbl_properties()
+        .with_properties(wanted)
+        .with_commit_properties(commit.properties())
+        .await
+        .map_err(|error| writing(&spec.name, &error))
+}
+
+/// A schema from names and types, every column nullable.
+pub(crate) fn columns<'a>(columns: impl IntoIterator<Item = (&'a str, DataType)>) -> SchemaRef {
+    let fields: Vec<Field> = columns.into_iter().map(|(name, data_type)| Field::new(name, data_type, true)).collect();
+    Arc::new(Schema::new(fields))
+}
+
+#[cfg(test)]
+#[path = "write_tests.rs"]
+mod tests;
