@@ -1,1 +1,3 @@
-//! it
+//! Tests that need more than the library: real servers, whole projects.
+
+mod postgres;
