@@ -1,5 +1,11 @@
-//! Files as they were read, and places in them.
+//! Files as they were read, places in them, and YAML as a tree in which every node knows its place.
 
+mod decode;
+mod located;
 mod span;
+mod yaml;
 
+pub use decode::{Unknown, decode};
+pub use located::{Constant, Located, OneOrMany, Section, TextOr, ValueSpec};
 pub use span::{FileId, Files, SourceFile, Span};
+pub use yaml::{Key, Node, Value, YamlError, merge, parse, place_in_scalar};

@@ -1,0 +1,100 @@
+//! `warehouse.yaml`: where the tables live, which engine, which connections.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Text;
+use crate::text::{Constant, Located, Section};
+
+/// The project's settings.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct WarehouseFile {
+    /// The project's name.
+    pub name: Text,
+    /// Where the tables live.
+    pub warehouse: Warehouse,
+    /// Zone of calendar days and naive timestamps; by default UTC.
+    pub timezone: Option<Text>,
+    /// Limits of the engine.
+    pub engine: Option<Engine>,
+    /// Values for `${vars.name}`.
+    #[serde(default)]
+    pub vars: Section<Constant>,
+    /// Are audiences sent? Without, `sync` acts as `--dry-run`.
+    pub deliver: Option<bool>,
+    /// Overrides, chosen with `--target`.
+    #[serde(default)]
+    pub targets: Section<Target>,
+    /// Accounts at destinations.
+    #[serde(default)]
+    pub connections: Section<Connection>,
+}
+
+/// Where the tables live.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Warehouse {
+    /// A folder relative to the project, or an object store URL.
+    pub root: Text,
+    /// The folder of the tables that are written; by default `cdp`.
+    pub schema: Option<Text>,
+}
+
+/// Limits of the engine.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Engine {
+    /// Memory, such as `4GiB`; by default 70 % of the machine's.
+    pub memory: Option<Text>,
+    /// Threads; by default all cores.
+    pub threads: Option<Located<u32>>,
+}
+
+/// Overrides of a target: the same keys as the file, merged into it.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Target {
+    /// Where the tables live.
+    #[serde(rename = "warehouse")]
+    pub _warehouse: Option<TargetWarehouse>,
+    /// Zone of calendar days.
+    #[serde(rename = "timezone")]
+    pub _timezone: Option<String>,
+    /// Limits of the engine.
+    #[serde(rename = "engine")]
+    pub _engine: Option<Engine>,
+    /// Values for `${vars.name}`.
+    #[serde(default, rename = "vars")]
+    pub _vars: Section<Constant>,
+    /// Are audiences sent?
+    #[serde(rename = "deliver")]
+    pub _deliver: Option<bool>,
+    /// Accounts at destinations.
+    #[serde(default, rename = "connections")]
+    pub _connections: Section<Connection>,
+}
+
+/// Where a target's tables live.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct TargetWarehouse {
+    /// A folder relative to the project, or an object store URL.
+    #[serde(rename = "root")]
+    pub _root: Option<Text>,
+    /// The folder of the tables that are written.
+    #[serde(rename = "schema")]
+    pub _schema: Option<Text>,
+}
+
+/// An account at a destination.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Connection {
+    /// What it is, for people.
+    pub description: Option<String>,
+    /// The connector: `files`, `postgres`.
+    pub connector: Option<Text>,
+    /// The account's name at the destination: quotas and state belong to it.
+    pub account: Option<Text>,
+    /// Folder of `files`.
+    pub path: Option<Text>,
+    /// URL of `postgres`, usually `${env.NAME}`.
+    pub url: Option<Text>,
+    /// Does this connection send, whatever the target says?
+    pub deliver: Option<bool>,
+}
