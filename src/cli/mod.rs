@@ -10,6 +10,7 @@ mod colour;
 mod context;
 mod exit;
 mod printer;
+mod reference;
 mod verbs;
 
 use std::ffi::OsString;
@@ -22,6 +23,7 @@ pub use as_of::AsOf;
 pub use context::Context;
 pub use exit::Exit;
 pub use printer::{Printer, Verbosity};
+pub use reference::reference;
 
 use crate::diag::Failure;
 

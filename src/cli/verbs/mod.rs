@@ -84,7 +84,7 @@ impl Verb {
             Self::Runs(arguments) => runs::run(arguments, context).await,
             Self::Receipts(arguments) => receipts::run(arguments, context).await,
             Self::Connector(arguments) => connector::run(arguments, context).await,
-            Self::Schema(arguments) => schema::run(arguments, context).await,
+            Self::Schema(arguments) => schema::run(&arguments, context),
             Self::Graph(arguments) => graph::run(arguments, context).await,
             Self::Explain(arguments) => explain::run(&arguments, context),
             Self::Completions(arguments) => completions::run(&arguments, context),
