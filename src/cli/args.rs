@@ -14,7 +14,6 @@ use super::{AsOf, Verbosity};
     name = "cohorte",
     version,
     arg_required_else_help = true,
-    infer_subcommands = false,
     disable_help_subcommand = true,
     after_help = "Exit codes: 0 done; 1 the project, its data or the command is at fault; 2 the world or cohorte is at \
                   fault; 3 a guard tripped; 4 another run holds the warehouse.",
@@ -71,7 +70,7 @@ pub struct Global {
     pub verbose: u8,
 
     /// Colours
-    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t, hide_possible_values = false)]
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t)]
     pub color: ColourChoice,
 }
 

@@ -155,8 +155,7 @@ impl Printer {
     }
 }
 
-/// The width that a terminal says it has. Very narrow ones are written to as if they were wider.
+/// The width that the terminal says it has. Very narrow ones are written to as if they were wider.
 fn console_width() -> usize {
-    let columns = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
-    columns.unwrap_or(Look::default().width).max(40)
+    terminal_size::terminal_size_of(io::stderr()).map_or(Look::default().width, |(width, _)| usize::from(width.0).max(40))
 }
