@@ -157,5 +157,6 @@ impl Printer {
 
 /// The width that the terminal says it has. Very narrow ones are written to as if they were wider.
 fn console_width() -> usize {
-    terminal_size::terminal_size_of(io::stderr()).map_or(Look::default().width, |(width, _)| usize::from(width.0).max(40))
+    terminal_size::terminal_size_of(io::stderr())
+        .map_or(Look::default().width, |(width, _)| usize::from(width.0).max(40))
 }
