@@ -1,6 +1,6 @@
 //! The functions that models may call: free of side effects and deterministic. What is not here is refused.
 
-use super::types::DataType::{self, Boolean, Date, Integer, Number, Text, TextList, Timestamp};
+use super::types::DataType::{self, Boolean, Date, Integer, Number, Text, Timestamp};
 
 /// What a function takes and gives.
 #[derive(Debug, Clone, Copy)]

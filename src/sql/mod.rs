@@ -2,6 +2,7 @@
 //!
 //! No text of a user is ever pasted into a statement: what is not understood here is refused here.
 
+mod aggregate;
 mod bind;
 mod functions;
 mod operators;
@@ -10,6 +11,7 @@ mod print;
 mod query;
 mod types;
 
+pub use aggregate::Aggregate;
 pub use bind::{Bound, Column, Scope, bind, bind_value};
 pub use functions::{FUNCTIONS, Signature};
 pub use parse::{SqlText, parse_expression};
