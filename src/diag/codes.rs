@@ -24,6 +24,26 @@ pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
     })
 }
 
+/// All pages as one, in Markdown. The tidy test keeps `docs/reference/errors.md` equal to it.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = "# Error codes\n\n`E` is about a project or its data, `W` about the world around it.\n".to_owned();
+    for (_, page) in PAGES {
+        // One title for the document; every page goes one level down.
+        let mut in_code = false;
+        text.push('\n');
+        for line in page.trim_end().lines() {
+            in_code ^= line.starts_with("```");
+            if line.starts_with('#') && !in_code {
+                text.push('#');
+            }
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -296,10 +296,10 @@ mod tests {
             .help("run `cohorte load orders FILE`");
         assert_snapshot!(failure_text(&failure, Look::default()), @r"
         error[W201]: reading the source `orders` failed
-        |
-        = cause: no such file
-                 looked in `raw/orders`
-        = help: run `cohorte load orders FILE`
+         |
+         = cause: no such file
+                  looked in `raw/orders`
+         = help: run `cohorte load orders FILE`
         ");
         assert_eq!(failure_json(&failure)["exit_code"], 2);
         assert_eq!(failure_json(&Failure::world("W201", "x", "y"))["help"], Value::Null);

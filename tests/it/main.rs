@@ -1,3 +1,6 @@
-//! Tests that need more than the library: real servers, whole projects.
+//! Everything that needs the whole crate, a real executable or a real system, in one test binary: linking it costs more
+//! than running it.
 
+mod cli;
 mod postgres;
+mod tidy;
