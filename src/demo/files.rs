@@ -75,7 +75,7 @@ fn layout(output: Output) -> Layout {
         Output::Records => ("truth/records.csv.gz", &["source", "record_key", "person_id"], 0),
         Output::People => (
             "truth/people.csv.gz",
-            &["person_id", "household_id", "first_name", "last_name", "birth_date", "city", "persona"],
+            &["person_id", "household_id", "first_name", "last_name", "birth_date", "persona"],
             0,
         ),
     };

@@ -11,7 +11,7 @@ use super::person::{Person, Persona};
 use super::presence::Presence;
 
 /// The newsletter went out that many times, every four weeks.
-const LETTERS: i64 = 6;
+const LETTERS: i64 = 5;
 const LETTER_EVERY: i64 = 28;
 /// (purpose, channel) of the preference centre.
 const PREFERENCES: [(&str, &str); 3] = [("newsletter", "email"), ("advertising", "ads"), ("sms_promotions", "sms")];
@@ -91,7 +91,7 @@ fn letters(scene: &Scene, person: &Person, dice: &mut Dice, recipient: &str, sin
 }
 
 fn preferences(scene: &Scene, person: &Person, dice: &mut Dice, pages: &mut Pages) {
-    if !dice.chance(0.42) {
+    if !dice.chance(0.29) {
         return;
     }
     let mut at = scene.clock.days_ago(dice, person.left.min(700), person.joined.min(700));
@@ -112,7 +112,7 @@ fn preferences(scene: &Scene, person: &Person, dice: &mut Dice, pages: &mut Page
 }
 
 fn support(scene: &Scene, person: &Person, dice: &mut Dice, pages: &mut Pages) {
-    for n in 0..dice.about([0.02, 0.08, 0.2, 0.4][person.activity]) {
+    for n in 0..dice.about([0.02, 0.06, 0.14, 0.28][person.activity]) {
         let opened = scene.clock.days_ago(dice, person.left.min(365), person.joined.min(365));
         let closed = opened + dice.between(2 * HOUR, 12 * DAY);
         let is_closed = closed < scene.clock.as_of;

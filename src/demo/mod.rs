@@ -128,7 +128,6 @@ fn write_person(scene: &Scene, number: u64, pages: &mut Pages) {
             &person.first_name,
             &person.last_name,
             &person.birth.to_string(),
-            &person.household.city,
             person.persona.name(),
         ],
     );

@@ -34,7 +34,7 @@ impl Presence {
         let truth = person.truth_id();
         presence.write_accounts(scene, person, dice, pages, &truth);
         let contact = presence.write_contacts(scene, person, pages, &truth);
-        if person.persona.goes_to_shops() && dice.chance(0.78) {
+        if person.persona.goes_to_shops() && dice.chance(0.72) {
             let issued = scene.clock.days_ago(dice, person.left, person.joined);
             let card_no = ids::digits(scene.seed, Kind::Card, person.number);
             let phone = dirt::phone(dice, person.mobile);
@@ -116,9 +116,9 @@ impl Presence {
         let dice = &mut Dice::new(scene.seed, Topic::Contacts, person.number);
         let known = match person.persona {
             Persona::Visitor => 0.0,
-            Persona::Web => 0.5,
-            Persona::Shop => 0.86,
-            Persona::Omni => 0.9,
+            Persona::Web => 0.42,
+            Persona::Shop => 0.82,
+            Persona::Omni => 0.88,
         };
         let n = if dice.chance(known) { 1 + dice.weighted(&[82, 15, 3]) as u64 } else { 0 };
         let mut first_id = None;

@@ -12,9 +12,9 @@ use super::person::Person;
 use super::presence::Presence;
 
 /// Orders per person over the whole history, by activity.
-const ORDERS: [f64; 4] = [0.4, 1.3, 3.6, 8.0];
+const ORDERS: [f64; 4] = [0.4, 1.1, 3.0, 6.8];
 /// Tickets per person over the whole history, by activity.
-const TICKETS: [f64; 4] = [0.5, 1.5, 3.6, 8.0];
+const TICKETS: [f64; 4] = [0.5, 1.2, 3.0, 6.8];
 /// How long a history of purchases is, in days.
 const HISTORY: i64 = 1095;
 /// How long ago the site began to record carts, in days.

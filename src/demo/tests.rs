@@ -157,11 +157,15 @@ fn records_are_dirty() {
 }
 
 #[test]
-fn ten_thousand_people_fit_in_five_megabytes() {
-    let (dir, summary) = generate(2500, 1);
-    let bytes: usize = files(dir.path()).values().map(Vec::len).sum();
-    assert!(bytes < 5_000_000 / 4, "{bytes} bytes for 2,500 people");
-    assert!(summary.rows() > 2500 * 6, "{} rows", summary.rows());
+fn the_committed_sources_are_up_to_date_and_small() {
+    let (dir, summary) = generate(10_000, 1);
+    let (made, committed) = (files(dir.path()), files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data")));
+    assert!(made.keys().eq(committed.keys()), "the same files");
+    let stale: Vec<_> = made.iter().filter(|(path, bytes)| committed[*path] != **bytes).map(|(path, _)| path).collect();
+    assert!(stale.is_empty(), "{stale:?} differ: run `cohorte demo data --customers 10000 --seed 1`");
+    let bytes: usize = made.values().map(Vec::len).sum();
+    assert!(bytes < 5_000_000, "{bytes} bytes for 10,000 people");
+    assert!(summary.rows() > 100_000, "{} rows", summary.rows());
 }
 
 #[test]

@@ -15,7 +15,7 @@ use super::presence::Presence;
 use super::purchases::{CARTS_SINCE, Checkout};
 
 /// Visits per person, by activity.
-const VISITS: [f64; 4] = [0.6, 1.2, 2.6, 5.0];
+const VISITS: [f64; 4] = [0.5, 1.0, 2.2, 4.4];
 /// How long the history of visits is, in days.
 const HISTORY: i64 = 240;
 const SEARCHES: [&str; 8] =
