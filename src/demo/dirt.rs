@@ -89,12 +89,13 @@ pub(crate) fn no_phone(dice: &mut Dice) -> &'static str {
 
 /// What is typed where an address must be: no address, or the shop's own.
 pub(crate) fn no_email(dice: &mut Dice, email: &str) -> String {
-    match dice.below(7) {
+    match dice.below(8) {
         0 => email.replace('@', " "),
         1 => email.split('@').next().unwrap_or_default().to_owned() + "@",
         2 => email.replace(".example", ""),
         3 => "pas de mail".to_owned(),
         4 => "inconnu@example.com".to_owned(),
+        5 | 6 => "caisse@maison.example".to_owned(),
         _ => "noreply@maison.example".to_owned(),
     }
 }

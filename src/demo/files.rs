@@ -258,5 +258,5 @@ fn remove_parts(dir: &Path, layout: &Layout) -> Result<()> {
 
 fn failure(path: &Path, cause: impl std::fmt::Display) -> Failure {
     Failure::world("W901", format!("writing `{}`", path.display()), cause)
-        .help("give a folder that you may write to, with room for about 400 bytes per customer")
+        .help("give a folder that you may write to, with room for about 500 bytes per customer")
 }

@@ -91,7 +91,7 @@ fn letters(scene: &Scene, person: &Person, dice: &mut Dice, recipient: &str, sin
 }
 
 fn preferences(scene: &Scene, person: &Person, dice: &mut Dice, pages: &mut Pages) {
-    if !dice.chance(0.29) {
+    if !dice.chance(0.26) {
         return;
     }
     let mut at = scene.clock.days_ago(dice, person.left.min(700), person.joined.min(700));

@@ -78,14 +78,20 @@ pub(crate) struct Household {
     pub(crate) street: String,
     pub(crate) postcode: String,
     pub(crate) city: String,
-    /// One mobile number for two of them.
-    shares_phone: bool,
-    /// One tablet on which all of them browse.
-    pub(crate) shares_device: bool,
-    /// One address for two of them.
-    pub(crate) shares_email: bool,
+    pub(crate) shares: Shares,
     head_born: i32,
     head_is_woman: bool,
+}
+
+/// What the members of a household have in common.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shares {
+    /// One mobile number for two of them.
+    phone: bool,
+    /// One tablet on which all of them browse.
+    pub(crate) device: bool,
+    /// One address for two of them.
+    pub(crate) email: bool,
 }
 
 /// How somebody buys.
@@ -111,8 +117,12 @@ impl Persona {
         }
     }
 
-    pub(crate) fn is_on_web(self) -> bool {
+    pub(crate) fn visits_the_site(self) -> bool {
         self != Self::Shop
+    }
+
+    pub(crate) fn buys_online(self) -> bool {
+        matches!(self, Self::Web | Self::Omni)
     }
 
     pub(crate) fn goes_to_shops(self) -> bool {
@@ -168,7 +178,7 @@ impl Person {
         };
         let last_name = if takes_own { own_name.to_owned() } else { household.surname.clone() };
         let own_email = email(dice, &first_name, &last_name, birth.year(), number);
-        let email = if household.shares_email && role < 2 {
+        let email = if household.shares.email && role < 2 {
             format!("famille.{}{}@orange.example", ascii(&household.surname), household.id)
         } else {
             own_email
@@ -177,7 +187,7 @@ impl Person {
             let initial: String = ascii(&first_name).chars().take(1).collect();
             format!("{initial}.{}{number}@bureau.example", ascii(&last_name))
         });
-        let mobile = ids::mobile(seed, if household.shares_phone && role == 1 { number - 1 } else { number });
+        let mobile = ids::mobile(seed, if household.shares.phone && role == 1 { number - 1 } else { number });
         let persona = [Persona::Visitor, Persona::Web, Persona::Shop, Persona::Omni][dice.weighted(&[9, 34, 30, 27])];
         let activity = dice.weighted(&[24, 44, 23, 9]);
         let joined = dice.between(5, 1400);
@@ -234,9 +244,11 @@ fn household_of(seed: u64, reference: &Reference, number: u64) -> (Household, u6
         street: format!("{} {}", 1 + dice.below(120), dice.pick(&STREETS)),
         postcode: commune.postcodes[dice.below(commune.postcodes.len() as u64) as usize].clone(),
         city: commune.name.clone(),
-        shares_phone: size > 1 && dice.chance(0.16),
-        shares_device: size > 1 && dice.chance(0.3),
-        shares_email: size > 1 && dice.chance(0.05),
+        shares: Shares {
+            phone: size > 1 && dice.chance(0.16),
+            device: size > 1 && dice.chance(0.4),
+            email: size > 1 && dice.chance(0.05),
+        },
         head_born: 1936 + dice.between(0, 34) as i32 + dice.between(0, 34) as i32,
         head_is_woman: dice.chance(0.5),
     };

@@ -61,17 +61,15 @@ impl Presence {
             pages.truth("loyalty_cards", &key, &truth);
             presence.card = Some(card_no);
         }
-        if dice.chance(0.004) {
+        if dice.chance(0.004) && !person.household.shares.email {
             pages.csv(Output::Staff, &[&person.email]);
         }
         presence
     }
 
     fn write_accounts(&mut self, scene: &Scene, person: &Person, dice: &mut Dice, pages: &mut Pages, truth: &str) {
-        let n = match person.persona {
-            Persona::Web | Persona::Omni if dice.chance(0.82) => 1 + u64::from(dice.chance(0.03)),
-            _ => 0,
-        };
+        let registers = person.persona.buys_online() && dice.chance(0.82);
+        let n = if registers { 1 + u64::from(dice.chance(0.03)) } else { 0 };
         for copy in 0..n {
             let id = ids::code(scene.seed, Kind::Account, person.number * 4 + copy);
             let earliest = if copy == 0 { person.joined } else { (person.joined / 2).max(2) };
@@ -81,7 +79,6 @@ impl Presence {
             let email = match (&person.work_email, copy) {
                 (Some(work), 1..) => work.clone(),
                 _ if copy > 0 => format!("2.{}", person.email),
-                _ if dice.chance(0.01) => dirt::no_email(dice, &person.email),
                 _ if dice.chance(0.1) => dirt::email(dice, &person.email),
                 _ => person.email.clone(),
             };
@@ -117,7 +114,7 @@ impl Presence {
         let known = match person.persona {
             Persona::Visitor => 0.0,
             Persona::Web => 0.42,
-            Persona::Shop => 0.82,
+            Persona::Shop => 0.78,
             Persona::Omni => 0.88,
         };
         let n = if dice.chance(known) { 1 + dice.weighted(&[82, 15, 3]) as u64 } else { 0 };

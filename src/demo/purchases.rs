@@ -35,7 +35,7 @@ pub(crate) struct Checkout {
 pub(crate) fn write(scene: &Scene, person: &Person, presence: &Presence, pages: &mut Pages) -> Vec<Checkout> {
     let dice = &mut Dice::new(scene.seed, Topic::Purchases, person.number);
     let mut checkouts = Vec::new();
-    if person.persona.is_on_web() && person.persona != super::person::Persona::Visitor {
+    if person.persona.buys_online() {
         let mut tuples = BTreeSet::new();
         for n in 0..dice.about(ORDERS[person.activity]).min(512) {
             let (key, checkout) = order(scene, person, presence, dice, pages, person.number * 1024 + n);
@@ -113,7 +113,7 @@ fn order(
         ],
     );
     // A guest's address that is shared at home says nothing about who ordered.
-    let known = account.is_some() || !person.household.shares_email;
+    let known = account.is_some() || !person.household.shares.email;
     let trimmed = email.trim().to_lowercase();
     let key = known.then(|| tuple_key(&[account.map(|account| account.id.as_str()), Some(&trimmed)]));
     let checkout = cart_id.zip(first).map(|(cart_id, product)| Checkout {

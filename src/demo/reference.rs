@@ -17,7 +17,7 @@ const FIRST_YEAR: i32 = 1930;
 const DECADES: usize = 8;
 
 /// Things to draw from by weight.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Weighted<T> {
     items: Vec<T>,
     /// Running sums of the weights.
@@ -25,6 +25,10 @@ pub(crate) struct Weighted<T> {
 }
 
 impl<T> Weighted<T> {
+    fn new() -> Self {
+        Self { items: Vec::new(), upto: Vec::new() }
+    }
+
     fn add(&mut self, item: T, weight: u64) {
         if weight > 0 {
             self.upto.push(self.upto.last().copied().unwrap_or(0) + weight);
@@ -59,10 +63,10 @@ impl Reference {
     /// Unpacks the assets.
     pub(crate) fn unpack() -> Result<Self> {
         let mut reference = Self {
-            women: std::array::from_fn(|_| Weighted { items: Vec::new(), upto: Vec::new() }),
-            men: std::array::from_fn(|_| Weighted { items: Vec::new(), upto: Vec::new() }),
-            surnames: Weighted { items: Vec::new(), upto: Vec::new() },
-            communes: Weighted { items: Vec::new(), upto: Vec::new() },
+            women: std::array::from_fn(|_| Weighted::new()),
+            men: std::array::from_fn(|_| Weighted::new()),
+            surnames: Weighted::new(),
+            communes: Weighted::new(),
         };
         for line in gunzip(GIVEN_NAMES, "given names")?.lines() {
             let mut fields = line.split(',');

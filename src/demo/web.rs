@@ -18,6 +18,7 @@ use super::purchases::{CARTS_SINCE, Checkout};
 const VISITS: [f64; 4] = [0.5, 1.0, 2.2, 4.4];
 /// How long the history of visits is, in days.
 const HISTORY: i64 = 240;
+const RECENT: i64 = 30;
 const SEARCHES: [&str; 8] =
     ["lampe", "tapis rond", "canape lin", "housse de couette", "salon de jardin", "vase", "miroir", "table basse"];
 const BROCHURES: [&str; 3] = ["printemps-ete", "automne-hiver", "cuisines"];
@@ -90,16 +91,17 @@ impl Writer<'_> {
 /// Writes the visits of one person.
 pub(crate) fn write(scene: &Scene, person: &Person, presence: &Presence, checkouts: &[Checkout], pages: &mut Pages) {
     let dice = &mut Dice::new(scene.seed, Topic::Web, person.number);
-    if !person.persona.is_on_web() {
+    if !person.persona.visits_the_site() {
         return;
     }
     let devices: Vec<String> = (0..1 + dice.weighted(&[55, 33, 12]) as u64)
         .map(|n| ids::code(scene.seed, Kind::Device, person.number * 4 + n))
         .collect();
-    let shared = person.household.shares_device.then(|| ids::code(scene.seed, Kind::SharedDevice, person.household.id));
+    let shared = person.household.shares.device.then(|| ids::code(scene.seed, Kind::SharedDevice, person.household.id));
     let mut writer = Writer { pages, next_event: person.number * 4096, tuples: BTreeSet::new() };
     for n in 0..dice.about(VISITS[person.activity]).max(u64::from(person.persona == Persona::Visitor)) {
-        let earliest = person.joined.min(HISTORY);
+        // Half of the visits are recent: interest comes in waves.
+        let earliest = person.joined.min(if dice.chance(0.5) { RECENT } else { HISTORY });
         let time = scene.clock.days_ago(dice, person.left.min(earliest), earliest);
         let (device, device_is_shared) = match &shared {
             Some(shared) if dice.chance(0.4) => (shared, true),
@@ -146,12 +148,12 @@ fn browse<'a>(
 ) {
     // Half of the logins come first, the others on the way.
     let login_at = user.map(|_| if dice.chance(0.5) { 0 } else { dice.between(1, 2) });
-    for step in 0..=dice.weighted(&[26, 30, 22, 12, 10]) as i64 {
+    for step in 0..=dice.weighted(&[26, 26, 20, 14, 8, 6]) as i64 {
         if login_at == Some(step) {
             visit.user = user;
         }
         let product = choose(dice, &scene.products, person.taste);
-        match if step == 0 { 0 } else { 1 + dice.weighted(&[24, 44, 12, 6, 14]) } {
+        match if step == 0 { 0 } else { 1 + dice.weighted(&[20, 54, 10, 6, 10]) } {
             0 => writer.event(&visit, "page_viewed", dice.pick(&LANDINGS), Props::default()),
             1 => {
                 let path = format!("/categorie/{}", category_path(product.category));
