@@ -60,8 +60,9 @@ def canonical(name, kind):
 
 def checksums(frame):
     """Sum of hashes per column and of whole rows: the order of rows does not matter, how often each occurs does."""
+    zones = {name: f"time in {kind.time_zone or 'no zone'}" for name, kind in frame.schema.items() if isinstance(kind, pl.Datetime)}
     frame = frame.select(canonical(name, kind) for name, kind in sorted(frame.schema.items()))
-    sums = {name: sum(series.hash(seed=1).to_list()) % 2**64 for name, series in zip(frame.columns, frame.get_columns())}
+    sums = {name: (zones.get(name), sum(series.hash(seed=1).to_list()) % 2**64) for name, series in zip(frame.columns, frame.get_columns())}
     sums["(whole rows)"] = sum(frame.hash_rows(seed=2).to_list()) % 2**64 if frame.width else 0
     return sums
 
