@@ -99,29 +99,33 @@ fn consent(
     let mut sql = |text: &Text, wanted: Option<DataType>| {
         bind(SqlText::new(files, text), &scope, wanted, findings).map(|bound| (bound.sql, bound.data_type))
     };
-    let contact = written.contact.as_ref().map(|text| sql(text, Some(DataType::Text)));
-    let filter = written.filter.as_ref().map(|text| sql(text, Some(DataType::Boolean)));
-    let at = sql(&written.at, None);
-    let proof = written.proof.as_ref().map(|text| sql(text, None));
-    let scope_sql = written.scope.as_ref().map(|text| sql(text, Some(DataType::Text)));
+    let contact = written.contact.as_ref().map(|text| sql(text, Some(DataType::Text), findings));
+    let filter = written.filter.as_ref().map(|text| sql(text, Some(DataType::Boolean), findings));
+    let at = sql(&written.at, None, findings);
+    let proof = written.proof.as_ref().map(|text| sql(text, None, findings));
+    let scope_sql = written.scope.as_ref().map(|text| sql(text, Some(DataType::Text), findings));
     let status = match &written.status.value {
         TextOr::Text(text) => {
-            sql(&Located::new(text.clone(), written.status.span), Some(DataType::Text)).map(|(sql, _)| sql)
+            sql(&Located::new(text.clone(), written.status.span), Some(DataType::Text), findings).map(|(sql, _)| sql)
         }
-        TextOr::Other(map) => sql(&map.column, None).map(|(column, _)| {
-            let mut case = format!("case cast({column} as varchar)");
-            for (value, status) in map.map.iter() {
-                if !["granted", "withdrawn", "pending"].contains(&status.value.as_str()) {
-                    findings.add(
-                        Finding::error("E122", format!("`{}` is no status of a consent", status.value))
-                            .at(status.span)
-                            .help("a status is `granted`, `withdrawn` or `pending`"),
-                    );
-                }
-                case.push_str(&format!(" when {} then {}", text_literal(&value.value), text_literal(&status.value)));
+        TextOr::Other(map) => match (&map.value, &map.column) {
+            (Some(value), None) => {
+                known_status(value, findings);
+                Some(text_literal(&value.value))
             }
-            case + " end"
-        }),
+            (None, Some(column)) => sql(column, None, findings).map(|(column, _)| {
+                let mut case = format!("case cast({column} as varchar)");
+                for (value, status) in map.map.iter() {
+                    known_status(status, findings);
+                    case.push_str(&format!(" when {} then {}", text_literal(&value.value), text_literal(&status.value)));
+                }
+                case + " end"
+            }),
+            _ => {
+                findings.add(Finding::error("E122", "a status is SQL, `{value: granted}`, or `{column: …, map: {…}}`").at(written.status.span));
+                None
+            }
+        },
     };
     let purpose = bind_value(files, &written.purpose, &scope, findings);
     let channel = bind_value(files, &written.channel, &scope, findings);
@@ -154,6 +158,13 @@ fn consent(
         proof: transpose(proof)?,
         scope: transpose(scope_sql)?,
     })
+}
+
+fn known_status(status: &Text, findings: &mut Findings) {
+    if !["granted", "withdrawn", "pending"].contains(&status.value.as_str()) {
+        let message = format!("`{}` is no status of a consent", status.value);
+        findings.add(Finding::error("E122", message).at(status.span).help("a status is `granted`, `withdrawn` or `pending`"));
+    }
 }
 
 /// What was written and could not be bound ends the whole; what was not written is none.
@@ -206,7 +217,7 @@ pub(super) fn channel(
 
 /// The semantic type of a channel's contact points; `None` where any may be meant (ads).
 #[must_use]
-pub fn contact_type(channel: &str) -> Option<ColumnType> {
+pub(super) fn contact_type(channel: &str) -> Option<ColumnType> {
     match channel {
         "email" => Some(ColumnType::Email),
         "sms" | "phone" | "whatsapp" | "call" => Some(ColumnType::Phone),

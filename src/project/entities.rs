@@ -10,7 +10,7 @@ use crate::sql::{DataType, ident};
 use crate::text::{Files, Span};
 
 /// Names of tables and columns that an entity's models may not take.
-pub const RESERVED: &[&str] = &[
+pub(super) const RESERVED: &[&str] = &[
     "audit",
     "consent_ledger",
     "consents",
@@ -316,5 +316,5 @@ fn golden(
 }
 
 /// Columns of every customer, whatever the models say.
-pub const BUILT_IN: &[&str] =
+pub(super) const BUILT_IN: &[&str] =
     &["emails", "first_seen_at", "is_known", "last_seen_at", "n_records", "phones", "segments", "updated_at"];

@@ -253,7 +253,7 @@ impl Resolver<'_> {
             );
         }
         let scope = SourceScope { name: &self.named.name, columns: &columns, timezone };
-        let mut truth = |text: &Option<Text>, findings: &mut Findings| {
+        let truth = |text: &Option<Text>, findings: &mut Findings| {
             text.as_ref()
                 .and_then(|text| bind(SqlText::new(self.files, text), &scope, Some(DataType::Boolean), findings))
         };

@@ -1,7 +1,5 @@
 //! Syncs: who is sent, with which fields and key, through which gate.
 
-use std::collections::BTreeSet;
-
 use super::consents::{channel, contact_type, unknown_purpose};
 use super::models::entity_of;
 use super::{CustomerScope, Project};
@@ -164,7 +162,7 @@ impl Resolver<'_> {
                 .help("write `on_remove: delete`, `on_remove: {clear: [field]}` or `on_remove: nothing`"),
             );
         }
-        let gate = self.gate(&from, &fields, &scope);
+        let gate = self.gate(&from, &fields, keys.as_deref().unwrap_or_default(), &scope);
         if matches!(gate, Some(Gate::Consent { .. })) && written.on_withdraw.is_none() {
             self.findings.add(
                 Finding::error(
@@ -182,6 +180,9 @@ impl Resolver<'_> {
             );
         }
         let connection = connection?;
+        if self.project.connections[&connection].connector == super::Connector::Postgres && written.key.len() > 1 {
+            self.findings.add(Finding::error("E135", "a table has one key: alternatives are for destinations that take several").at(written.key[0].span));
+        }
         let is_files = self.project.connections[&connection].connector == super::Connector::Files;
         let first_run = match &written.first_run {
             Some(first_run) => first_run.value,
@@ -349,15 +350,6 @@ impl Resolver<'_> {
             }
             keys.push(Key { columns });
         }
-        let first: BTreeSet<&String> = keys[0].columns.iter().map(|(name, _)| name).collect();
-        let same = keys.iter().all(|key| key.columns.iter().map(|(name, _)| name).collect::<BTreeSet<_>>() == first);
-        if !same {
-            self.findings.add(
-                Finding::error("E135", "the alternatives of the key name different fields; this destination takes one")
-                    .at(written[0].span),
-            );
-            return None;
-        }
         Some(keys)
     }
 
@@ -405,7 +397,7 @@ impl Resolver<'_> {
         }
     }
 
-    fn gate(&mut self, from: &SyncFrom, fields: &[Field], scope: &CustomerScope) -> Option<Gate> {
+    fn gate(&mut self, from: &SyncFrom, fields: &[Field], keys: &[Key], scope: &CustomerScope) -> Option<Gate> {
         if matches!(from, SyncFrom::Consents(_)) {
             return Some(Gate::None("consents themselves are sent".into()));
         }
@@ -443,7 +435,7 @@ impl Resolver<'_> {
                     None => self.bind(contact, scope, Some(DataType::Text))?.sql,
                 },
             }],
-            None => self.sent_contacts(fields, &channel),
+            None => self.sent_contacts(fields, keys, scope, &channel),
         };
         if contacts.is_empty() {
             self.findings.add(
@@ -459,25 +451,24 @@ impl Resolver<'_> {
         Some(Gate::Consent { purpose: purpose.value.clone(), channel, contacts })
     }
 
-    /// Fields that are contact points of the channel: those that are exactly an attribute of its type, and keys too.
-    fn sent_contacts(&self, fields: &[Field], channel: &str) -> Vec<Contact> {
-        let entity = fields.first().and_then(|_| self.project.entities.values().next());
+    /// Fields and key columns that are contact points of the channel: those that are exactly an attribute of its type.
+    fn sent_contacts(&self, fields: &[Field], keys: &[Key], scope: &CustomerScope, channel: &str) -> Vec<Contact> {
         let wanted = contact_type(channel);
+        let attributes = &self.project.entities[&scope.entity].attributes;
         let is_contact = |sql: &str| {
-            entity.is_some_and(|entity| {
-                entity.attributes.values().any(|attribute| {
-                    let fits = match wanted {
-                        Some(wanted) => attribute.semantic == Some(wanted),
-                        None => matches!(attribute.semantic, Some(spec::ColumnType::Email | spec::ColumnType::Phone)),
-                    };
-                    fits && sql == crate::sql::ident(&attribute.name)
-                })
+            attributes.values().any(|attribute| {
+                let fits = match wanted {
+                    Some(wanted) => attribute.semantic == Some(wanted),
+                    None => matches!(attribute.semantic, Some(spec::ColumnType::Email | spec::ColumnType::Phone)),
+                };
+                fits && sql == crate::sql::ident(&attribute.name)
             })
         };
+        let sent = fields.iter().map(|field| &field.sql).chain(keys.iter().flat_map(|key| key.columns.iter().map(|(_, sql)| sql)));
         let mut found: Vec<Contact> = Vec::new();
-        for field in fields {
-            if is_contact(&field.sql) && !found.iter().any(|contact| contact.sql == field.sql) {
-                found.push(Contact { sql: field.sql.clone() });
+        for sql in sent {
+            if is_contact(sql) && !found.iter().any(|contact| contact.sql == *sql) {
+                found.push(Contact { sql: sql.clone() });
             }
         }
         found
