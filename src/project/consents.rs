@@ -96,7 +96,7 @@ fn consent(
         findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
         return None;
     };
-    let mut sql = |text: &Text, wanted: Option<DataType>| {
+    let sql = |text: &Text, wanted: Option<DataType>, findings: &mut Findings| {
         bind(SqlText::new(files, text), &scope, wanted, findings).map(|bound| (bound.sql, bound.data_type))
     };
     let contact = written.contact.as_ref().map(|text| sql(text, Some(DataType::Text), findings));
