@@ -5,7 +5,7 @@
 //! functions of the person's number too. So shards of people could be made by as many threads as there are.
 //!
 //! Memory: one shard of rows (about 2 kB per person), the reference data, the compressors and one group of rows of the
-//! Parquet file; 45 MB in all, for ten thousand people or ten million.
+//! Parquet file; none grows with the number of people. Measured: 44 MB for 300,000 people.
 //!
 //! `truth/records.csv.gz` names the person behind every row of `crm_contacts` and `web_accounts` (test rows have none) and
 //! behind every distinct tuple of identifiers of `loyalty_cards` (card_no, contact_id, email, phone), `orders`
