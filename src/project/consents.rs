@@ -67,13 +67,14 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
         }
     }
     let column = |name: &str| {
-        (name.to_owned(), FactColumn { sql: format!("e.{}", ident(name)), data_type: DataType::Text, semantic: None })
+        (name.to_owned(), FactColumn { sql: format!("e.{}", ident(name)), data_type: DataType::Text, semantic: None, joins: std::collections::BTreeSet::new() })
     };
     let fact = Fact {
         name: "consents".into(),
         span: Span::default(),
         relation: Relation::Consents,
         filter: None,
+        joins: std::collections::BTreeSet::new(),
         columns: ["purpose", "channel", "scope", "status"].into_iter().map(column).collect(),
         has_time: false,
         sources: project.consents.values().map(|consent| consent.source.clone()).collect(),

@@ -197,6 +197,7 @@ pub fn location(
             _ if column.parse.is_some() => DataType::Text,
             Some(ColumnType::Integer) => DataType::Integer,
             Some(ColumnType::Number) => DataType::Number,
+            Some(ColumnType::Decimal) => DataType::Decimal,
             Some(ColumnType::Boolean) => DataType::Boolean,
             Some(ColumnType::Date | ColumnType::Timestamp | ColumnType::BirthDate) | None => continue,
             Some(_) => DataType::Text,
@@ -403,7 +404,11 @@ impl Resolver<'_> {
             }
             ColumnType::Integer if given == DataType::Integer => plain(column.sql, given),
             ColumnType::Number if given == DataType::Number => plain(column.sql, given),
+            ColumnType::Decimal if given == DataType::Decimal => plain(column.sql, given),
             ColumnType::Boolean if given == DataType::Boolean => plain(column.sql, given),
+            ColumnType::Decimal if given == DataType::Text || given.is_number() => {
+                plain(format!("try_cast({} as decimal(38, 9))", column.sql), DataType::Decimal)
+            }
             ColumnType::Integer if given == DataType::Text || given.is_number() => {
                 plain(format!("try_cast({} as bigint)", column.sql), DataType::Integer)
             }
@@ -596,7 +601,8 @@ fn parents(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Fin
 }
 
 /// The engine's name of a type.
-pub(crate) fn sql_type(data_type: DataType) -> &'static str {
+#[must_use]
+pub fn sql_type(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Integer => "bigint",
         DataType::Number => "double",

@@ -127,6 +127,8 @@ pub enum ColumnType {
     Integer,
     /// A number.
     Number,
+    /// An exact decimal with nine digits after the point.
+    Decimal,
     /// A truth value.
     Boolean,
     /// A calendar day.
