@@ -1,3 +1,4 @@
 //! Running relations with DataFusion, and what SQL cannot do: identity and the fused pass.
 
 pub mod identity;
+pub mod readers;

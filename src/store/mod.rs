@@ -27,4 +27,5 @@ pub use tables::{
     segment_members, segment_sizes, sync_receipts, sync_runs, sync_state,
 };
 pub use warehouse::Warehouse;
+pub(crate) use warehouse::locate;
 pub use write::{Commit, Input, TableSpec, Written};

@@ -128,7 +128,7 @@ impl Warehouse {
         let write = |builder: WriteBuilder, _: bool| {
             builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite)
         };
-        self.write(spec, input.into(), commit, session, false, write).await
+        self.write(&self.own(spec), spec, input.into(), commit, session, false, write).await
     }
 
     /// Adds rows to a table. Makes the table where there is none; adds columns that it lacks.
@@ -139,11 +139,23 @@ impl Warehouse {
         commit: &Commit,
         session: &SessionContext,
     ) -> Result<Written> {
+        self.append_at(&self.own(spec), spec, input, commit, session).await
+    }
+
+    /// As [`Self::append`], to the table at a path below the root, such as `raw/orders`.
+    pub async fn append_at(
+        &self,
+        path: &str,
+        spec: &TableSpec,
+        input: impl Into<Input>,
+        commit: &Commit,
+        session: &SessionContext,
+    ) -> Result<Written> {
         let write = |builder: WriteBuilder, widen: bool| {
             let builder = builder.with_save_mode(SaveMode::Append);
             if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
         };
-        self.write(spec, input.into(), commit, session, true, write).await
+        self.write(path, spec, input.into(), commit, session, true, write).await
     }
 
     /// Replaces the rows of one partition: those where the partition column `column` is `value`. The input may only hold
@@ -162,11 +174,17 @@ impl Warehouse {
             let builder = builder.with_save_mode(SaveMode::Overwrite).with_replace_where(predicate);
             if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
         };
-        self.write(spec, input.into(), commit, session, true, write).await
+        self.write(&self.own(spec), spec, input.into(), commit, session, true, write).await
     }
 
+    fn own(&self, spec: &TableSpec) -> String {
+        format!("{}/{}", self.schema_name(), spec.name)
+    }
+
+    #[allow(clippy::too_many_arguments)] // All of them vary from write to write.
     async fn write(
         &self,
+        path: &str,
         spec: &TableSpec,
         input: Input,
         commit: &Commit,
@@ -174,7 +192,7 @@ impl Warehouse {
         keep_schema: bool,
         how: impl FnOnce(WriteBuilder, bool) -> WriteBuilder,
     ) -> Result<Written> {
-        let existing = self.table(&spec.name, None).await?;
+        let existing = self.table_at(path, None).await?;
         let widen = match &existing {
             Some(table) if keep_schema => lacks_columns(spec, table)?,
             _ => false,
@@ -185,7 +203,7 @@ impl Warehouse {
 
         let (log_store, snapshot) = match &existing {
             Some(table) => (table.delta().log_store(), Some(table.snapshot()?.clone())),
-            None => (self.handle(&format!("{}/{}", self.schema_name(), spec.name))?.log_store(), None),
+            None => (self.handle(path)?.log_store(), None),
         };
         let builder = WriteBuilder::new(log_store, snapshot)
             .with_input_plan(source)

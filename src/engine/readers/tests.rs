@@ -1,0 +1,359 @@
+use std::io::Write;
+
+use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::util::pretty::pretty_format_batches;
+use datafusion::parquet::arrow::ArrowWriter;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use tempfile::TempDir;
+
+use super::*;
+use crate::diag::Fault;
+use crate::store::failure_from;
+
+struct Project {
+    folder: TempDir,
+    warehouse: Warehouse,
+    session: SessionContext,
+}
+
+fn project(files: &[(&str, &[u8])]) -> Project {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    }
+    let warehouse = Warehouse::open("lake", folder.path(), "cdp").unwrap();
+    Project { folder, warehouse, session: SessionContext::new() }
+}
+
+impl Project {
+    async fn open(&self, spec: &ReaderSpec) -> Result<Opened> {
+        open(spec, &self.warehouse, self.folder.path(), &self.session).await
+    }
+
+    /// The rows as text, in the order of the files.
+    async fn rows(&self, spec: &ReaderSpec) -> Result<Vec<String>> {
+        let opened = self.open(spec).await?;
+        self.query(&opened, "select * from t").await
+    }
+
+    async fn query(&self, opened: &Opened, sql: &str) -> Result<Vec<String>> {
+        let session = SessionContext::new();
+        session.register_table("t", Arc::clone(&opened.provider)).unwrap();
+        let batches = session.sql(sql).await.unwrap().collect().await;
+        let batches = batches.map_err(|error| failure_from("reading", &error))?;
+        let mut lines: Vec<String> = pretty_format_batches(&batches)
+            .unwrap()
+            .to_string()
+            .lines()
+            .filter(|line| line.starts_with('|'))
+            .skip(1)
+            .map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>().join("|"))
+            .collect();
+        lines.sort();
+        Ok(lines)
+    }
+
+    async fn failure(&self, spec: &ReaderSpec) -> Failure {
+        let failure = self.rows(spec).await.unwrap_err();
+        assert_eq!(failure.fault, Fault::Project);
+        assert!(!failure.help.is_empty());
+        failure
+    }
+}
+
+fn csv(path: &str) -> ReaderSpec {
+    ReaderSpec::new("s", Format::Csv, Location::Path(path.into()))
+}
+
+fn ndjson(path: &str) -> ReaderSpec {
+    ReaderSpec::new("s", Format::Ndjson, Location::Path(path.into()))
+}
+
+fn parquet(path: &str) -> ReaderSpec {
+    ReaderSpec::new("s", Format::Parquet, Location::Path(path.into()))
+}
+
+fn typed(mut spec: ReaderSpec, types: &[(&str, DataType)]) -> ReaderSpec {
+    spec.types = types.iter().map(|(name, data_type)| ((*name).to_owned(), *data_type)).collect();
+    spec
+}
+
+fn types(opened: &Opened) -> Vec<String> {
+    opened.schema.fields().iter().map(|field| field.data_type().to_string()).collect()
+}
+
+fn parquet_bytes(columns: Vec<(&str, ArrayRef)>) -> Vec<u8> {
+    let batch = RecordBatch::try_from_iter(columns).unwrap();
+    let mut bytes = Vec::new();
+    let mut writer = ArrowWriter::try_new(&mut bytes, batch.schema(), None).unwrap();
+    writer.write(&batch).unwrap();
+    writer.close().unwrap();
+    bytes
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_types_are_judged_and_declared_ones_win() {
+    let text = b"id,zip,amount,at,ok,day,code\n1,01000,2.5,2026-01-31T09:00:00Z,true,2026-01-31,7\n2,,3,2026-02-01 10:00,FALSE,,8\n";
+    let project = project(&[("a.csv", text)]);
+    let spec = typed(csv("a.csv"), &[("code", DataType::Text), ("amount", DataType::Decimal)]);
+    let opened = project.open(&spec).await.unwrap();
+    let micros = "Timestamp(µs, \"UTC\")";
+    assert_eq!(types(&opened), ["Int64", "Utf8View", "Decimal128(38, 9)", micros, "Boolean", "Date32", "Utf8View"]);
+    assert_eq!(
+        project.rows(&spec).await.unwrap(),
+        ["1|01000|2.500000000|2026-01-31T09:00:00Z|true|2026-01-31|7", "2||3.000000000|2026-02-01T10:00:00Z|false||8"]
+    );
+    let paris = ReaderSpec { timezone: Some(chrono_tz::Europe::Paris), ..spec };
+    assert!(project.rows(&paris).await.unwrap()[1].contains("2026-02-01T09:00:00Z"));
+    assert_eq!(project.query(&opened, "select count(*) from t").await.unwrap(), ["2"]);
+    assert_eq!(project.query(&opened, "select code, id from t where id = 2").await.unwrap(), ["8|2"]);
+    assert_eq!(project.query(&opened, "select id from t limit 1").await.unwrap(), ["1"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn csv_with_mark_semicolons_carriage_returns_and_quoted_line_breaks() {
+    let text = "\u{feff}name;note\r\n\"Ann; B\";\"one\r\ntwo\"\r\nBob;\"say \"\"hi\"\"\"\r\n";
+    let project = project(&[("a.csv", text.as_bytes())]);
+    let opened = project.open(&csv("a.csv")).await.unwrap();
+    let found = project.query(&opened, "select name, replace(replace(note, chr(13), ''), chr(10), '/') from t").await;
+    assert_eq!(found.unwrap(), ["Ann; B|one/two", "Bob|say \"hi\""]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn globs_folders_and_gzip_are_read_and_rows_are_named() {
+    let two = gzip(b"id,extra\n2,x\n3,y\n");
+    let project = project(&[("data/a/1.csv", b"id\n1\n"), ("data/b/2.csv.gz", &two), ("data/b/note.md", b"no")]);
+    let mut spec = csv("data/*/*.csv*");
+    assert_eq!(project.rows(&spec).await.unwrap(), ["1|", "2|x", "3|y"], "columns are united by name");
+    spec.want_row = true;
+    assert_eq!(project.rows(&spec).await.unwrap(), ["1||a/1.csv:1", "2|x|b/2.csv.gz:1", "3|y|b/2.csv.gz:2"]);
+    assert_eq!(project.rows(&csv("data/b")).await.unwrap(), ["2|x", "3|y"], "a folder's files of the format");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fingerprint_changes_with_the_files() {
+    let project = project(&[("a.csv", b"id\n1\n"), ("b.csv", b"id\n2\n")]);
+    let first = project.open(&csv("*.csv")).await.unwrap();
+    assert_eq!(first.fingerprint, project.open(&csv("*.csv")).await.unwrap().fingerprint);
+    assert_eq!(first.paths.len(), 2);
+    std::fs::write(project.folder.path().join("b.csv"), "id\n22\n").unwrap();
+    assert_ne!(first.fingerprint, project.open(&csv("*.csv")).await.unwrap().fingerprint);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e301_a_file_that_is_missing_or_a_glob_that_finds_nothing() {
+    let project = project(&[]);
+    for path in ["a.csv", "data/*.csv"] {
+        let failure = project.failure(&csv(path)).await;
+        assert_eq!(failure.code, "E301");
+        assert!(failure.cause.contains(path));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e302_an_empty_file_but_a_header_alone_is_an_empty_source() {
+    let project =
+        project(&[("zero.csv", b""), ("head.csv", b"id,name\n"), ("zero.ndjson", b""), ("zero.parquet", b"")]);
+    assert_eq!(project.failure(&csv("zero.csv")).await.code, "E302");
+    assert_eq!(project.failure(&ndjson("zero.ndjson")).await.code, "E302");
+    assert_eq!(project.failure(&parquet("zero.parquet")).await.code, "E302");
+    assert_eq!(project.rows(&csv("head.csv")).await.unwrap().len(), 0);
+    assert_eq!(types(&project.open(&csv("head.csv")).await.unwrap()), ["Utf8View", "Utf8View"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e303_a_ragged_line() {
+    let project = project(&[("a.csv", b"id,name\n1,\"x\ny\"\n2,secret,z\n")]);
+    let failure = project.failure(&csv("a.csv")).await;
+    assert_eq!(failure.code, "E303");
+    assert_eq!(failure.cause, "`a.csv`, line 4, has 3 values where the header has 2 columns");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e304_another_encoding() {
+    let utf16: Vec<u8> = "\u{feff}id\n1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let project =
+        project(&[("a.csv", b"id,name\n1,ok\n2,Andr\xe9\n"), ("b.csv", &utf16), ("c.ndjson", b"{\"a\":\"\xe9\"}\n")]);
+    let failure = project.failure(&csv("a.csv")).await;
+    assert_eq!(failure.code, "E304");
+    assert_eq!(failure.cause, "`a.csv`, line 3, in the column `name`, is not UTF-8");
+    assert_eq!(project.failure(&csv("b.csv")).await.code, "E304");
+    assert_eq!(project.failure(&ndjson("c.ndjson")).await.code, "E304");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e305_a_type_that_changes_half_way() {
+    let mut text = String::from("id,price\n");
+    for id in 0..(2 * SAMPLE_ROWS) {
+        text.push_str(&format!("{id},{}\n", if id == SAMPLE_ROWS + 10 { "secret" } else { "7" }));
+    }
+    let project = project(&[("a.csv", text.as_bytes()), ("b.csv", b"n\n7\n"), ("c.ndjson", b"{\"n\":\"x\"}\n")]);
+    let failure = project.failure(&csv("a.csv")).await;
+    assert_eq!(failure.code, "E305");
+    assert_eq!(failure.cause, format!("`a.csv`, line {}, column `price`: the value is no integer", SAMPLE_ROWS + 12));
+    assert!(failure.help.contains("`price: {type: text}`") && !failure.to_string().contains("secret"));
+    let text = typed(csv("a.csv"), &[("price", DataType::Text)]);
+    assert_eq!(project.rows(&text).await.unwrap().len(), 2 * SAMPLE_ROWS);
+    let date = typed(csv("b.csv"), &[("n", DataType::Date)]);
+    assert_eq!(project.failure(&date).await.code, "E305");
+    assert_eq!(project.failure(&typed(ndjson("c.ndjson"), &[("n", DataType::Integer)])).await.code, "E305");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e306_a_declared_column_that_is_not_there() {
+    let bytes = parquet_bytes(vec![("id", Arc::new(Int64Array::from(vec![1])))]);
+    let project = project(&[("a.csv", b"customer_id,name\n1,x\n"), ("a.parquet", &bytes)]);
+    let failure = project.failure(&typed(csv("a.csv"), &[("custmer_id", DataType::Text)])).await;
+    assert_eq!((failure.code, failure.help.as_str()), ("E306", "did you mean `customer_id`?"));
+    assert_eq!(project.failure(&typed(parquet("a.parquet"), &[("zzz", DataType::Text)])).await.help, "it has: id");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e307_column_names_that_are_missing_twice_there_or_ours() {
+    let project = project(&[("a.csv", b"id,id\n1,2\n"), ("b.csv", b"id,,x\n1,2,3\n"), ("c.csv", b"_row\n1\n")]);
+    assert!(project.failure(&csv("a.csv")).await.cause.contains("two columns are called `id`"));
+    assert!(project.failure(&csv("b.csv")).await.cause.contains("the column number 2 has no name"));
+    let ours = ReaderSpec { want_row: true, ..csv("c.csv") };
+    assert_eq!(project.failure(&ours).await.code, "E307");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ndjson_nested_values_become_text_and_shapes_may_drift() {
+    let text = concat!(
+        "{\"id\":1,\"at\":\"2026-01-31T09:00:00+01:00\",\"props\":{\"a\":[1,2]},\"tags\":[\"x\",null],\"n\":1}\n",
+        "\n",
+        "{\"id\":2,\"props\":\"plain\",\"tags\":[],\"n\":2.5,\"extra\":true,\"e\":\"\"}\n",
+    );
+    let project = project(&[("a.ndjson", text.as_bytes())]);
+    let spec = typed(ndjson("a.ndjson"), &[("tags", DataType::TextList), ("later", DataType::Date)]);
+    let opened = project.open(&spec).await.unwrap();
+    assert_eq!(opened.schema.fields().len(), 8, "the declared column is there");
+    let sql = "select id, at, props, tags, n, extra, later, e = '' from t";
+    assert_eq!(
+        project.query(&opened, sql).await.unwrap(),
+        ["1|2026-01-31T08:00:00Z|{\"a\":[1,2]}|[x, ]|1.0|||", "2||plain|[]|2.5|true||true"]
+    );
+    let row = ReaderSpec { want_row: true, ..ndjson("a.ndjson") };
+    let opened = project.open(&row).await.unwrap();
+    assert_eq!(project.query(&opened, "select _row from t").await.unwrap(), ["a.ndjson:1", "a.ndjson:2"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_json_array_is_read_like_lines_and_empty_files_among_others_are_fine() {
+    let project = project(&[("a.json", b"[\n {\"id\": 1},\n {\"id\": 2, \"x\": null}\n]"), ("b.json", b"")]);
+    assert_eq!(project.rows(&ndjson("*.json")).await.unwrap(), ["1|", "2|"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e308_lines_that_are_no_objects() {
+    let first = b"{\"id\":1}\n{\"id\":\n";
+    let project = project(&[
+        ("a.ndjson", first),
+        ("b.ndjson", b"7\n"),
+        ("c.json", b"[{\"id\":1}, 7]"),
+        ("d.json", b"[{\"id\":1}, "),
+    ]);
+    let failure = project.failure(&ndjson("a.ndjson")).await;
+    assert_eq!(failure.code, "E308");
+    assert_eq!(failure.cause, "`a.ndjson`, line 2, ends in the middle of a JSON value");
+    for path in ["b.ndjson", "c.json", "d.json"] {
+        assert_eq!(project.failure(&ndjson(path)).await.code, "E308", "{path}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn parquet_is_united_by_name_and_rows_are_named() {
+    let one = parquet_bytes(vec![("id", Arc::new(Int64Array::from(vec![1, 2])))]);
+    let two = parquet_bytes(vec![
+        ("name", Arc::new(StringArray::from(vec!["x"]))),
+        ("id", Arc::new(Int64Array::from(vec![3]))),
+    ]);
+    let project = project(&[("p q/1.parquet", &one), ("p q/2.parquet", &two)]);
+    let spec = parquet("p q/*.parquet");
+    assert_eq!(types(&project.open(&spec).await.unwrap()), ["Int64", "Utf8View"]);
+    assert_eq!(project.rows(&spec).await.unwrap(), ["1|", "2|", "3|x"]);
+    let spec = ReaderSpec { want_row: true, ..spec };
+    assert_eq!(project.rows(&spec).await.unwrap(), ["1||1.parquet:1", "2||1.parquet:2", "3|x|2.parquet:1"]);
+    let opened = project.open(&spec).await.unwrap();
+    assert_eq!(project.query(&opened, "select _row from t where id = 3").await.unwrap(), ["2.parquet:1"]);
+    assert_eq!(project.query(&opened, "select count(*) from t").await.unwrap(), ["3"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e309_parquet_files_that_disagree() {
+    let one = parquet_bytes(vec![("id", Arc::new(Int64Array::from(vec![1])))]);
+    let two = parquet_bytes(vec![("id", Arc::new(StringArray::from(vec!["x"])))]);
+    let project = project(&[("1.parquet", &one), ("2.parquet", &two)]);
+    let failure = project.failure(&parquet("*.parquet")).await;
+    assert_eq!(failure.code, "E309");
+    assert_eq!(failure.cause, "the column `id` is Utf8View in `2.parquet` and Int64 in the files before it");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e310_files_that_are_not_what_they_seem() {
+    let mut broken = gzip(&b"id\n".repeat(1000));
+    broken.truncate(20);
+    let project = project(&[("a.parquet", b"no parquet at all"), ("b.csv.gz", &broken)]);
+    assert_eq!(project.failure(&parquet("a.parquet")).await.code, "E310");
+    assert_eq!(project.failure(&csv("b.csv.gz")).await.code, "E310");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn e311_a_table_that_is_not_there_and_one_that_is() {
+    let project = project(&[("a.csv", b"id\n1\n")]);
+    let spec = ReaderSpec::new("s", Format::Delta, Location::Table("raw/orders".into()));
+    let failure = project.failure(&spec).await;
+    assert_eq!(failure.code, "E311");
+    assert!(failure.help.contains("cohorte load"));
+    load_into(&project, &["a.csv"]).await.unwrap();
+    assert_eq!(project.rows(&spec).await.unwrap(), ["1"]);
+    let elsewhere = ReaderSpec { location: Location::Path("lake/raw/orders".into()), ..spec.clone() };
+    assert_eq!(project.rows(&elsewhere).await.unwrap(), ["1"]);
+    assert!(project.open(&spec).await.unwrap().fingerprint.ends_with(":0"));
+}
+
+async fn load_into(project: &Project, files: &[&str]) -> Result<Loaded> {
+    let types = BTreeMap::new();
+    let request = Load {
+        warehouse: &project.warehouse,
+        session: &project.session,
+        base: project.folder.path(),
+        source: "orders",
+        table: "raw/orders",
+        types: &types,
+        timezone: None,
+        run: None,
+    };
+    load(&request, &files.iter().map(|file| (*file).to_owned()).collect::<Vec<_>>()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn files_are_loaded_once_whatever_they_are_called() {
+    let more = parquet_bytes(vec![("id", Arc::new(Int64Array::from(vec![9])))]);
+    let project = project(&[
+        ("a.csv", b"id,zip\n1,01000\n2,02000\n"),
+        ("copy.csv", b"id,zip\n1,01000\n2,02000\n"),
+        ("b.ndjson", b"{\"id\": 3, \"city\": \"Lyon\"}\n"),
+        ("c.parquet", &more),
+        ("d.csv", b"id\nx\n"),
+    ]);
+    let first = load_into(&project, &["a.csv", "copy.csv"]).await.unwrap();
+    assert_eq!(first, Loaded { version: 0, rows: 2, files: 1, skipped: 1 });
+    assert_eq!(load_into(&project, &["copy.csv"]).await.unwrap(), Loaded { version: 0, rows: 0, files: 0, skipped: 1 });
+    let second = load_into(&project, &["a.csv", "b.ndjson", "c.parquet"]).await.unwrap();
+    assert_eq!((second.version, second.rows, second.files, second.skipped), (1, 2, 2, 1));
+    let spec = ReaderSpec::new("s", Format::Delta, Location::Table("raw/orders".into()));
+    assert_eq!(project.rows(&spec).await.unwrap(), ["1|01000|", "2|02000|", "3||Lyon", "9||"]);
+    let failure = load_into(&project, &["d.csv"]).await.unwrap_err();
+    assert_eq!(failure.code, "E305", "the table's types hold for later files: {failure}");
+    assert_eq!(load_into(&project, &["none.csv"]).await.unwrap_err().code, "E301");
+}
