@@ -9,6 +9,7 @@ mod failures;
 mod lease;
 mod lease_process;
 mod published;
+mod statistics;
 mod stored_types;
 mod table;
 mod tables;
