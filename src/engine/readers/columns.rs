@@ -23,7 +23,7 @@ pub(super) enum Column {
 }
 
 /// A value does not fit its column's type.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Unfit;
 
 impl Column {

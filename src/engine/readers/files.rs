@@ -18,7 +18,7 @@ use url::Url;
 
 use super::Format;
 use super::failures::{not_found, unreadable};
-use crate::diag::Result;
+use crate::diag::{Failure, Result};
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -103,7 +103,8 @@ fn local(source: &str, path: &Path, folder: &Path) -> Result<SourceFile> {
 
 async fn find_remote(source: &str, location: &str, base: &Path, format: Format) -> Result<Vec<SourceFile>> {
     // Says what is missing where the store is not built in; a glob's characters are no matter here.
-    crate::store::locate(location, base)?;
+    let doing = format!("reading the source `{source}`");
+    crate::store::locate(location, base).map_err(|failure| Failure { doing, ..failure })?;
     let wild = location.find(['*', '?', '[']).unwrap_or(location.len());
     let fixed = &location[..location[..wild].rfind('/').map_or(wild, |slash| slash + 1)];
     let single = wild == location.len() && !location.ends_with('/');

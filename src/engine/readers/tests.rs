@@ -1,6 +1,6 @@
 use std::io::Write;
 
-use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, RecordBatch, StringArray};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::parquet::arrow::ArrowWriter;
 use flate2::Compression;
@@ -356,4 +356,66 @@ async fn files_are_loaded_once_whatever_they_are_called() {
     let failure = load_into(&project, &["d.csv"]).await.unwrap_err();
     assert_eq!(failure.code, "E305", "the table's types hold for later files: {failure}");
     assert_eq!(load_into(&project, &["none.csv"]).await.unwrap_err().code, "E301");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_are_read_like_paths() {
+    let one = parquet_bytes(vec![("id", Arc::new(Int64Array::from(vec![1])))]);
+    let zipped = gzip(b"id\n3\n");
+    let project = project(&[
+        ("d/1.csv", b"id\n1\n2\n"),
+        ("d/2.csv.gz", &zipped),
+        ("d/e/4.csv", b"id\n4\n"),
+        ("d/x.parquet", &one),
+        ("d/y.ndjson", b"{\"id\":5}\n"),
+    ]);
+    let root = url::Url::from_directory_path(project.folder.path()).unwrap();
+    for (path, rows) in [
+        ("d/1.csv", vec!["1|1.csv:1", "2|1.csv:2"]),
+        ("d/", vec!["1|1.csv:1", "2|1.csv:2", "3|2.csv.gz:1"]),
+        ("d/*/*.csv", vec!["4|e/4.csv:1"]),
+        ("d/?.csv.gz", vec!["3|2.csv.gz:1"]),
+    ] {
+        let spec = ReaderSpec { want_row: true, ..csv(&format!("{root}{path}")) };
+        assert_eq!(project.rows(&spec).await.unwrap(), rows, "{path}");
+    }
+    assert_eq!(project.rows(&ndjson(&format!("{root}d/y.ndjson"))).await.unwrap(), ["5"]);
+    for want_row in [false, true] {
+        let spec = ReaderSpec { want_row, ..parquet(&format!("{root}d/*.parquet")) };
+        assert_eq!(project.rows(&spec).await.unwrap(), [if want_row { "1|x.parquet:1" } else { "1" }]);
+    }
+    assert_eq!(project.failure(&csv(&format!("{root}d/none.csv"))).await.code, "E301");
+    assert_eq!(project.failure(&csv("ftp://host/a.csv")).await.code, "W401");
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::test_runner::Config::with_cases(64))]
+
+    /// Whatever is in a cell comes out as it went in, for every delimiter and either line end; an empty cell is null.
+    #[test]
+    fn cells_survive(
+        rows in proptest::collection::vec(("\\PC{0,8}|[,;\t|\"\r\n ]{0,6}", "[a-z,;\"\n]{0,6}"), 1..20),
+        delimiter in proptest::sample::select(vec![b',', b';', b'\t', b'|']),
+        crlf: bool,
+    ) {
+        let terminator = if crlf { ::csv::Terminator::CRLF } else { ::csv::Terminator::Any(b'\n') };
+        let mut writer = ::csv::WriterBuilder::new().delimiter(delimiter).terminator(terminator).from_writer(Vec::new());
+        writer.write_record(["first", "second"]).unwrap();
+        for (first, second) in &rows {
+            writer.write_record([first, second]).unwrap();
+        }
+        let project = project(&[("a.csv", &writer.into_inner().unwrap())]);
+        let spec = typed(csv("a.csv"), &[("first", DataType::Text), ("second", DataType::Text)]);
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).build().unwrap();
+        let found: Vec<(String, String)> = runtime.block_on(async {
+            let opened = project.open(&spec).await.unwrap();
+            let batches = project.session.read_table(opened.provider).unwrap().collect().await.unwrap();
+            let text = |batch: &RecordBatch, column: usize, row: usize| {
+                let column = batch.column(column).as_string_view();
+                if column.is_null(row) { String::new() } else { column.value(row).to_owned() }
+            };
+            batches.iter().flat_map(|batch| (0..batch.num_rows()).map(|row| (text(batch, 0, row), text(batch, 1, row)))).collect()
+        });
+        proptest::prop_assert_eq!(found, rows);
+    }
 }
