@@ -111,7 +111,7 @@ impl Lease {
                         watched = Some((*generation, Instant::now()));
                     }
                     let silent = watched.map_or(Duration::ZERO, |(_, since)| since.elapsed());
-                    let abandoned = found.process == claim.process && !Alive::is(&found.token);
+                    let abandoned = found.process.is_this() && !Alive::is(&found.token);
                     found.released
                         || abandoned
                         || found.process.is_gone()

@@ -217,3 +217,7 @@ fn united(load: &Load<'_>, spec: &TableSpec, opened: &[Opened]) -> Result<DataFr
     }
     all.ok_or_else(|| unreadable(load.source, load.table, "there is nothing to load"))
 }
+
+#[cfg(test)]
+#[path = "load_tests.rs"]
+mod tests;

@@ -213,4 +213,6 @@ fn check_declared(spec: &ReaderSpec, schema: &SchemaRef) -> Result<()> {
 }
 
 #[cfg(test)]
+mod testing;
+#[cfg(test)]
 mod tests;
