@@ -1,1 +1,88 @@
-//! The room `project`.
+//! The project with its names resolved, its graph ordered and its columns typed. Pure: schemas come in, no data is seen.
+
+mod conditions;
+mod consents;
+mod customer;
+mod entities;
+mod facts;
+mod features;
+mod models;
+mod order;
+mod schemas;
+mod settings;
+mod sources;
+mod syncs;
+
+pub use conditions::Condition;
+pub use consents::{Consent, Purpose};
+pub use customer::{Attribute, CustomerScope};
+pub use entities::{Entity, Identifier, IdentitySource};
+pub use facts::{Fact, FactColumn, Relation};
+pub use features::{Feature, Features};
+pub use models::{PointRule, Rfm, Score, ScoreKind, Segment, Trait, TraitKind};
+pub use schemas::{RawColumn, Schemas};
+pub use settings::{Connection, Connector, Settings};
+pub use sources::{Expectation, Expected, Location, Parent, Source, SourceColumn, location};
+pub use syncs::{Contact, Field, Gate, Key, Sync, SyncFrom, Withdraw};
+
+use indexmap::IndexMap;
+
+use crate::diag::Findings;
+use crate::spec::Spec;
+use crate::text::Files;
+
+/// A project that holds together as far as findings do not say otherwise.
+#[derive(Debug, Clone)]
+pub struct Project {
+    /// Name, zone, limits.
+    pub settings: Settings,
+    /// Accounts at destinations.
+    pub connections: IndexMap<String, Connection>,
+    /// What is read.
+    pub sources: IndexMap<String, Source>,
+    /// What `did:` and aggregates may name: sources, declared events, events.
+    pub facts: IndexMap<String, Fact>,
+    /// Customers.
+    pub entities: IndexMap<String, Entity>,
+    /// Conditions, traits and points as columns per customer, each once.
+    pub features: Features,
+    /// Traits, in an order in which each needs only earlier ones.
+    pub traits: IndexMap<String, Trait>,
+    /// Scores.
+    pub scores: IndexMap<String, Score>,
+    /// Segments, in an order in which each needs only earlier ones.
+    pub segments: IndexMap<String, Segment>,
+    /// Purposes.
+    pub purposes: IndexMap<String, Purpose>,
+    /// Sources of consent events.
+    pub consents: IndexMap<String, Consent>,
+    /// Syncs.
+    pub syncs: IndexMap<String, Sync>,
+}
+
+/// Resolves a spec. What could not be resolved is left out, and said in the findings.
+#[must_use]
+pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Findings) -> Option<Project> {
+    let (settings, connections) = settings::resolve(spec, findings)?;
+    let mut project = Project {
+        settings,
+        connections,
+        sources: IndexMap::new(),
+        facts: IndexMap::new(),
+        entities: IndexMap::new(),
+        features: Features::default(),
+        traits: IndexMap::new(),
+        scores: IndexMap::new(),
+        segments: IndexMap::new(),
+        purposes: IndexMap::new(),
+        consents: IndexMap::new(),
+        syncs: IndexMap::new(),
+    };
+    sources::resolve(files, spec, schemas, &mut project, findings);
+    entities::resolve(files, spec, &mut project, findings);
+    facts::resolve(files, spec, &mut project, findings);
+    consents::resolve(files, spec, &mut project, findings);
+    models::resolve(files, spec, &mut project, findings);
+    syncs::resolve(files, spec, &mut project, findings);
+    Some(project)
+}

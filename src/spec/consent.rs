@@ -73,11 +73,14 @@ pub struct ConsentSource {
     pub scope: Option<Text>,
 }
 
-/// A column's values → statuses.
+/// One status for every row, or a column's values → statuses.
 #[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct StatusMap {
+    /// The status of every row.
+    pub value: Option<Text>,
     /// The column.
-    pub column: Text,
+    pub column: Option<Text>,
     /// Value → `granted`, `withdrawn`, `pending`; other values give no consent event.
+    #[serde(default)]
     pub map: Section<Text>,
 }

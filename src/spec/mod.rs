@@ -4,6 +4,8 @@ mod condition;
 mod consent;
 mod duration;
 mod entity;
+mod interpolate;
+mod read;
 mod schema;
 mod score;
 mod segment;
@@ -16,10 +18,14 @@ pub use condition::{Condition, ConditionMap, ConsentCondition, Count};
 pub use consent::{Basis, ConsentSource, Purpose, StatusMap};
 pub use duration::{Duration, Unit};
 pub use entity::{Attribute, Entity, Identifier, Identity, IdentitySource, Pick, Role};
+pub use interpolate::Variables;
+pub use read::{MODEL_SECTIONS, Named, Spec, read};
 pub use schema::json_schema;
 pub use score::{Points, Rfm, Score};
 pub use segment::{Guard, Include, Percent, Segment};
-pub use source::{Column, ColumnType, Event, EventColumn, EventSource, Expectation, ExpectSeverity, Format, Source, Versions};
+pub use source::{
+    Column, ColumnType, Event, EventColumn, EventSource, ExpectSeverity, Expectation, Format, Source, Versions,
+};
 pub use sync::{ConsentGate, Destination, FirstRun, From, Mode, Nulls, OnRemove, OnWithdraw, Sync, SyncGuard};
 pub use traits::Trait;
 pub use warehouse::{Connection, Engine, Target, Warehouse, WarehouseFile};

@@ -1,3 +1,6 @@
 //! Sync: desired − delivered → gate → batches → destination → receipts → state.
 
+mod cell;
 pub mod destination;
+pub mod files;
+pub mod postgres;

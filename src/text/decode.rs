@@ -4,7 +4,9 @@ use std::cell::RefCell;
 use std::fmt;
 
 use serde::de::value::StrDeserializer;
-use serde::de::{self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor};
+use serde::de::{
+    self, DeserializeSeed, Deserializer, EnumAccess, IntoDeserializer, MapAccess, SeqAccess, VariantAccess, Visitor,
+};
 use serde::{Deserialize, forward_to_deserialize_any};
 
 use super::located::{LOCATED, ONE_OR_MANY, TEXT_OR};
@@ -25,8 +27,7 @@ pub struct Unknown {
 /// Reads a value of type `T` from a tree. Keys that `T` does not know are left out and told in `unknown`; the first
 /// other error ends the reading of this value: what is wrong, and where.
 pub fn decode<'de, T: Deserialize<'de>>(node: &'de Node, unknown: &RefCell<Vec<Unknown>>) -> Result<T, (Span, String)> {
-    T::deserialize(Decoder { node, unknown })
-        .map_err(|error| (error.span.unwrap_or(node.span), error.message))
+    T::deserialize(Decoder { node, unknown }).map_err(|error| (error.span.unwrap_or(node.span), error.message))
 }
 
 #[derive(Debug)]
@@ -79,7 +80,11 @@ fn list(names: &[&str]) -> String {
 }
 
 fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
-    known.iter().copied().filter(|name| strsim::damerau_levenshtein(name, unknown) <= 2).min_by_key(|name| strsim::damerau_levenshtein(name, unknown))
+    known
+        .iter()
+        .copied()
+        .filter(|name| strsim::damerau_levenshtein(name, unknown) <= 2)
+        .min_by_key(|name| strsim::damerau_levenshtein(name, unknown))
 }
 
 #[derive(Clone, Copy)]
@@ -334,9 +339,8 @@ impl<'de, 'u> EnumAccess<'de> for Variant<'de, 'u> {
     type Variant = Decoder<'de, 'u>;
     fn variant_seed<V: DeserializeSeed<'de>>(self, seed: V) -> Result<(V::Value, Self::Variant), Error> {
         let name: StrDeserializer<'_, Error> = self.key.text.as_str().into_deserializer();
-        let variant = seed
-            .deserialize(name)
-            .map_err(|error| Error { span: error.span.or(Some(self.key.span)), ..error })?;
+        let variant =
+            seed.deserialize(name).map_err(|error| Error { span: error.span.or(Some(self.key.span)), ..error })?;
         Ok((variant, self.inner))
     }
 }
@@ -352,11 +356,7 @@ impl<'de> VariantAccess<'de> for Decoder<'de, '_> {
     fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Error> {
         self.deserialize_any(visitor)
     }
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        fields: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn struct_variant<V: Visitor<'de>>(self, fields: &'static [&'static str], visitor: V) -> Result<V::Value, Error> {
         self.deserialize_struct("", fields, visitor)
     }
 }

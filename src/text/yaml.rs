@@ -286,7 +286,8 @@ mod tests {
     #[test]
     fn scalars_take_their_types() {
         let root = tree("a: 1\nb: 1.5\nc: '1'\nd: yes\ne: true\nf:\ng: 007\nh: 90d");
-        let values: Vec<&Value> = ["a", "b", "c", "d", "e", "f", "g", "h"].map(|key| &root.get(key).unwrap().value).to_vec();
+        let values: Vec<&Value> =
+            ["a", "b", "c", "d", "e", "f", "g", "h"].map(|key| &root.get(key).unwrap().value).to_vec();
         assert_eq!(values[0], &Value::Integer(1));
         assert_eq!(values[1], &Value::Number(1.5));
         assert_eq!(values[2], &Value::Text("1".into()));

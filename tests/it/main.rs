@@ -1,1 +1,6 @@
-//! it
+//! Everything that needs the whole crate, a real executable or a real system, in one test binary: linking it costs more
+//! than running it.
+
+mod cli;
+mod postgres;
+mod tidy;

@@ -1,0 +1,135 @@
+//! Distinct (tag, text) pairs numbered as they come, in one buffer. A string map would cost several times the texts.
+
+use std::hash::{DefaultHasher, Hasher};
+
+use super::NONE;
+
+/// Texts with a tag (a source, a type of identifier, a scope). Costs the texts, and 10 bytes each.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Texts {
+    text: String,
+    /// Where each text ends.
+    ends: Vec<usize>,
+    tags: Vec<u16>,
+}
+
+impl Texts {
+    pub(super) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(super) fn text(&self, index: u32) -> &str {
+        let index = index as usize;
+        let from = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.text[from..self.ends[index]]
+    }
+
+    pub(super) fn tag(&self, index: u32) -> u16 {
+        self.tags[index as usize]
+    }
+
+    /// All indexes, ordered by rank of the tag, then by the bytes of the text.
+    pub(super) fn sorted(&self, rank: &[u16]) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.len() as u32).collect();
+        order.sort_unstable_by(|&left, &right| {
+            let rank = |index: u32| rank[usize::from(self.tag(index))];
+            rank(left).cmp(&rank(right)).then_with(|| self.text(left).cmp(self.text(right)))
+        });
+        order
+    }
+}
+
+/// [`Texts`] that finds what it holds already; its table costs another 5 to 11 bytes per text.
+#[derive(Debug, Default)]
+pub(super) struct Interner {
+    texts: Texts,
+    /// Open addressing, a power of two of slots, at most three quarters full. [`NONE`] is empty.
+    slots: Vec<u32>,
+}
+
+impl Interner {
+    pub(super) fn texts(&self) -> &Texts {
+        &self.texts
+    }
+
+    pub(super) fn into_texts(self) -> Texts {
+        self.texts
+    }
+
+    /// The number of the pair, and whether it is new.
+    pub(super) fn intern(&mut self, tag: u16, text: &str) -> (u32, bool) {
+        if self.slots.len() * 3 <= self.texts.len() * 4 {
+            self.grow();
+        }
+        let slot = self.slot(tag, text);
+        if self.slots[slot] != NONE {
+            return (self.slots[slot], false);
+        }
+        let index = self.texts.len() as u32;
+        self.slots[slot] = index;
+        self.texts.text.push_str(text);
+        self.texts.ends.push(self.texts.text.len());
+        self.texts.tags.push(tag);
+        (index, true)
+    }
+
+    /// The slot where the pair is, or belongs.
+    fn slot(&self, tag: u16, text: &str) -> usize {
+        let mask = self.slots.len() - 1;
+        let mut slot = hash(tag, text) as usize & mask;
+        loop {
+            let index = self.slots[slot];
+            if index == NONE || (self.texts.tag(index) == tag && self.texts.text(index) == text) {
+                return slot;
+            }
+            slot = (slot + 1) & mask;
+        }
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 2).max(64);
+        self.slots = Vec::new();
+        self.slots.resize(size, NONE);
+        for index in 0..self.texts.len() as u32 {
+            let slot = self.slot(self.texts.tag(index), self.texts.text(index));
+            self.slots[slot] = index;
+        }
+    }
+}
+
+fn hash(tag: u16, text: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write_u16(tag);
+    hasher.write(text.as_bytes());
+    hasher.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pairs_are_told_apart_and_found_again() {
+        let mut interner = Interner::default();
+        let texts: Vec<String> = (0..1_000).map(|number| format!("{number}")).collect();
+        for (number, text) in texts.iter().enumerate() {
+            assert_eq!(interner.intern(0, text), (2 * number as u32, true));
+            assert_eq!(interner.intern(1, text), (2 * number as u32 + 1, true));
+        }
+        assert_eq!(interner.intern(1, "999"), (1_999, false));
+        assert_eq!(interner.intern(0, ""), (2_000, true));
+        assert_eq!(
+            (interner.texts().text(2_000), interner.texts().text(1_999), interner.texts().tag(1_999)),
+            ("", "999", 1)
+        );
+    }
+
+    #[test]
+    fn order_is_rank_then_bytes() {
+        let mut interner = Interner::default();
+        for (tag, text) in [(0, "b"), (1, "z"), (0, "a"), (0, "ab"), (1, "")] {
+            interner.intern(tag, text);
+        }
+        assert_eq!(interner.into_texts().sorted(&[1, 0]), vec![4, 1, 2, 3, 0]);
+    }
+}

@@ -1,0 +1,420 @@
+//! Facts: what `did:` and the aggregates may name. A source, an event that a source declares, or an event of several sources.
+
+use std::collections::BTreeSet;
+
+use indexmap::IndexMap;
+
+use super::Project;
+use super::sources::{SourceScope, column_or_part};
+use crate::diag::{Finding, Findings, nearest};
+use crate::spec::{ColumnType, EventSource, Spec, Text};
+use crate::sql::{Bound, Column, DataType, Scope, SqlText, bind, bind_value, ident};
+use crate::text::{Files, Span};
+
+/// What a pass reads once, for all features over it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Relation {
+    /// A source.
+    Source(String),
+    /// An event that several sources record.
+    Event(String),
+    /// The current consents.
+    Consents,
+}
+
+/// Something that customers did or have, row by row.
+#[derive(Debug, Clone)]
+pub struct Fact {
+    /// Its name.
+    pub name: String,
+    /// Where the name is written.
+    pub span: Span,
+    /// What is read.
+    pub relation: Relation,
+    /// Which rows of it, as SQL over `e`.
+    pub filter: Option<String>,
+    /// Its columns.
+    pub columns: IndexMap<String, FactColumn>,
+    /// Does it say when?
+    pub has_time: bool,
+    /// The sources that it reads.
+    pub sources: Vec<String>,
+    /// Of an event of several sources: SQL of each.
+    pub parts: Vec<EventPart>,
+}
+
+/// A column of a fact.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FactColumn {
+    /// SQL over the relation, which is `e`.
+    pub sql: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// Its meaning, where it has one.
+    pub semantic: Option<ColumnType>,
+}
+
+/// One source of an event of several.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EventPart {
+    /// The source.
+    pub source: String,
+    /// Which rows, over `e`.
+    pub filter: Option<String>,
+    /// The event's columns in order, over `e`.
+    pub columns: Vec<(String, String)>,
+}
+
+pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
+    let mut facts: IndexMap<String, Fact> = IndexMap::new();
+    for source in project.sources.values() {
+        let fact = source_fact(project, &source.name);
+        if let Some((column, names)) = &source.event {
+            for (name, span) in names {
+                let filter = format!("(e.{} = {})", ident(column), crate::sql::text_literal(name));
+                let declared = Fact { name: name.clone(), span: *span, filter: Some(filter), ..fact.clone() };
+                insert(&mut facts, declared, findings);
+            }
+        }
+        insert(&mut facts, fact, findings);
+    }
+    for named in spec.events.values() {
+        if let Some(fact) = event(files, project, &named.name, named.span, &named.spec.from, findings) {
+            insert(&mut facts, fact, findings);
+        }
+    }
+    project.facts = facts;
+}
+
+fn insert(facts: &mut IndexMap<String, Fact>, fact: Fact, findings: &mut Findings) {
+    if let Some(first) = facts.get(&fact.name) {
+        let finding = Finding::error("E104", format!("`{}` names two things that customers do", fact.name))
+            .at(fact.span)
+            .label("named again")
+            .also(first.span, "named here first")
+            .help("sources, events and the names that `event:` declares share one namespace: `did:` must be clear");
+        findings.add(finding);
+        return;
+    }
+    facts.insert(fact.name.clone(), fact);
+}
+
+fn source_fact(project: &Project, name: &str) -> Fact {
+    let source = &project.sources[name];
+    let columns = source.columns.iter().map(|(name, column)| {
+        let sql = format!("e.{}", ident(name));
+        (name.clone(), FactColumn { sql, data_type: column.data_type, semantic: column.semantic })
+    });
+    Fact {
+        name: name.to_owned(),
+        span: source.span,
+        relation: Relation::Source(name.to_owned()),
+        filter: None,
+        columns: columns.collect(),
+        has_time: has_time(project, name, 0),
+        sources: vec![name.to_owned()],
+        parts: Vec::new(),
+    }
+}
+
+/// A source has a time of its own or inherits one.
+fn has_time(project: &Project, source: &str, depth: usize) -> bool {
+    project.sources.get(source).is_some_and(|source| {
+        source.time.is_some()
+            || (depth < 8 && source.parents.iter().any(|parent| has_time(project, &parent.source, depth + 1)))
+    })
+}
+
+fn event(
+    files: &Files,
+    project: &Project,
+    name: &str,
+    span: Span,
+    from: &[EventSource],
+    findings: &mut Findings,
+) -> Option<Fact> {
+    let mut parts: Vec<(EventPart, IndexMap<String, FactColumn>)> = Vec::new();
+    let mut whole = true;
+    for written in from {
+        let Some(source) = project.sources.get(&written.source.value) else {
+            whole = false;
+            let near = nearest(&written.source.value, project.sources.keys().map(String::as_str));
+            let mut finding = Finding::error("E202", format!("there is no source `{}`", written.source.value))
+                .at(written.source.span);
+            finding.help = near.map(|near| format!("did you mean `{near}`?"));
+            findings.add(finding);
+            continue;
+        };
+        let fact = source_fact(project, &source.name);
+        let scope = FactScope { project, fact: &fact };
+        let filter = written
+            .filter
+            .as_ref()
+            .map(|filter| bind(SqlText::new(files, filter), &scope, Some(DataType::Boolean), findings));
+        let mut columns = fact.columns.clone();
+        for (column, value) in written.columns.iter() {
+            match bind_value(files, value, &scope, findings) {
+                Some(bound) => {
+                    let semantic =
+                        columns.get(bound.reads.first().map_or("", String::as_str)).and_then(|column| column.semantic);
+                    columns.insert(
+                        column.value.clone(),
+                        FactColumn { sql: bound.sql, data_type: bound.data_type, semantic },
+                    );
+                }
+                None => whole = false,
+            }
+        }
+        let filter = match filter {
+            Some(None) => {
+                whole = false;
+                None
+            }
+            Some(Some(bound)) => Some(bound.sql),
+            None => None,
+        };
+        parts.push((EventPart { source: source.name.clone(), filter, columns: Vec::new() }, columns));
+    }
+    if !whole || parts.is_empty() {
+        return None;
+    }
+    let sources: Vec<String> = parts.iter().map(|(part, _)| part.source.clone()).collect();
+    let timed = sources.iter().all(|source| has_time(project, source, 0));
+    if let [(part, columns)] = parts.as_slice() {
+        let fact = Fact {
+            name: name.to_owned(),
+            span,
+            relation: Relation::Source(part.source.clone()),
+            filter: part.filter.clone(),
+            columns: columns.clone(),
+            has_time: timed,
+            sources,
+            parts: Vec::new(),
+        };
+        return Some(fact);
+    }
+    // Several sources: the columns that all have, with one type.
+    let mut columns = IndexMap::new();
+    for (column, first) in &parts[0].1 {
+        let others: Option<Vec<&FactColumn>> = parts[1..].iter().map(|(_, columns)| columns.get(column)).collect();
+        let Some(others) = others else { continue };
+        let Some(data_type) = others.iter().try_fold(first.data_type, |sofar, other| wider(sofar, other.data_type))
+        else {
+            let written = from.iter().any(|part| part.columns.get(column).is_some());
+            if written {
+                let message = format!(
+                    "the column `{column}` of the event `{name}` has different types: {} and {}",
+                    first.data_type,
+                    others.iter().map(|other| other.data_type.to_string()).collect::<Vec<_>>().join(", ")
+                );
+                findings.add(
+                    Finding::error("E204", message)
+                        .at(span)
+                        .help("convert it with `cast(… as …)` in one of the sources"),
+                );
+            }
+            continue;
+        };
+        columns.insert(
+            column.clone(),
+            FactColumn { sql: format!("e.{}", ident(column)), data_type, semantic: first.semantic },
+        );
+    }
+    // Columns that only some sources have are an error only where they were written for the event.
+    for part in from {
+        for (column, _) in part.columns.iter() {
+            if !columns.contains_key(&column.value) && !parts.iter().all(|(_, own)| own.contains_key(&column.value)) {
+                let message =
+                    format!("the column `{}` is not given by every source of the event `{name}`", column.value);
+                findings
+                    .add(Finding::error("E115", message).at(column.span).help("name it in every source's `columns`"));
+            }
+        }
+    }
+    let parts = parts
+        .into_iter()
+        .map(|(part, own)| {
+            let columns = columns.iter().map(|(column, wanted)| {
+                let own = &own[column];
+                let sql = if own.data_type == wanted.data_type {
+                    own.sql.clone()
+                } else {
+                    format!("cast({} as {})", own.sql, super::sources::sql_type(wanted.data_type))
+                };
+                (column.clone(), sql)
+            });
+            EventPart { columns: columns.collect(), ..part }
+        })
+        .collect();
+    Some(Fact {
+        name: name.to_owned(),
+        span,
+        relation: Relation::Event(name.to_owned()),
+        filter: None,
+        columns,
+        has_time: timed,
+        sources,
+        parts,
+    })
+}
+
+fn wider(left: DataType, right: DataType) -> Option<DataType> {
+    match (left, right) {
+        _ if left == right => Some(left),
+        (DataType::Unknown, other) | (other, DataType::Unknown) => Some(other),
+        _ if left.is_number() && right.is_number() => Some(if left == DataType::Number || right == DataType::Number {
+            DataType::Number
+        } else {
+            DataType::Decimal
+        }),
+        _ => None,
+    }
+}
+
+/// The columns of a fact: its own, its time, and those of the sources that its rows belong to (`orders.status`).
+pub(super) struct FactScope<'a> {
+    pub(super) project: &'a Project,
+    pub(super) fact: &'a Fact,
+}
+
+impl FactScope<'_> {
+    fn parents(&self) -> BTreeSet<&str> {
+        match &self.fact.relation {
+            Relation::Source(source) => {
+                self.project.sources[source].parents.iter().map(|parent| parent.source.as_str()).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+}
+
+impl Scope for FactScope<'_> {
+    fn column(&self, parts: &[&str]) -> Option<Column> {
+        match parts {
+            [name] => {
+                if let Some(column) = self.fact.columns.get(*name) {
+                    return Some(Column {
+                        sql: column.sql.clone(),
+                        data_type: column.data_type,
+                        reads: (*name).to_owned(),
+                    });
+                }
+                if *name == "time" && self.fact.has_time {
+                    return Some(Column {
+                        sql: "e._time".into(),
+                        data_type: DataType::Timestamp,
+                        reads: "time".into(),
+                    });
+                }
+                match &self.fact.relation {
+                    Relation::Source(source) => column_or_part(&self.project.sources[source].columns, name, "e."),
+                    _ => None,
+                }
+            }
+            [own, name] if *own == self.fact.name => self.column(&[name]),
+            [parent, name] if self.parents().contains(parent) => {
+                let columns = &self.project.sources.get(*parent)?.columns;
+                let column = column_or_part(columns, name, &format!("{}.", ident(parent)))?;
+                Some(Column { reads: format!("{parent}.{name}"), ..column })
+            }
+            _ => None,
+        }
+    }
+
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<String> = self.fact.columns.keys().cloned().collect();
+        if self.fact.has_time {
+            names.push("time".into());
+        }
+        for parent in self.parents() {
+            if let Some(source) = self.project.sources.get(parent) {
+                names.extend(source.columns.keys().map(|column| format!("{parent}.{column}")));
+            }
+        }
+        names
+    }
+
+    fn describe(&self) -> String {
+        match self.fact.relation {
+            Relation::Source(ref source) if *source == self.fact.name => format!("the source `{source}`"),
+            _ => format!("the event `{}`", self.fact.name),
+        }
+    }
+
+    fn timezone(&self) -> &str {
+        self.project.settings.timezone.name()
+    }
+}
+
+/// The fact of a name, or a finding.
+pub(super) fn known<'a>(project: &'a Project, name: &Text, findings: &mut Findings) -> Option<&'a Fact> {
+    let fact = project.facts.get(&name.value);
+    if fact.is_none() {
+        let finding = Finding::error("E202", format!("there is no event or source `{}`", name.value))
+            .at(name.span)
+            .label("unknown");
+        let help = match nearest(&name.value, project.facts.keys().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "events are declared under `events:`, or by a source's `event: {names: […]}`".into(),
+        };
+        findings.add(finding.help(help));
+    }
+    fact
+}
+
+/// Binds a condition on a fact's rows, together with the fact's own filter; `None` inside = every row.
+pub(super) fn filter(
+    files: &Files,
+    project: &Project,
+    fact: &Fact,
+    written: Option<&Text>,
+    findings: &mut Findings,
+) -> Option<(Option<String>, BTreeSet<String>, bool)> {
+    let bound: Option<Bound> = match written {
+        Some(text) => {
+            Some(bind(SqlText::new(files, text), &FactScope { project, fact }, Some(DataType::Boolean), findings)?)
+        }
+        None => None,
+    };
+    let joins = bound
+        .iter()
+        .flat_map(|bound| &bound.reads)
+        .filter_map(|read| read.split_once('.').map(|(parent, _)| parent.to_owned()))
+        .collect();
+    let uses_now = bound.as_ref().is_some_and(|bound| bound.uses_now);
+    let sql = match (&fact.filter, bound) {
+        (Some(own), Some(bound)) => Some(format!("({own} and {})", bound.sql)),
+        (Some(own), None) => Some(own.clone()),
+        (None, bound) => bound.map(|bound| bound.sql),
+    };
+    Some((sql, joins, uses_now))
+}
+
+/// `fact.column`, bound: the fact, and the column's SQL and type.
+pub(super) fn column<'a>(project: &'a Project, path: &Text, findings: &mut Findings) -> Option<(&'a Fact, FactColumn)> {
+    let Some((name, column)) = path.value.split_once('.') else {
+        findings.add(
+            Finding::error("E116", format!("`{}` names no column: write `event.column`", path.value)).at(path.span),
+        );
+        return None;
+    };
+    let fact = known(project, &Text::new(name.to_owned(), path.span), findings)?;
+    let scope = FactScope { project, fact };
+    let Some(found) = scope.column(&[column]) else {
+        let mut finding = Finding::error("E202", format!("{} has no `{column}`", scope.describe()))
+            .at(path.span)
+            .label("unknown column");
+        finding.help = nearest(column, scope.names().iter().map(String::as_str))
+            .map(|near| format!("did you mean `{name}.{near}`?"));
+        findings.add(finding);
+        return None;
+    };
+    let semantic = fact.columns.get(column).and_then(|column| column.semantic);
+    Some((fact, FactColumn { sql: found.sql, data_type: found.data_type, semantic }))
+}
+
+/// The scope of a source alone, for consents.
+pub(super) fn source_scope<'a>(project: &'a Project, name: &'a str) -> Option<SourceScope<'a>> {
+    let source = project.sources.get(name)?;
+    Some(SourceScope { name, columns: &source.columns, timezone: project.settings.timezone })
+}

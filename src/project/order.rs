@@ -1,0 +1,76 @@
+//! Order among models that refer to one another; a cycle is a finding that shows its path.
+
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+
+/// Sorts names so that each comes after those that it needs; otherwise in the order as given. `Err` is a cycle: names, of
+/// which each needs the next and the last needs the first.
+pub(super) fn sort(needs: &IndexMap<String, Vec<String>>) -> Result<Vec<String>, Vec<String>> {
+    let mut done: BTreeMap<&str, bool> = BTreeMap::new();
+    let mut sorted = Vec::with_capacity(needs.len());
+    for start in needs.keys() {
+        // A stack of our own: long chains must not exhaust the thread's.
+        let mut path: Vec<(&str, usize)> = vec![(start, 0)];
+        while let Some((name, next)) = path.pop() {
+            if next == 0 {
+                match done.get(name) {
+                    Some(true) => continue,
+                    Some(false) => {
+                        let from = path.iter().position(|(other, _)| *other == name).unwrap_or(0);
+                        return Err(path[from..].iter().map(|(name, _)| (*name).to_owned()).collect());
+                    }
+                    None => {
+                        done.insert(name, false);
+                    }
+                }
+            }
+            let children = &needs[name];
+            match children[next..].iter().position(|child| needs.contains_key(child)) {
+                Some(offset) => {
+                    path.push((name, next + offset + 1));
+                    path.push((&children[next + offset], 0));
+                }
+                None => {
+                    done.insert(name, true);
+                    sorted.push(name.to_owned());
+                }
+            }
+        }
+    }
+    Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn graph(edges: &[(&str, &[&str])]) -> IndexMap<String, Vec<String>> {
+        edges
+            .iter()
+            .map(|(name, needs)| ((*name).to_owned(), needs.iter().map(|need| (*need).to_owned()).collect()))
+            .collect()
+    }
+
+    #[test]
+    fn what_is_needed_comes_first() {
+        let sorted = sort(&graph(&[("a", &["b", "c"]), ("b", &["c"]), ("c", &[]), ("d", &["elsewhere"])])).unwrap();
+        assert_eq!(sorted, ["c", "b", "a", "d"]);
+    }
+
+    #[test]
+    fn cycles_are_shown() {
+        assert_eq!(sort(&graph(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])])).unwrap_err(), ["a", "b"]);
+        assert_eq!(sort(&graph(&[("a", &["a"])])).unwrap_err(), ["a"]);
+    }
+
+    #[test]
+    fn long_chains_are_sorted() {
+        let names: Vec<String> = (0..100_000).map(|index| format!("n{index}")).collect();
+        let chain = names
+            .iter()
+            .enumerate()
+            .map(|(index, name)| (name.clone(), names.get(index + 1).cloned().into_iter().collect()));
+        assert_eq!(sort(&chain.collect()).unwrap().len(), 100_000);
+    }
+}

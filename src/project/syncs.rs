@@ -1,0 +1,494 @@
+//! Syncs: who is sent, with which fields and key, through which gate.
+
+use super::consents::{channel, contact_type, unknown_purpose};
+use super::models::entity_of;
+use super::{CustomerScope, Project};
+use crate::diag::{Finding, Findings, nearest};
+use crate::spec::{self, FirstRun, Mode, Named, Nulls, Spec, SyncGuard, Text};
+use crate::sql::{Bound, DataType, SqlText, bind, bind_query, bind_value};
+use crate::text::{Files, Located, Span, TextOr};
+
+/// Rows that are kept equal at a destination.
+#[derive(Debug, Clone)]
+pub struct Sync {
+    /// Its name.
+    pub name: String,
+    /// The place of the name.
+    pub span: Span,
+    /// The entity whose customers are sent.
+    pub entity: String,
+    /// Who or what is sent.
+    pub from: SyncFrom,
+    /// SQL over the customer: which of them.
+    pub filter: Option<String>,
+    /// The connection.
+    pub connection: String,
+    /// The object there.
+    pub object: Option<String>,
+    /// The audience's name.
+    pub audience: Option<String>,
+    /// Format of files.
+    pub format: String,
+    /// What may be done.
+    pub mode: Mode,
+    /// What happens to rows that left.
+    pub on_remove: Withdraw,
+    /// What happens to delivered rows that lost their consent.
+    pub on_withdraw: Withdraw,
+    /// Alternatives of the key, in order.
+    pub keys: Vec<Key>,
+    /// What is sent.
+    pub fields: Vec<Field>,
+    /// Are nulls sent?
+    pub nulls: Nulls,
+    /// The consent that is needed.
+    pub gate: Gate,
+    /// Limits.
+    pub guard: Option<SyncGuard>,
+    /// What the first run does.
+    pub first_run: FirstRun,
+    /// Does a field, a filter or a key ask what time it is?
+    pub uses_now: bool,
+}
+
+/// Who or what is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SyncFrom {
+    /// Members of a segment.
+    Segment(String),
+    /// All known customers.
+    Entity,
+    /// The states of these purposes.
+    Consents(Vec<String>),
+    /// A query that yields the entity's id.
+    Sql(String),
+}
+
+/// What is done with a row that goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Withdraw {
+    /// It is deleted.
+    Delete,
+    /// These fields become null.
+    Clear(Vec<String>),
+    /// Nothing.
+    Nothing,
+}
+
+/// One alternative of the key: its columns at the destination and their SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Key {
+    /// (column, SQL over the customer).
+    pub columns: Vec<(String, String)>,
+}
+
+/// A field that is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Field {
+    /// Its name at the destination.
+    pub name: String,
+    /// SQL over the customer.
+    pub sql: String,
+    /// Its type.
+    pub data_type: DataType,
+    /// Does it hold personal data?
+    pub personal: bool,
+}
+
+/// The consent that a row needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// This contact point must have it.
+    Consent {
+        /// The purpose.
+        purpose: String,
+        /// The channel.
+        channel: String,
+        /// The contact points that are sent.
+        contacts: Vec<Contact>,
+    },
+    /// None is needed, and why.
+    None(String),
+}
+
+/// A contact point that is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Contact {
+    /// SQL over the customer.
+    pub sql: String,
+}
+
+pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
+    for named in spec.syncs.values() {
+        if let Some(sync) = (Resolver { files, spec, named, project, findings, uses_now: false }).sync() {
+            project.syncs.insert(named.name.clone(), sync);
+        }
+    }
+}
+
+struct Resolver<'a> {
+    files: &'a Files,
+    spec: &'a Spec,
+    named: &'a Named<spec::Sync>,
+    project: &'a Project,
+    findings: &'a mut Findings,
+    uses_now: bool,
+}
+
+impl Resolver<'_> {
+    fn sync(&mut self) -> Option<Sync> {
+        let written = &self.named.spec;
+        let name = &self.named.name;
+        let (entity, from) = self.from()?;
+        let scope = customer_scope(self.project, &entity);
+        let connection =
+            super::sources::known_connection(&self.project.connections, &written.to.connection, self.findings);
+        let filter = match &written.from.filter {
+            Some(text) => Some(self.bind(text, &scope, Some(DataType::Boolean))?),
+            None => None,
+        };
+        let fields = self.fields(&scope, &from);
+        let keys = self.keys(&scope, &fields);
+        let mode = written.mode.as_ref().map_or(Mode::Upsert, |mode| mode.value);
+        let on_remove = self.going("on_remove", written.on_remove.as_ref(), &fields);
+        let on_withdraw = self.going("on_withdraw", written.on_withdraw.as_ref(), &fields);
+        if mode == Mode::Mirror && written.on_remove.is_none() {
+            self.findings.add(
+                Finding::error(
+                    "E130",
+                    format!("the sync `{name}` mirrors, but does not say what happens to rows that leave"),
+                )
+                .at(self.named.span)
+                .help("write `on_remove: delete`, `on_remove: {clear: [field]}` or `on_remove: nothing`"),
+            );
+        }
+        let gate = self.gate(&from, &fields, keys.as_deref().unwrap_or_default(), &scope);
+        if matches!(gate, Some(Gate::Consent { .. })) && written.on_withdraw.is_none() {
+            self.findings.add(
+                Finding::error(
+                    "E131",
+                    format!("the sync `{name}` does not say what happens when consent is withdrawn"),
+                )
+                .at(self.named.span)
+                .help("write `on_withdraw: delete` or `on_withdraw: {clear: [field]}`"),
+            );
+        }
+        if on_withdraw == Some(Withdraw::Nothing) && matches!(gate, Some(Gate::Consent { .. })) {
+            self.findings.add(
+                Finding::error("E131", "a withdrawal cannot be ignored: `on_withdraw` deletes or clears")
+                    .at(written.on_withdraw.as_ref().map_or(self.named.span, |written| written.span)),
+            );
+        }
+        let connection = connection?;
+        if self.project.connections[&connection].connector == super::Connector::Postgres && written.key.len() > 1 {
+            self.findings.add(Finding::error("E135", "a table has one key: alternatives are for destinations that take several").at(written.key[0].span));
+        }
+        let is_files = self.project.connections[&connection].connector == super::Connector::Files;
+        let first_run = match &written.first_run {
+            Some(first_run) => first_run.value,
+            None if is_files => FirstRun::Send,
+            None => {
+                self.findings.add(Finding::error("E132", format!("the sync `{name}` does not say what its first run does")).at(self.named.span).help("`first_run: send` delivers every row, `first_run: baseline` takes what is there as delivered"));
+                FirstRun::Baseline
+            }
+        };
+        let format = self.format(is_files)?;
+        if fields.is_empty() {
+            self.findings.add(Finding::error("E133", format!("the sync `{name}` has no `fields`")).at(self.named.span));
+        }
+        Some(Sync {
+            name: name.clone(),
+            span: self.named.span,
+            entity,
+            from,
+            filter: filter.map(|bound| bound.sql),
+            connection,
+            object: written.to.object.as_ref().map(|object| object.value.clone()),
+            audience: written.to.name.as_ref().map(|audience| audience.value.clone()),
+            format,
+            mode,
+            on_remove: on_remove?,
+            on_withdraw: on_withdraw?,
+            keys: keys?,
+            fields,
+            nulls: written.nulls.as_ref().map_or(Nulls::Omit, |nulls| nulls.value),
+            gate: gate?,
+            guard: written.guard.clone(),
+            first_run,
+            uses_now: self.uses_now,
+        })
+    }
+
+    fn format(&mut self, is_files: bool) -> Option<String> {
+        match &self.named.spec.to.format {
+            None => Some("ndjson".into()),
+            Some(format) if !is_files => {
+                self.findings.add(Finding::error("E133", "only a `files` connection takes a `format`").at(format.span));
+                None
+            }
+            Some(format) if ["csv", "ndjson", "parquet"].contains(&format.value.as_str()) => Some(format.value.clone()),
+            Some(format) => {
+                self.findings.add(
+                    Finding::error("E133", format!("`{}` is no format of files", format.value))
+                        .at(format.span)
+                        .help("the formats are `ndjson`, `csv` and `parquet`"),
+                );
+                None
+            }
+        }
+    }
+
+    fn bind(&mut self, text: &Text, scope: &CustomerScope, wanted: Option<DataType>) -> Option<Bound> {
+        let bound = bind(SqlText::new(self.files, text), scope, wanted, self.findings)?;
+        self.uses_now |= bound.uses_now;
+        Some(bound)
+    }
+
+    fn from(&mut self) -> Option<(String, SyncFrom)> {
+        let from = &self.named.spec.from;
+        match (&from.segment, &from.entity, &from.consents, &from.sql) {
+            (Some(name), None, None, None) => {
+                let Some(segment) = self.project.segments.get(&name.value) else {
+                    if !self.spec.segments.contains_key(&name.value) {
+                        let near = nearest(&name.value, self.spec.segments.keys().map(String::as_str));
+                        let finding =
+                            Finding::error("E202", format!("there is no segment `{}`", name.value)).at(name.span);
+                        self.findings
+                            .add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
+                    }
+                    return None;
+                };
+                Some((segment.entity.clone(), SyncFrom::Segment(name.value.clone())))
+            }
+            (None, Some(name), None, None) => {
+                entity_of(self.project, Some(name), name.span, self.findings).map(|entity| (entity, SyncFrom::Entity))
+            }
+            (None, None, Some(purposes), None) => {
+                for purpose in purposes {
+                    self.findings.extend(unknown_purpose(self.project, &purpose.value, purpose.span).into_iter().fold(
+                        Findings::default(),
+                        |mut all, finding| {
+                            all.add(finding);
+                            all
+                        },
+                    ));
+                }
+                let entity = entity_of(self.project, None, self.named.span, self.findings)?;
+                Some((entity, SyncFrom::Consents(purposes.iter().map(|purpose| purpose.value.clone()).collect())))
+            }
+            (None, None, None, Some(sql)) => {
+                let entity = entity_of(self.project, None, self.named.span, self.findings)?;
+                match bind_query(SqlText::new(self.files, sql)) {
+                    Ok(query) => Some((entity, SyncFrom::Sql(query.sql))),
+                    Err(finding) => {
+                        self.findings.add(finding);
+                        None
+                    }
+                }
+            }
+            _ => {
+                self.findings.add(
+                    Finding::error("E134", "`from` is exactly one of `segment`, `entity`, `consents`, `sql`")
+                        .at(self.named.span),
+                );
+                None
+            }
+        }
+    }
+
+    fn fields(&mut self, scope: &CustomerScope, from: &SyncFrom) -> Vec<Field> {
+        let entity = &self.project.entities[&scope.entity];
+        let mut extended = scope.clone();
+        if matches!(from, SyncFrom::Consents(_)) {
+            for column in ["contact_point", "purpose", "channel", "scope", "status", "basis", "source", "proof"] {
+                extended.columns.insert(column.into(), DataType::Text);
+            }
+            extended.columns.insert("since".into(), DataType::Timestamp);
+        }
+        let mut fields = Vec::new();
+        for (name, value) in self.named.spec.fields.iter() {
+            let Some(bound) = bind_value(self.files, value, &extended, self.findings) else { continue };
+            self.uses_now |= bound.uses_now;
+            let personal = bound.reads.iter().any(|read| {
+                read == "contact_point"
+                    || entity
+                        .attributes
+                        .get(read)
+                        .and_then(|attribute| attribute.semantic)
+                        .is_some_and(spec::ColumnType::is_personal)
+                    || self.project.traits.get(read).is_some_and(|read| read.personal)
+            });
+            fields.push(Field { name: name.value.clone(), sql: bound.sql, data_type: bound.data_type, personal });
+        }
+        fields
+    }
+
+    /// A key names a field; where the field is not sent under that name, its SQL is given: `{email: email}`.
+    fn keys(&mut self, scope: &CustomerScope, fields: &[Field]) -> Option<Vec<Key>> {
+        let written = &self.named.spec.key;
+        if written.is_empty() {
+            let id = format!("{}_id", scope.entity);
+            self.findings.add(Finding::error("E135", format!("the sync `{}` has no `key`", self.named.name)).at(self.named.span).help(format!("name the field that identifies a row at the destination, such as `key: email`, or `key: {{{id}: {id}}}`")));
+            return None;
+        }
+        let mut keys = Vec::new();
+        for alternative in written.iter() {
+            let mut columns = Vec::new();
+            match &alternative.value {
+                TextOr::Text(name) => match fields.iter().find(|field| field.name == *name) {
+                    Some(field) => columns.push((field.name.clone(), field.sql.clone())),
+                    None => {
+                        let text = Located::new(name.clone(), alternative.span);
+                        columns.push((name.clone(), self.bind(&text, scope, None)?.sql));
+                    }
+                },
+                TextOr::Other(parts) => {
+                    for (name, sql) in parts.iter() {
+                        columns.push((name.value.clone(), self.bind(sql, scope, None)?.sql));
+                    }
+                }
+            }
+            keys.push(Key { columns });
+        }
+        Some(keys)
+    }
+
+    fn going(
+        &mut self,
+        key: &str,
+        written: Option<&Located<TextOr<spec::OnRemove>>>,
+        fields: &[Field],
+    ) -> Option<Withdraw> {
+        let Some(written) = written else {
+            return Some(if key == "on_remove" { Withdraw::Nothing } else { Withdraw::Delete });
+        };
+        match &written.value {
+            TextOr::Text(word) => match word.as_str() {
+                "delete" => Some(Withdraw::Delete),
+                "nothing" => Some(Withdraw::Nothing),
+                other => {
+                    let near = nearest(other, ["delete", "nothing", "clear"].into_iter());
+                    let finding = Finding::error("E130", format!("`{key}` does not know `{other}`")).at(written.span);
+                    self.findings.add(Finding {
+                        help: Some(near.map_or("write `delete`, `nothing` or `{clear: [field]}`".into(), |near| {
+                            format!("did you mean `{near}`?")
+                        })),
+                        ..finding
+                    });
+                    None
+                }
+            },
+            TextOr::Other(clear) => {
+                for field in &clear.clear {
+                    if !fields.iter().any(|known| known.name == field.value) {
+                        let near = nearest(&field.value, fields.iter().map(|field| field.name.as_str()));
+                        let finding = Finding::error(
+                            "E202",
+                            format!("the sync `{}` sends no field `{}`", self.named.name, field.value),
+                        )
+                        .at(field.span);
+                        self.findings
+                            .add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
+                        return None;
+                    }
+                }
+                Some(Withdraw::Clear(clear.clear.iter().map(|field| field.value.clone()).collect()))
+            }
+        }
+    }
+
+    fn gate(&mut self, from: &SyncFrom, fields: &[Field], keys: &[Key], scope: &CustomerScope) -> Option<Gate> {
+        if matches!(from, SyncFrom::Consents(_)) {
+            return Some(Gate::None("consents themselves are sent".into()));
+        }
+        let Some(written) = &self.named.spec.consent else {
+            self.findings.add(
+                Finding::error("E136", format!("the sync `{}` sends people, but names no consent", self.named.name))
+                    .at(self.named.span)
+                    .help("write `consent: {purpose: newsletter, channel: email}`, or `consent: {none: \"why\"}`"),
+            );
+            return None;
+        };
+        if let Some(why) = &written.none {
+            if why.trim().is_empty() || written.purpose.is_some() {
+                self.findings.add(
+                    Finding::error("E136", "`none` says in words why no consent is needed, and stands alone")
+                        .at(why.span),
+                );
+                return None;
+            }
+            return Some(Gate::None(why.value.clone()));
+        }
+        let Some(purpose) = &written.purpose else {
+            self.findings.add(Finding::error("E136", "`consent` needs `purpose`, or `none`").at(written.span));
+            return None;
+        };
+        if let Some(finding) = unknown_purpose(self.project, &purpose.value, purpose.span) {
+            self.findings.add(finding);
+            return None;
+        }
+        let channel = channel(self.project, &purpose.value, written.channel.as_ref(), written.span, self.findings)?;
+        let contacts = match &written.contact {
+            Some(contact) => vec![Contact {
+                sql: match fields.iter().find(|field| field.name == contact.value) {
+                    Some(field) => field.sql.clone(),
+                    None => self.bind(contact, scope, Some(DataType::Text))?.sql,
+                },
+            }],
+            None => self.sent_contacts(fields, keys, scope, &channel),
+        };
+        if contacts.is_empty() {
+            self.findings.add(
+                Finding::error(
+                    "E137",
+                    format!("the sync `{}` sends no contact point of the channel `{channel}`", self.named.name),
+                )
+                .at(written.span)
+                .help("the gate checks the contact point that is sent: send it as a field, or name it with `contact:`"),
+            );
+            return None;
+        }
+        Some(Gate::Consent { purpose: purpose.value.clone(), channel, contacts })
+    }
+
+    /// Fields and key columns that are contact points of the channel: those that are exactly an attribute of its type.
+    fn sent_contacts(&self, fields: &[Field], keys: &[Key], scope: &CustomerScope, channel: &str) -> Vec<Contact> {
+        let wanted = contact_type(channel);
+        let attributes = &self.project.entities[&scope.entity].attributes;
+        let is_contact = |sql: &str| {
+            attributes.values().any(|attribute| {
+                let fits = match wanted {
+                    Some(wanted) => attribute.semantic == Some(wanted),
+                    None => matches!(attribute.semantic, Some(spec::ColumnType::Email | spec::ColumnType::Phone)),
+                };
+                fits && sql == crate::sql::ident(&attribute.name)
+            })
+        };
+        let sent = fields.iter().map(|field| &field.sql).chain(keys.iter().flat_map(|key| key.columns.iter().map(|(_, sql)| sql)));
+        let mut found: Vec<Contact> = Vec::new();
+        for sql in sent {
+            if is_contact(sql) && !found.iter().any(|contact| contact.sql == *sql) {
+                found.push(Contact { sql: sql.clone() });
+            }
+        }
+        found
+    }
+}
+
+/// Everything that a customer has once it is built.
+pub(super) fn customer_scope(project: &Project, entity: &str) -> CustomerScope {
+    let mut scope = CustomerScope::new(entity, project.settings.timezone.name());
+    if let Some(entity) = project.entities.get(entity) {
+        scope.columns.extend(entity.attributes.values().map(|attribute| (attribute.name.clone(), attribute.data_type)));
+    }
+    for one in project.traits.values().filter(|one| one.entity == entity) {
+        scope.columns.insert(one.name.clone(), one.data_type);
+    }
+    for score in project.scores.values().filter(|score| score.entity == entity) {
+        scope.columns.extend(score.columns());
+    }
+    scope.columns.insert("segments".into(), DataType::TextList);
+    scope.columns.insert("emails".into(), DataType::TextList);
+    scope.columns.insert("phones".into(), DataType::TextList);
+    scope
+}

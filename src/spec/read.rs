@@ -1,0 +1,274 @@
+//! Files → specs: every model of every file, each under its name, with all that is wrong in any of them.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
+use indexmap::IndexMap;
+use serde::Deserialize;
+
+use super::interpolate::{Variables, interpolate};
+use super::{ConsentSource, Entity, Event, Purpose, Score, Segment, Source, Sync, Trait, WarehouseFile};
+use crate::diag::{Finding, Findings, nearest};
+use crate::text::{Constant, FileId, Files, Key, Node, Section, Span, Value, decode, merge, parse};
+
+/// The sections of a model file.
+pub const MODEL_SECTIONS: &[&str] =
+    &["sources", "events", "entities", "traits", "segments", "scores", "purposes", "consents", "syncs"];
+
+/// A model and where its name is written.
+#[derive(Debug, Clone)]
+pub struct Named<T> {
+    /// Its name.
+    pub name: String,
+    /// The place of the name.
+    pub span: Span,
+    /// What is written.
+    pub spec: T,
+}
+
+/// A project as written.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// `warehouse.yaml`, with the target laid over it.
+    pub warehouse: Option<WarehouseFile>,
+    /// Where `warehouse.yaml` begins.
+    pub warehouse_span: Span,
+    /// `sources:`
+    pub sources: IndexMap<String, Named<Source>>,
+    /// `events:`
+    pub events: IndexMap<String, Named<Event>>,
+    /// `entities:`
+    pub entities: IndexMap<String, Named<Entity>>,
+    /// `traits:`
+    pub traits: IndexMap<String, Named<Trait>>,
+    /// `segments:`
+    pub segments: IndexMap<String, Named<Segment>>,
+    /// `scores:`
+    pub scores: IndexMap<String, Named<Score>>,
+    /// `purposes:`
+    pub purposes: IndexMap<String, Named<Purpose>>,
+    /// `consents:`
+    pub consents: IndexMap<String, Named<ConsentSource>>,
+    /// `syncs:`
+    pub syncs: IndexMap<String, Named<Sync>>,
+}
+
+/// Reads all files of a project: `warehouse` is one of them, `models` are the others in a fixed order. `variables` holds
+/// the environment and what the command line sets; `target` is laid over the settings.
+pub fn read(
+    files: &Files,
+    warehouse: FileId,
+    models: &[FileId],
+    target: Option<&str>,
+    mut variables: Variables,
+    findings: &mut Findings,
+) -> Spec {
+    let mut spec = Spec {
+        warehouse: None,
+        warehouse_span: Span { file: warehouse, ..Span::default() },
+        sources: IndexMap::new(),
+        events: IndexMap::new(),
+        entities: IndexMap::new(),
+        traits: IndexMap::new(),
+        segments: IndexMap::new(),
+        scores: IndexMap::new(),
+        purposes: IndexMap::new(),
+        consents: IndexMap::new(),
+        syncs: IndexMap::new(),
+    };
+    if let Some(node) = tree(files, warehouse, findings) {
+        spec.warehouse = settings(node, target, &mut variables, findings);
+    }
+    variables.env = None;
+    for &file in models {
+        let Some(mut node) = tree(files, file, findings) else { continue };
+        interpolate(&mut node, &variables, false, findings);
+        let Value::Map(sections) = &node.value else {
+            let message = format!("a model file is a map of sections, {} was found", node.value.kind());
+            findings.add(Finding::error("E102", message).at(node.span));
+            continue;
+        };
+        for (section, models) in sections {
+            spec.section(section, models, findings);
+        }
+    }
+    spec
+}
+
+impl Spec {
+    fn section(&mut self, section: &Key, models: &Node, findings: &mut Findings) {
+        match section.text.as_str() {
+            "sources" => add(&mut self.sources, "source", models, findings),
+            "events" => add(&mut self.events, "event", &with_from(models), findings),
+            "entities" => add(&mut self.entities, "entity", models, findings),
+            "traits" => add(&mut self.traits, "trait", models, findings),
+            "segments" => add(&mut self.segments, "segment", models, findings),
+            "scores" => add(&mut self.scores, "score", models, findings),
+            "purposes" => add(&mut self.purposes, "purpose", models, findings),
+            "consents" => add(&mut self.consents, "consent", models, findings),
+            "syncs" => add(&mut self.syncs, "sync", models, findings),
+            other => {
+                let help = match nearest(other, MODEL_SECTIONS.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None => format!("the sections are {}", MODEL_SECTIONS.join(", ")),
+                };
+                let message = format!("`{other}` is no section of a model file");
+                findings.add(Finding::error("E103", message).at(section.span).label("unknown section").help(help));
+            }
+        }
+    }
+}
+
+fn tree(files: &Files, file: FileId, findings: &mut Findings) -> Option<Node> {
+    match parse(file, &files.get(file).text) {
+        Ok(node) => Some(node),
+        Err(error) => {
+            let mut finding =
+                Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span);
+            if let Some(first) = error.first {
+                finding = finding.also(first, "it is here for the first time");
+            }
+            findings.add(finding);
+            None
+        }
+    }
+}
+
+/// A list of sources is short for a map with the list under `from`.
+fn with_from(models: &Node) -> Node {
+    let Value::Map(entries) = &models.value else { return models.clone() };
+    let entries = entries.iter().map(|(name, node)| {
+        let node = match &node.value {
+            Value::List(_) => {
+                let from = Key { span: node.span, text: "from".into() };
+                Node { span: node.span, value: Value::Map(vec![(from, node.clone())]) }
+            }
+            _ => node.clone(),
+        };
+        (name.clone(), node)
+    });
+    Node { span: models.span, value: Value::Map(entries.collect()) }
+}
+
+/// Decodes every model of a section; a model that fails is left out, the others are read.
+fn add<T: for<'de> Deserialize<'de>>(
+    into: &mut IndexMap<String, Named<T>>,
+    kind: &str,
+    models: &Node,
+    findings: &mut Findings,
+) {
+    let entries = match &models.value {
+        Value::Map(entries) => entries.as_slice(),
+        Value::Null => &[],
+        other => {
+            let message = format!("a map of names is expected here, {} was found", other.kind());
+            findings.add(Finding::error("E102", message).at(models.span));
+            return;
+        }
+    };
+    for (key, node) in entries {
+        let name = key.text.clone();
+        if !is_name(&name) {
+            let message = format!("`{name}` is no name for a {kind}");
+            findings.add(
+                Finding::error("E105", message)
+                    .at(key.span)
+                    .help("names are lower case letters, digits and `_`, and begin with a letter; 63 at most"),
+            );
+            continue;
+        }
+        if let Some(first) = into.get(&name) {
+            let finding = Finding::error("E104", format!("the {kind} `{name}` is defined twice"))
+                .at(key.span)
+                .label("defined again")
+                .also(first.span, "defined here first")
+                .help("a name is unique per section in the project");
+            findings.add(finding);
+            continue;
+        }
+        if let Some(spec) = decode_model(node, findings) {
+            into.insert(name.clone(), Named { name, span: key.span, spec });
+        }
+    }
+}
+
+fn decode_model<T: for<'de> Deserialize<'de>>(node: &Node, findings: &mut Findings) -> Option<T> {
+    let unknown = RefCell::new(Vec::new());
+    let decoded = decode(node, &unknown);
+    for unknown in unknown.into_inner() {
+        let near = nearest(&unknown.key, unknown.known.iter().copied());
+        let help = match near {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("the keys here are {}", unknown.known.join(", ")),
+        };
+        let message = format!("`{}` is not known here", unknown.key);
+        findings.add(Finding::error("E103", message).at(unknown.span).label("unknown key").help(help));
+    }
+    match decoded {
+        Ok(model) => Some(model),
+        Err((span, message)) => {
+            findings.add(Finding::error("E102", message).at(span));
+            None
+        }
+    }
+}
+
+/// Names become columns and tables: they are kept to what every engine reads without quotes.
+fn is_name(name: &str) -> bool {
+    name.len() <= 63
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The settings: the target is laid over the file, then references are replaced.
+fn settings(
+    mut node: Node,
+    target: Option<&str>,
+    variables: &mut Variables,
+    findings: &mut Findings,
+) -> Option<WarehouseFile> {
+    // Targets are checked whole, whether chosen or not.
+    let targets = node.get("targets").cloned();
+    let _: Option<Section<super::Target>> = targets.as_ref().and_then(|targets| decode_model(targets, findings));
+    if let Some(name) = target {
+        let chosen = targets.as_ref().and_then(|targets| targets.get(name).cloned());
+        match chosen {
+            Some(over) => merge(&mut node, &over),
+            None => {
+                let known: Vec<&str> = match targets.as_ref().map(|targets| &targets.value) {
+                    Some(Value::Map(entries)) => entries.iter().map(|(key, _)| key.text.as_str()).collect(),
+                    _ => Vec::new(),
+                };
+                let mut finding = Finding::error("E107", format!("the target `{name}` is not in warehouse.yaml"))
+                    .at(targets.as_ref().map_or(node.span, |targets| targets.span));
+                finding.help = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
+                findings.add(finding);
+            }
+        }
+    }
+    if let Some(vars) = node.get("vars")
+        && let Some(vars) = decode_model::<Section<Constant>>(vars, findings)
+    {
+        let written: BTreeMap<String, String> =
+            vars.iter().map(|(name, value)| (name.value.clone(), text_of(value))).collect();
+        for (name, value) in written {
+            variables.vars.entry(name).or_insert(value);
+        }
+    }
+    if let Value::Map(entries) = &mut node.value {
+        entries.retain(|(key, _)| key.text != "targets" && key.text != "vars");
+        for (key, value) in entries {
+            interpolate(value, variables, key.text == "connections", findings);
+        }
+    }
+    decode_model(&node, findings)
+}
+
+fn text_of(constant: &Constant) -> String {
+    match constant {
+        Constant::Text(text) => text.clone(),
+        Constant::Boolean(truth) => truth.to_string(),
+        Constant::Integer(number) => number.to_string(),
+        Constant::Number(number) => number.to_string(),
+    }
+}

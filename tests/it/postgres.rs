@@ -1,0 +1,338 @@
+//! The `postgres` destination against a real server: `COHORTE_TEST_POSTGRES_URL=$(tests/postgres/start)`.
+
+use std::sync::Arc;
+
+use cohorte::sync::destination::{Batch, Destination, Operation, Outcome, Target};
+use cohorte::sync::postgres::Postgres;
+use datafusion::arrow::array::{
+    ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListBuilder, StringViewArray,
+    StringViewBuilder, TimestampMicrosecondArray,
+};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::record_batch::RecordBatch;
+use tokio_postgres::{Client, NoTls};
+
+fn url() -> String {
+    std::env::var("COHORTE_TEST_POSTGRES_URL")
+        .expect("these tests need a server: export COHORTE_TEST_POSTGRES_URL=$(tests/postgres/start)")
+}
+
+/// A second connection, which looks at what was done, in a schema of its own.
+struct Server {
+    client: Client,
+    schema: &'static str,
+}
+
+impl Server {
+    async fn with_schema(schema: &'static str) -> Self {
+        let (client, connection) = tokio_postgres::connect(&url(), NoTls).await.unwrap();
+        tokio::spawn(connection);
+        client.batch_execute(&format!("drop schema if exists {schema} cascade; create schema {schema}")).await.unwrap();
+        Self { client, schema }
+    }
+
+    async fn run(&self, sql: &str) {
+        self.client.batch_execute(&sql.replace("SCHEMA", self.schema)).await.unwrap();
+    }
+
+    /// The single text that a query answers.
+    async fn ask(&self, sql: &str) -> String {
+        let sql = sql.replace("SCHEMA", self.schema);
+        self.client.query_one(&sql, &[]).await.unwrap().get::<_, Option<String>>(0).unwrap_or_default()
+    }
+
+    /// All rows of `people`, by key.
+    async fn people(&self) -> String {
+        self.ask("select string_agg(p::text, ' ' order by p.email) from SCHEMA.people p").await
+    }
+
+    fn target(&self) -> Target {
+        Target {
+            sync: "people".to_owned(),
+            object: Some(format!("{}.people", self.schema)),
+            key: vec!["email".to_owned()],
+            schema: people(&[]).schema(),
+            clear: vec!["orders".to_owned()],
+            may_create: true,
+            may_update: true,
+        }
+    }
+}
+
+fn destination() -> Postgres {
+    Postgres::new("dwh", &url()).unwrap()
+}
+
+fn people(rows: &[(Option<&str>, Option<i64>)]) -> RecordBatch {
+    let schema =
+        Schema::new(vec![Field::new("email", DataType::Utf8View, true), Field::new("orders", DataType::Int64, true)]);
+    let emails: StringViewArray = rows.iter().map(|row| row.0).collect();
+    let orders: Int64Array = rows.iter().map(|row| row.1).collect();
+    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(emails), Arc::new(orders)]).unwrap()
+}
+
+fn batch(operation: Operation, rows: &[(&str, Option<i64>)]) -> Batch {
+    let rows: Vec<_> = rows.iter().map(|&(email, orders)| (Some(email), orders)).collect();
+    Batch { operation, id: "b".to_owned(), rows: people(&rows) }
+}
+
+fn accepted() -> Outcome {
+    Outcome::Accepted { destination_id: None }
+}
+
+/// The code of a rejected row.
+fn code(outcome: &Outcome) -> &str {
+    match outcome {
+        Outcome::Rejected { code, .. } => code,
+        other => panic!("not rejected: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_missing_table_is_made_and_rows_come_change_and_go() {
+    let server = Server::with_schema("t_lifecycle").await;
+    let (mut destination, target) = (destination(), server.target());
+    destination.prepare(&target).await.unwrap();
+    destination.prepare(&target).await.unwrap();
+    let comment = server.ask("select obj_description('SCHEMA.people'::regclass)").await;
+    assert_eq!(comment, "Written by the cohorte sync people");
+
+    let add = batch(Operation::Add, &[("a", Some(1)), ("b", None), ("c'\"\\", Some(3))]);
+    assert_eq!(destination.send(&target, &add).await.unwrap(), vec![accepted(); 3]);
+    assert_eq!(destination.send(&target, &add).await.unwrap(), vec![accepted(); 3], "a batch may be sent again");
+    let update = batch(Operation::Update, &[("a", Some(2))]);
+    assert_eq!(destination.send(&target, &update).await.unwrap(), [accepted()]);
+    assert_eq!(server.people().await, r#"(a,2) (b,) ("c'""\\",3)"#);
+
+    let clear = batch(Operation::Clear, &[("a", None), ("nobody", None)]);
+    assert_eq!(destination.send(&target, &clear).await.unwrap(), [accepted(), Outcome::Unchanged]);
+    let remove = batch(Operation::Remove, &[("nobody", None), ("b", None)]);
+    assert_eq!(destination.send(&target, &remove).await.unwrap(), [Outcome::Unchanged, accepted()]);
+    assert_eq!(server.people().await, r#"(a,) ("c'""\\",3)"#);
+}
+
+#[tokio::test]
+async fn modes_decide_who_is_created_and_who_is_changed() {
+    let server = Server::with_schema("t_modes").await;
+    server
+        .run("create table SCHEMA.people (email text unique, orders bigint); insert into SCHEMA.people values ('a', 1)")
+        .await;
+    let rows = batch(Operation::Add, &[("new", Some(9)), ("a", Some(9))]);
+
+    let mut destination = destination();
+    let update_only = Target { may_create: false, ..server.target() };
+    assert_eq!(destination.send(&update_only, &rows).await.unwrap(), [Outcome::Unchanged, accepted()]);
+    assert_eq!(server.people().await, "(a,9)");
+
+    server.run("update SCHEMA.people set orders = 1").await;
+    let insert_only = Target { may_update: false, ..server.target() };
+    assert_eq!(destination.send(&insert_only, &rows).await.unwrap(), [accepted(), Outcome::Unchanged]);
+    assert_eq!(server.people().await, "(a,1) (new,9)");
+}
+
+#[tokio::test]
+async fn a_refused_row_does_not_sink_the_others_and_its_values_are_not_told() {
+    let server = Server::with_schema("t_refused").await;
+    server
+        .run(
+            "create table SCHEMA.people (email varchar(12) primary key, orders int check (orders < 1000), \
+             unique (orders) deferrable initially deferred)",
+        )
+        .await;
+    let (mut destination, target) = (destination(), server.target());
+    let rows: Vec<(String, Option<i64>)> = (0..500)
+        .map(|number| match number {
+            7 => ("far too long for it".to_owned(), Some(7)),
+            8 => ("nul\0".to_owned(), Some(8)),
+            250 => ("p250".to_owned(), Some(99_999_999_999)),
+            251 => ("p251".to_owned(), Some(5000)),
+            // A constraint that waits for the end of the transaction must still tell which row it was.
+            499 => ("p499".to_owned(), Some(1)),
+            _ => (format!("p{number}"), Some(number)),
+        })
+        .collect();
+    let rows: Vec<_> = rows.iter().map(|(email, orders)| (email.as_str(), *orders)).collect();
+    let outcomes = destination.send(&target, &batch(Operation::Add, &rows)).await.unwrap();
+    for (row, expected) in [(7, "22001"), (8, "22021"), (250, "22003"), (251, "23514"), (499, "23505")] {
+        assert_eq!(code(&outcomes[row]), expected, "{row}");
+    }
+    assert_eq!(outcomes.iter().filter(|outcome| **outcome == accepted()).count(), 495);
+    assert_eq!(server.ask("select count(*)::text from SCHEMA.people").await, "495");
+    let told = format!("{outcomes:?}");
+    for value in ["far too long", "99999999999", "5000", "p499", "p251"] {
+        assert!(!told.contains(value), "{value} is told: {told}");
+    }
+    assert!(told.contains("people_orders_check"), "the constraint is named");
+}
+
+#[tokio::test]
+async fn rows_without_a_key_and_rows_that_a_trigger_takes_away_are_rejected() {
+    let server = Server::with_schema("t_trigger").await;
+    server
+        .run(
+            "create table SCHEMA.people (email text primary key, orders bigint); \
+             create function SCHEMA.guard() returns trigger language plpgsql as $$ begin \
+               if new.email = 'boom' then raise exception 'secret %', new.email; end if; \
+               if new.email = 'gone' then return null; end if; return new; end $$; \
+             create trigger guard before insert on SCHEMA.people for each row execute function SCHEMA.guard()",
+        )
+        .await;
+    let (mut destination, target) = (destination(), server.target());
+    let rows = people(&[(None, Some(1)), (Some("ok"), Some(2)), (Some("boom"), Some(3)), (Some("gone"), Some(4))]);
+    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
+    let outcomes = destination.send(&target, &batch).await.unwrap();
+    assert_eq!(code(&outcomes[0]), "null_key");
+    assert_eq!(outcomes[1], accepted());
+    assert_eq!(code(&outcomes[2]), "P0001");
+    assert_eq!(code(&outcomes[3]), "suppressed");
+    assert!(!format!("{outcomes:?}").contains("secret"));
+    assert_eq!(server.people().await, "(ok,2)");
+}
+
+#[tokio::test]
+async fn every_type_reaches_a_table_of_ours_and_a_mapped_one() {
+    let server = Server::with_schema("t_types").await;
+    let mut tags = ListBuilder::new(StringViewBuilder::new());
+    tags.append_value([Some("a,\"b\""), None, Some("")]);
+    let columns: Vec<(&str, ArrayRef)> = vec![
+        ("email", Arc::new(StringViewArray::from(vec!["é\u{1F600}"]))),
+        ("whole", Arc::new(Int64Array::from(vec![i64::MIN]))),
+        ("number", Arc::new(Float64Array::from(vec![0.1]))),
+        ("exact", Arc::new(Decimal128Array::from(vec![1_234_500_000_000]).with_precision_and_scale(38, 9).unwrap())),
+        ("yes", Arc::new(BooleanArray::from(vec![true]))),
+        ("day", Arc::new(Date32Array::from(vec![19_782]))),
+        ("at", Arc::new(TimestampMicrosecondArray::from(vec![1_709_164_800_123_456]).with_timezone("UTC"))),
+        ("tags", Arc::new(tags.finish())),
+    ];
+    let rows = RecordBatch::try_from_iter(columns).unwrap();
+    assert_eq!(rows.schema().field(6).data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
+    let target = Target { schema: rows.schema(), clear: Vec::new(), ..server.target() };
+    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
+    server.run("create type SCHEMA.face as enum ('é😀', 'no'); create domain SCHEMA.money as numeric(20,2) check (value > 0)").await;
+    let expected =
+        "é😀|-9223372036854775808|0.1|1234.5|true|2024-02-29|2024-02-29 00:00:00.123456+00|{\"a,\\\"b\\\"\",NULL,\"\"}";
+    let ask = "select concat_ws('|', email, whole, number, trim_scale(exact), yes, day, at at time zone 'UTC' || '+00', tags) from SCHEMA.people";
+    for table in [
+        None,
+        Some(
+            "drop table SCHEMA.people; create table SCHEMA.people (email SCHEMA.face primary key, whole numeric, number float8, \
+             exact SCHEMA.money, yes text, day text, at timestamptz, tags varchar(9)[])",
+        ),
+    ] {
+        if let Some(sql) = table {
+            server.run(sql).await;
+        }
+        let mut destination = destination();
+        for _ in 0..2 {
+            assert_eq!(destination.send(&target, &batch).await.unwrap(), [accepted()], "{table:?}");
+        }
+        assert_eq!(server.ask(ask).await, expected, "{table:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_table_that_another_program_made_otherwise_is_refused_before_anything_is_sent() {
+    let server = Server::with_schema("t_unfit").await;
+    for (sql, told) in [
+        ("create table SCHEMA.people (email text primary key)", "no column `orders`"),
+        ("create table SCHEMA.people (email text primary key, orders boolean)", "does not take `bigint`"),
+        ("create table SCHEMA.people (email text, orders bigint)", "no unique constraint"),
+        ("create table SCHEMA.people (email text, orders bigint, unique (email, orders))", "no unique constraint"),
+        (
+            "create table SCHEMA.people (email text, orders bigint); create unique index on SCHEMA.people (email) where orders > 1",
+            "no unique",
+        ),
+        ("create table SCHEMA.people (email text unique deferrable, orders bigint)", "no unique constraint"),
+        ("create table SCHEMA.people (email text unique, orders bigint not null)", "to be cleared"),
+        ("create table SCHEMA.people (email text unique, orders bigint, x int not null)", "`x` is `not null`"),
+        ("create table SCHEMA.people (email text unique, orders bigint generated always as (1) stored)", "computed"),
+        ("create view SCHEMA.people as select 'a' as email, 1 as orders", "not a table"),
+    ] {
+        server.run(&format!("drop schema SCHEMA cascade; create schema SCHEMA; {sql}")).await;
+        let failure = destination().prepare(&server.target()).await.unwrap_err();
+        assert_eq!((failure.code, failure.exit_code()), ("E604", 1), "{sql}");
+        assert!(failure.cause.contains(told) && !failure.help.is_empty(), "{sql}: {failure:?}");
+        assert!(failure.doing.contains("t_unfit.people"), "{failure:?}");
+        assert!(!format!("{failure:?}").contains("cohorte:cohorte"), "the password is told");
+    }
+    server.run("drop schema SCHEMA cascade").await;
+    let failure = destination().prepare(&server.target()).await.unwrap_err();
+    assert!(failure.cause.contains("schema does not exist"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_user_without_rights_is_told_which_ones() {
+    let server = Server::with_schema("t_rights").await;
+    server
+        .run(
+            "create table SCHEMA.people (email text unique, orders bigint); \
+             do $$ begin create role t_reader login password 'x'; exception when duplicate_object then null; end $$; \
+             grant usage on schema SCHEMA to t_reader; grant select on SCHEMA.people to t_reader",
+        )
+        .await;
+    let url = url().replace("cohorte:cohorte", "t_reader:x");
+    let failure = Postgres::new("dwh", &url).unwrap().prepare(&server.target()).await.unwrap_err();
+    assert!(failure.cause.contains("may not insert, update"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_wrong_password_and_a_missing_database_say_what_to_do() {
+    let server = Server::with_schema("t_auth").await;
+    let wrong = url().replace("cohorte:cohorte", "cohorte:hunter2");
+    let failure = Postgres::new("dwh", &wrong).unwrap().prepare(&server.target()).await.unwrap_err();
+    assert_eq!(failure.code, "W602");
+    assert!(failure.help.contains("password") && !format!("{failure:?}").contains("hunter2"), "{failure:?}");
+    let missing = url().trim_end_matches("/postgres").to_owned() + "/nowhere";
+    let failure = Postgres::new("dwh", &missing).unwrap().prepare(&server.target()).await.unwrap_err();
+    assert!(failure.help.contains("create the database"), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_lost_connection_loses_nothing() {
+    let server = Server::with_schema("t_lost").await;
+    let (mut destination, target) = (destination(), server.target());
+    destination.send(&target, &batch(Operation::Add, &[("a", Some(1))])).await.unwrap();
+    let me: String = server.ask("select pg_backend_pid()::text").await;
+    server
+        .run(&format!(
+            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cohorte' and pid <> {me} \
+             and query like '%t_lost%'"
+        ))
+        .await;
+    // The statement that meets the dead connection fails or reconnects; the next one goes through.
+    let again = batch(Operation::Add, &[("a", Some(2))]);
+    let mut sent = destination.send(&target, &again).await;
+    if let Err(failure) = &sent {
+        assert_eq!(failure.code, "W602");
+        sent = destination.send(&target, &again).await;
+    }
+    assert_eq!(sent.unwrap(), [accepted()]);
+    assert_eq!(server.people().await, "(a,2)");
+}
+
+#[tokio::test]
+async fn a_statement_that_the_server_refuses_as_a_whole_does_nothing() {
+    let server = Server::with_schema("t_whole").await;
+    let (mut destination, target) = (destination(), server.target());
+    destination.prepare(&target).await.unwrap();
+    server.run("alter table SCHEMA.people drop column orders").await;
+    let failure = destination.send(&target, &batch(Operation::Add, &[("a", Some(1))])).await.unwrap_err();
+    assert_eq!((failure.code, failure.exit_code()), ("W603", 2));
+    assert_eq!(server.ask("select count(*)::text from SCHEMA.people").await, "0");
+}
+
+#[tokio::test]
+async fn thousands_of_rows_a_second_go_through() {
+    let server = Server::with_schema("t_speed").await;
+    let (mut destination, target) = (destination(), server.target());
+    destination.prepare(&target).await.unwrap();
+    let emails: Vec<String> = (0..5000).map(|number| format!("p{number}@example.com")).collect();
+    let rows: Vec<_> = emails.iter().map(|email| (email.as_str(), Some(1))).collect();
+    let start = std::time::Instant::now();
+    for _ in 0..4 {
+        let outcomes = destination.send(&target, &batch(Operation::Add, &rows)).await.unwrap();
+        assert!(outcomes.iter().all(|outcome| *outcome == accepted()));
+    }
+    let rate = 20_000.0 / start.elapsed().as_secs_f64();
+    assert!(rate > 3_000.0, "{rate:.0} rows a second");
+}
