@@ -3,3 +3,4 @@
 pub mod functions;
 pub mod identity;
 pub mod pass;
+pub mod readers;

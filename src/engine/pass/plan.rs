@@ -11,7 +11,8 @@ use super::state::State;
 use super::sums::Sums;
 use super::tallies::{Distinct, Modes};
 use super::text_extremes::TextExtremes;
-use crate::compile::pass::{Aggregate, PassSpec, Stream};
+use crate::compile::pass::{PassSpec, Stream};
+use crate::sql::Aggregate;
 use crate::sql::DataType;
 
 /// The result's type: a struct of the features, in order.
