@@ -11,8 +11,8 @@ use datafusion::physical_plan::aggregates::{AggregateExec, AggregateMode};
 use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::{ExecutionPlan, Partitioning};
 
-/// Turns partial and final aggregations of `cohorte_pass` into single ones over hashed rows. Comes after DataFusion's
-/// own rules, which drop repartitionings that they did not ask for.
+/// Turns partial and final aggregations of `cohorte_pass` into single ones over hashed rows. Comes after the
+/// engine's own rules, which drop repartitionings that they did not ask for.
 #[derive(Debug, Default)]
 pub struct HashFirst;
 

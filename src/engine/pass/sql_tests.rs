@@ -1,4 +1,4 @@
-//! The pass inside DataFusion's plans, against the same features as plain SQL.
+//! The pass inside the engine's plans, against the same features as plain SQL.
 
 use std::sync::Arc;
 
@@ -217,10 +217,8 @@ async fn spilled(hash_first: bool) {
     let pool = Arc::new(FairSpillPool::new(4 << 20));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
     let config = SessionConfig::new().with_target_partitions(2).with_batch_size(256);
-    let ctx = match hash_first {
-        true => hashing_session(config, runtime),
-        false => SessionContext::new_with_config_rt(config, runtime),
-    };
+    let ctx =
+        if hash_first { hashing_session(config, runtime) } else { SessionContext::new_with_config_rt(config, runtime) };
     let frame = ctx.read_table(Arc::new(events(20_000, 60_000))).unwrap();
     let (passed, plan) = rows(&ctx, aggregate(frame)).await;
     assert!(spills(&plan) > 0, "{}", shown(&plan));

@@ -1,4 +1,4 @@
-//! `cohorte_pass` as DataFusion sees it.
+//! `cohorte_pass` as the engine sees it.
 
 use std::sync::Arc;
 
@@ -105,8 +105,15 @@ impl AggregateUDFImpl for CohortePass {
             (1, _) => given.clone(),
             (2, _) => instant.clone(),
             (3, given) if !is_text(given) => DataType::Utf8View,
-            (_, DataType::Int8 | DataType::Int16 | DataType::Int32) => DataType::Int64,
-            (_, DataType::UInt8 | DataType::UInt16 | DataType::UInt32) => DataType::Int64,
+            (
+                _,
+                DataType::Int8
+                | DataType::Int16
+                | DataType::Int32
+                | DataType::UInt8
+                | DataType::UInt16
+                | DataType::UInt32,
+            ) => DataType::Int64,
             (_, DataType::Float16 | DataType::Float32) => DataType::Float64,
             (_, DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..)) => {
                 DataType::Decimal128(38, 9)
