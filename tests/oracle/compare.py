@@ -161,18 +161,18 @@ def compare_segments(run):
     if not run.load("segment_members"):
         run.differ("segment_members", 1, [f"no such table in {run.tables}"])
         return
-    run.db.execute("""create table members as select m.segment, c.natural_key, m.entity_id
+    run.db.execute("""create table built_members as select m.segment, c.natural_key, m.entity_id
         from segment_members m left join c on c.customer_id = m.entity_id
         where m.exited_at is null and m.entity_id not in (select cast(key as varchar) from oracle_skipped)""")
-    run.check("members who are no customers", "select segment, entity_id from members where natural_key is null order by all")
-    run.check("members counted twice", "select segment, natural_key, count(*) from members group by all having count(*) > 1 order by all")
-    run.check("segments without an independent figure", "select distinct segment from members anti join oracle_segments using (segment) order by all")
+    run.check("members who are no customers", "select segment, entity_id from built_members where natural_key is null order by all")
+    run.check("members counted twice", "select segment, natural_key, count(*) from built_members group by all having count(*) > 1 order by all")
+    run.check("segments without an independent figure", "select distinct segment from built_members anti join oracle_segments using (segment) order by all")
     for (segment,) in run.rows("select distinct segment from oracle_segments order by all"):
         run.check(f"segment {segment}: should be members", """
             select cast(key as varchar) as natural_key from oracle_segments where segment = $1 and certain
-            except select natural_key from members where segment = $1 order by all""", [segment])
+            except select natural_key from built_members where segment = $1 order by all""", [segment])
         run.check(f"segment {segment}: should not be members", """
-            select natural_key from members where segment = $1
+            select natural_key from built_members where segment = $1
             except select cast(key as varchar) from oracle_segments where segment = $1 order by all""", [segment])
 
 
@@ -193,15 +193,15 @@ def compare_consents(run):
     if not run.load("consents"):
         run.differ("consents", 1, [f"no such table in {run.tables}"])
         return
-    run.db.execute("""create table granted as
+    run.db.execute("""create table built_granted as
         select distinct contact_point, purpose, channel from consents where status = 'granted' and customer_id is not null""")
     # Contact points are personal data: how many, and of which purpose, is enough to go on.
     run.check("consents that should be granted (purpose, channel, how many)", """
         select purpose, channel, count(*) from (
-            select contact_point, purpose, channel from oracle_granted where certain except select * from granted) group by all order by all""")
+            select contact_point, purpose, channel from oracle_granted where certain except select * from built_granted) group by all order by all""")
     run.check("consents that should not be granted (purpose, channel, how many)", """
         select purpose, channel, count(*) from (
-            select * from granted except select contact_point, purpose, channel from oracle_granted) group by all order by all""")
+            select * from built_granted except select contact_point, purpose, channel from oracle_granted) group by all order by all""")
 
 
 def main():

@@ -25,7 +25,7 @@ create macro e164(t) as '+33' || regexp_extract(regexp_replace(t, '[^0-9+]', '',
 
 -- --------------------------------------------------------------------------------------------------------- who is who
 create table identities as select distinct customer_id, type, value from delta_scan('${tables}/customer_identifiers');
-create table golden as select * from delta_scan('${tables}/customer');
+create table golden as select customer_id, email, country, birth_date, rfm from delta_scan('${tables}/customer');
 create table records as select source, record_key, customer_id from delta_scan('${tables}/customer_records');
 create table who as
 select type, value, any_value(customer_id) as customer_id, count(distinct customer_id) as n from identities group by all;
