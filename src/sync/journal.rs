@@ -2,10 +2,6 @@
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
-use datafusion::arrow::array::{ArrayRef, StringViewArray, TimestampMicrosecondArray};
-use datafusion::arrow::error::ArrowError;
-use datafusion::arrow::record_batch::RecordBatch;
-use std::sync::Arc;
 
 use super::destination::{Operation, Outcome};
 use crate::diag::Failure;
@@ -218,41 +214,6 @@ impl Journal for MemoryJournal {
     }
 }
 
-/// Intents as a table: `batch_id, key, customer_id, action, operation, desired_hash`.
-pub fn intents_batch(intents: &[Intent]) -> Result<RecordBatch, ArrowError> {
-    RecordBatch::try_from_iter_with_nullable(intent_columns(intents.iter()))
-}
-
-/// Receipts as a table: the columns of intents, then `outcome, code, message, at, destination_id`.
-pub fn receipts_batch(receipts: &[Receipt]) -> Result<RecordBatch, ArrowError> {
-    let mut columns = intent_columns(receipts.iter().map(|receipt| &receipt.intent));
-    let outcome: StringViewArray = receipts.iter().map(|receipt| Some(receipt.verdict.name())).collect();
-    let at: TimestampMicrosecondArray = receipts.iter().map(|receipt| Some(receipt.at.timestamp_micros())).collect();
-    let text = |of: fn(&Receipt) -> Option<&str>| -> ArrayRef {
-        Arc::new(receipts.iter().map(of).collect::<StringViewArray>())
-    };
-    columns.push(("outcome", Arc::new(outcome), false));
-    columns.push(("code", text(|receipt| receipt.code.as_deref()), true));
-    columns.push(("message", text(|receipt| receipt.message.as_deref()), true));
-    columns.push(("at", Arc::new(at.with_timezone("UTC")), false));
-    columns.push(("destination_id", text(|receipt| receipt.destination_id.as_deref()), true));
-    RecordBatch::try_from_iter_with_nullable(columns)
-}
-
-fn intent_columns<'a>(intents: impl Iterator<Item = &'a Intent> + Clone) -> Vec<(&'static str, ArrayRef, bool)> {
-    let text = |of: fn(&Intent) -> Option<&str>| -> ArrayRef {
-        Arc::new(intents.clone().map(of).collect::<StringViewArray>())
-    };
-    vec![
-        ("batch_id", text(|intent| Some(&intent.batch_id)), false),
-        ("key", text(|intent| Some(&intent.key)), false),
-        ("customer_id", text(|intent| Some(&intent.customer_id)), false),
-        ("action", text(|intent| Some(intent.action.name())), false),
-        ("operation", text(|intent| Some(intent.operation.name())), false),
-        ("desired_hash", text(|intent| intent.desired_hash.as_deref()), true),
-    ]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -267,24 +228,5 @@ mod tests {
         }
         assert_eq!(Operation::named("clear"), Some(Operation::Clear));
         assert_eq!(Action::named("erase"), None);
-    }
-
-    #[test]
-    fn intents_and_receipts_are_tables() {
-        let intent = Intent {
-            batch_id: "b".into(),
-            key: "[\"a\"]".into(),
-            customer_id: "c".into(),
-            action: Action::Withdraw,
-            operation: Operation::Remove,
-            desired_hash: None,
-        };
-        let table = intents_batch(std::slice::from_ref(&intent)).unwrap();
-        assert_eq!((table.num_rows(), table.num_columns()), (1, 6));
-        let outcome = Outcome::Retry { code: "429".into(), message: "too fast".into() };
-        let receipt = Receipt::of(intent, outcome, DateTime::UNIX_EPOCH);
-        let table = receipts_batch(&[receipt]).unwrap();
-        assert_eq!((table.num_rows(), table.num_columns()), (1, 11));
-        assert_eq!(table.schema().field(6).name(), "outcome");
     }
 }
