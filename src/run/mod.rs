@@ -10,9 +10,11 @@ mod request;
 mod segments;
 mod workspace;
 
-pub use build::{Built, BuildOptions, build};
+pub use build::{BuildOptions, Built, Why, build};
+pub use customers::Customers;
 pub use expectations::Broken;
 pub use opened::{Opened, Read, open, read};
+pub use publish::PublishedRows;
 pub use request::{Request, Stopped};
 pub use segments::{SegmentChange, TrippedSegment};
 pub use workspace::Workspace;
