@@ -25,6 +25,8 @@ pub use settings::{Connection, Connector, Settings, memory};
 pub use sources::{Expectation, Expected, Location, Parent, Source, SourceColumn, location, sql_type};
 pub use syncs::{Contact, Field, Gate, Key, Sync, SyncFrom, Withdraw};
 
+use std::collections::BTreeSet;
+
 use indexmap::IndexMap;
 
 use crate::diag::Findings;
@@ -58,6 +60,8 @@ pub struct Project {
     pub consents: IndexMap<String, Consent>,
     /// Syncs.
     pub syncs: IndexMap<String, Sync>,
+    /// Sources and events that are written but did not resolve: what is wrong with them is said once, where they are.
+    broken: BTreeSet<String>,
 }
 
 /// Resolves a spec. What could not be resolved is left out, and said in the findings.
@@ -77,6 +81,7 @@ pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Fin
         purposes: IndexMap::new(),
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
+        broken: BTreeSet::new(),
     };
     sources::resolve(files, spec, schemas, &mut project, findings);
     entities::resolve(files, spec, &mut project, findings);

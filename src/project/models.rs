@@ -113,6 +113,11 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
     let mut scopes: IndexMap<String, CustomerScope> = IndexMap::new();
     for entity in project.entities.values() {
         let mut scope = CustomerScope::new(&entity.name, project.settings.timezone.name());
+        // Attributes that failed are there with an unknown type, so that their readers are not blamed, too.
+        if let Some(written) = spec.entities.get(&entity.name) {
+            let names = written.spec.attributes.iter().map(|(name, _)| name.value.clone());
+            scope.columns.extend(names.map(|name| (name, DataType::Unknown)));
+        }
         scope.columns.extend(entity.attributes.values().map(|attribute| (attribute.name.clone(), attribute.data_type)));
         scopes.insert(entity.name.clone(), scope);
     }
@@ -134,7 +139,7 @@ fn names_are_free(spec: &Spec, project: &Project, findings: &mut Findings) {
     let traits = spec.traits.values().map(|named| (named.name.as_str(), named.span));
     let scores = spec.scores.values().map(|named| (named.name.as_str(), named.span));
     for (name, span) in attributes.chain(traits).chain(scores) {
-        if super::entities::BUILT_IN.contains(&name) {
+        if super::entities::BUILT_IN.contains(&name) || project.entities.values().any(|entity| entity.id() == name) {
             findings.add(
                 Finding::error("E117", format!("`{name}` is a column that every customer has"))
                     .at(span)
@@ -149,6 +154,13 @@ fn names_are_free(spec: &Spec, project: &Project, findings: &mut Findings) {
                 .help("attributes, traits and scores are columns of one table and share one namespace");
             findings.add(finding);
         }
+    }
+}
+
+/// A trait or score that failed is there with an unknown type, so that its readers are not blamed, too.
+fn unknown_column(scopes: &mut IndexMap<String, CustomerScope>, entity: &str, name: &str) {
+    if let Some(scope) = scopes.get_mut(entity) {
+        scope.columns.insert(name.to_owned(), DataType::Unknown);
     }
 }
 
@@ -201,10 +213,12 @@ fn aggregates(
             ([one], None) => *one,
             ([], Some(_)) => continue,
             ([], None) => {
+                unknown_column(scopes, &entity, &named.name);
                 findings.add(Finding::error("E127", format!("the trait `{}` computes nothing", named.name)).at(named.span).help("it needs one of `count`, `count_distinct`, `sum`, `min`, `max`, `avg`, `first`, `last`, `mode`, `sql`"));
                 continue;
             }
             _ => {
+                unknown_column(scopes, &entity, &named.name);
                 findings.add(
                     Finding::error("E127", format!("the trait `{}` computes several things at once", named.name))
                         .at(named.span)
@@ -215,6 +229,7 @@ fn aggregates(
         };
         let Some((feature, semantic)) = aggregate_feature(files, project, &entity, aggregate, path, written, findings)
         else {
+            unknown_column(scopes, &entity, &named.name);
             continue;
         };
         let data_type = feature.data_type;
@@ -307,7 +322,10 @@ fn scores(
                 None
             }
         };
-        let (Some(kind), Some(scope)) = (kind, scopes.get_mut(&entity)) else { continue };
+        let (Some(kind), Some(scope)) = (kind, scopes.get_mut(&entity)) else {
+            unknown_column(scopes, &entity, &named.name);
+            continue;
+        };
         let score = Score { name: named.name.clone(), span: named.span, entity, kind };
         for (column, data_type) in score.columns() {
             scope.columns.insert(column, data_type);
@@ -452,13 +470,16 @@ fn sql_traits(
         .traits
         .values()
         .filter_map(|named| Some((named.name.clone(), (named, named.spec.sql.as_ref()?))))
-        .filter(|(_, (named, _))| named.spec.count.is_none() && named.spec.sum.is_none())
         .collect();
     let needs = written.iter().map(|(name, (_, sql))| (name.clone(), names_in(files, sql))).collect();
     let order = match sort(&needs) {
         Ok(order) => order,
         Err(cycle) => {
             report_cycle("trait", &cycle, |name| spec.traits.get(name).map(|named| named.span), findings);
+            for (name, (named, _)) in &written {
+                let entity = entity_of(project, named.spec.of.as_ref(), named.span, &mut Findings::default());
+                unknown_column(scopes, &entity.unwrap_or_default(), name);
+            }
             return;
         }
     };
@@ -466,7 +487,10 @@ fn sql_traits(
         let (named, sql) = written[&name];
         let Some(entity) = entity_of(project, named.spec.of.as_ref(), named.span, findings) else { continue };
         let Some(scope) = scopes.get_mut(&entity) else { continue };
-        let Some(bound) = bind(SqlText::new(files, sql), scope, None, findings) else { continue };
+        let Some(bound) = bind(SqlText::new(files, sql), scope, None, findings) else {
+            scope.columns.insert(name, DataType::Unknown);
+            continue;
+        };
         scope.columns.insert(name.clone(), bound.data_type);
         let personal = bound.reads.iter().any(|read| {
             project.entities[&entity]
@@ -537,6 +561,7 @@ fn segments(
             project,
             findings,
             reads: Vec::new(),
+            segments: &spec.segments,
             uses_now: false,
         };
         let when = resolver.condition(&named.spec.when);
@@ -558,18 +583,6 @@ fn segments(
             uses_now,
         };
         resolved.insert(named.name.clone(), (segment, needs));
-    }
-    for (segment, needs) in resolved.values() {
-        for need in needs {
-            if spec.segments.contains_key(need) {
-                continue;
-            }
-            let near = nearest(need, spec.segments.keys().map(String::as_str));
-            let finding = Finding::error("E202", format!("there is no segment `{need}`"))
-                .at(segment.span)
-                .label("named in this segment");
-            findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
-        }
     }
     let needs = resolved.iter().map(|(name, (_, needs))| (name.clone(), needs.clone())).collect();
     match sort(&needs) {

@@ -4,6 +4,7 @@
 
 mod aggregate;
 mod bind;
+mod chain;
 mod functions;
 mod operators;
 mod parse;
