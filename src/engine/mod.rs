@@ -4,6 +4,7 @@ pub mod functions;
 pub mod identity;
 pub mod pass;
 pub mod readers;
+pub mod resolve;
 mod session;
 mod stage;
 

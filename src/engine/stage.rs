@@ -15,7 +15,6 @@ use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
-use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionContext, col};
 use futures::StreamExt;
 use tempfile::TempDir;
@@ -122,8 +121,8 @@ fn register(session: &SessionContext, name: &str, folder: &Path, schema: SchemaR
     Ok(())
 }
 
-fn quoted(name: &str) -> datafusion::sql::TableReference {
-    datafusion::sql::TableReference::bare(name.to_owned())
+fn quoted(name: &str) -> datafusion::common::TableReference {
+    datafusion::common::TableReference::bare(name.to_owned())
 }
 
 /// A pass as a plan: one row per customer with a column per feature.

@@ -145,7 +145,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
 }
 
 fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
-    let reference = datafusion::sql::TableReference::partial("raw", name.to_owned());
+    let reference = datafusion::common::TableReference::partial("raw", name.to_owned());
     session.register_table(reference, provider).map(|_| ()).map_err(|error| crate::store::failure_from(format!("opening the source `{name}`"), &error))
 }
 

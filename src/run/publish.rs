@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use datafusion::arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use datafusion::arrow::datatypes::Schema;
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 
 use super::segments::SegmentChange;
 use super::workspace::Workspace;

@@ -169,7 +169,7 @@ async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String
     if !same || before.field_with_name("segments").is_err() || before.field_with_name("updated_at").is_err() {
         return Ok(false);
     }
-    let name = datafusion::sql::TableReference::bare(format!("before_{}", entity.name));
+    let name = datafusion::common::TableReference::bare(format!("before_{}", entity.name));
     let registered = workspace.opened.session.register_table(name, provider);
     registered.map(|_| true).map_err(|error| failure_from(format!("reading the table `{}`", entity.name), &error))
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::datasource::{MemTable, provider_as_source};
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 
 use super::opened::Opened;
 use crate::compile;
