@@ -1,3 +1,18 @@
-//! Model by model, the project becomes relations: SQL trees that are deterministic to the byte.
+//! The project becomes relations: SQL over tables, deterministic to the byte for one project and one `as_of`.
+//!
+//! Table names inside these statements: `raw."<source>"` is what is stored, `"<source>"` the source, `"<source>_resolved"`
+//! its rows with their customers, and the names of DESIGN §4 for what was built before.
 
+mod clock;
+pub mod consents;
+pub mod customer;
+pub mod golden;
+pub mod identity;
 pub mod pass;
+pub mod passes;
+pub mod resolved;
+pub mod segments;
+pub mod sources;
+pub mod syncs;
+
+pub use clock::Clock;

@@ -3,6 +3,14 @@
 //! Every person is made alone, from streams of chance seeded by (seed, topic, person number): any number of people, in
 //! any order, in bounded memory, the same bytes every time. Households, shared telephones and shared devices are
 //! functions of the person's number too. So shards of people could be made by as many threads as there are.
+//!
+//! Memory: one shard of rows (about 2 kB per person), the reference data, the compressors and one group of rows of the
+//! Parquet file; none grows with the number of people. Measured: 44 MB for 300,000 people.
+//!
+//! `truth/records.csv.gz` names the person behind every row of `crm_contacts` and `web_accounts` (test rows have none) and
+//! behind every distinct tuple of identifiers of `loyalty_cards` (card_no, contact_id, email, phone), `orders`
+//! (customer_ref, email) and `web_events` (anonymous_id, user_id), as JSON arrays of normalised values. Tuples that several
+//! people share, such as a family tablet on which nobody logged in, are left out: nobody could know.
 
 mod catalogue;
 mod clock;

@@ -1,4 +1,4 @@
-//! The rows of some people, as text ready to be written: what one shard costs in memory, about 5 kB per person.
+//! The rows of some people, as text ready to be written: what one shard costs in memory, about 2 kB per person.
 
 use serde::Serialize;
 

@@ -91,7 +91,7 @@ pub(crate) struct Shares {
     /// One tablet on which all of them browse.
     pub(crate) device: bool,
     /// One address for two of them.
-    pub(crate) email: bool,
+    email: bool,
 }
 
 /// How somebody buys.
@@ -142,6 +142,8 @@ pub(crate) struct Person {
     /// The nine significant digits.
     pub(crate) mobile: u64,
     pub(crate) email: String,
+    /// Does the partner use that address too?
+    pub(crate) email_is_shared: bool,
     pub(crate) work_email: Option<String>,
     pub(crate) persona: Persona,
     /// From 0 (hardly ever) to 3 (all the time).
@@ -178,7 +180,8 @@ impl Person {
         };
         let last_name = if takes_own { own_name.to_owned() } else { household.surname.clone() };
         let own_email = email(dice, &first_name, &last_name, birth.year(), number);
-        let email = if household.shares.email && role < 2 {
+        let email_is_shared = household.shares.email && role < 2;
+        let email = if email_is_shared {
             format!("famille.{}{}@orange.example", ascii(&household.surname), household.id)
         } else {
             own_email
@@ -202,6 +205,7 @@ impl Person {
             birth,
             mobile,
             email,
+            email_is_shared,
             work_email,
             persona,
             activity,

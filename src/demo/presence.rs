@@ -61,7 +61,7 @@ impl Presence {
             pages.truth("loyalty_cards", &key, &truth);
             presence.card = Some(card_no);
         }
-        if dice.chance(0.004) && !person.household.shares.email {
+        if dice.chance(0.004) && !person.email_is_shared {
             pages.csv(Output::Staff, &[&person.email]);
         }
         presence

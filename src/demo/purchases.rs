@@ -113,7 +113,7 @@ fn order(
         ],
     );
     // A guest's address that is shared at home says nothing about who ordered.
-    let known = account.is_some() || !person.household.shares.email;
+    let known = account.is_some() || !person.email_is_shared;
     let trimmed = email.trim().to_lowercase();
     let key = known.then(|| tuple_key(&[account.map(|account| account.id.as_str()), Some(&trimmed)]));
     let checkout = cart_id.zip(first).map(|(cart_id, product)| Checkout {

@@ -3,3 +3,9 @@
 pub mod functions;
 pub mod identity;
 pub mod pass;
+pub mod readers;
+mod session;
+mod stage;
+
+pub use session::{Limits, session};
+pub use stage::{Stage, fused};

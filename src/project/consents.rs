@@ -67,13 +67,14 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
         }
     }
     let column = |name: &str| {
-        (name.to_owned(), FactColumn { sql: format!("e.{}", ident(name)), data_type: DataType::Text, semantic: None })
+        (name.to_owned(), FactColumn { sql: format!("e.{}", ident(name)), data_type: DataType::Text, semantic: None, joins: std::collections::BTreeSet::new() })
     };
     let fact = Fact {
         name: "consents".into(),
         span: Span::default(),
         relation: Relation::Consents,
         filter: None,
+        joins: std::collections::BTreeSet::new(),
         columns: ["purpose", "channel", "scope", "status"].into_iter().map(column).collect(),
         has_time: false,
         sources: project.consents.values().map(|consent| consent.source.clone()).collect(),
@@ -96,7 +97,7 @@ fn consent(
         findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
         return None;
     };
-    let mut sql = |text: &Text, wanted: Option<DataType>| {
+    let sql = |text: &Text, wanted: Option<DataType>, findings: &mut Findings| {
         bind(SqlText::new(files, text), &scope, wanted, findings).map(|bound| (bound.sql, bound.data_type))
     };
     let contact = written.contact.as_ref().map(|text| sql(text, Some(DataType::Text), findings));

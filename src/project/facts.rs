@@ -33,6 +33,8 @@ pub struct Fact {
     pub relation: Relation,
     /// Which rows of it, as SQL over `e`.
     pub filter: Option<String>,
+    /// Parents that are joined for the filter.
+    pub joins: BTreeSet<String>,
     /// Its columns.
     pub columns: IndexMap<String, FactColumn>,
     /// Does it say when?
@@ -52,6 +54,8 @@ pub struct FactColumn {
     pub data_type: DataType,
     /// Its meaning, where it has one.
     pub semantic: Option<ColumnType>,
+    /// Parents that are joined to read it.
+    pub joins: BTreeSet<String>,
 }
 
 /// One source of an event of several.
@@ -63,6 +67,8 @@ pub struct EventPart {
     pub filter: Option<String>,
     /// The event's columns in order, over `e`.
     pub columns: Vec<(String, String)>,
+    /// Parents that are joined to read them.
+    pub joins: BTreeSet<String>,
 }
 
 pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
@@ -103,13 +109,14 @@ fn source_fact(project: &Project, name: &str) -> Fact {
     let source = &project.sources[name];
     let columns = source.columns.iter().map(|(name, column)| {
         let sql = format!("e.{}", ident(name));
-        (name.clone(), FactColumn { sql, data_type: column.data_type, semantic: column.semantic })
+        (name.clone(), FactColumn { sql, data_type: column.data_type, semantic: column.semantic, joins: BTreeSet::new() })
     });
     Fact {
         name: name.to_owned(),
         span: source.span,
         relation: Relation::Source(name.to_owned()),
         filter: None,
+        joins: BTreeSet::new(),
         columns: columns.collect(),
         has_time: has_time(project, name, 0),
         sources: vec![name.to_owned()],
@@ -157,23 +164,24 @@ fn event(
                 Some(bound) => {
                     let semantic =
                         columns.get(bound.reads.first().map_or("", String::as_str)).and_then(|column| column.semantic);
+                    let joins = parents_of(&bound.reads);
                     columns.insert(
                         column.value.clone(),
-                        FactColumn { sql: bound.sql, data_type: bound.data_type, semantic },
+                        FactColumn { sql: bound.sql, data_type: bound.data_type, semantic, joins },
                     );
                 }
                 None => whole = false,
             }
         }
-        let filter = match filter {
+        let (filter, joins) = match filter {
             Some(None) => {
                 whole = false;
-                None
+                (None, BTreeSet::new())
             }
-            Some(Some(bound)) => Some(bound.sql),
-            None => None,
+            Some(Some(bound)) => (Some(bound.sql), parents_of(&bound.reads)),
+            None => (None, BTreeSet::new()),
         };
-        parts.push((EventPart { source: source.name.clone(), filter, columns: Vec::new() }, columns));
+        parts.push((EventPart { source: source.name.clone(), filter, columns: Vec::new(), joins }, columns));
     }
     if !whole || parts.is_empty() {
         return None;
@@ -186,6 +194,7 @@ fn event(
             span,
             relation: Relation::Source(part.source.clone()),
             filter: part.filter.clone(),
+            joins: part.joins.clone(),
             columns: columns.clone(),
             has_time: timed,
             sources,
@@ -217,7 +226,7 @@ fn event(
         };
         columns.insert(
             column.clone(),
-            FactColumn { sql: format!("e.{}", ident(column)), data_type, semantic: first.semantic },
+            FactColumn { sql: format!("e.{}", ident(column)), data_type, semantic: first.semantic, joins: BTreeSet::new() },
         );
     }
     // Columns that only some sources have are an error only where they were written for the event.
@@ -243,7 +252,10 @@ fn event(
                 };
                 (column.clone(), sql)
             });
-            EventPart { columns: columns.collect(), ..part }
+            let columns: Vec<(String, String)> = columns.collect();
+            let read = columns.iter().flat_map(|(column, _)| own[column].joins.iter().cloned());
+            let joins = part.joins.iter().cloned().chain(read).collect();
+            EventPart { columns, joins, ..part }
         })
         .collect();
     Some(Fact {
@@ -251,11 +263,17 @@ fn event(
         span,
         relation: Relation::Event(name.to_owned()),
         filter: None,
+        joins: BTreeSet::new(),
         columns,
         has_time: timed,
         sources,
         parts,
     })
+}
+
+/// The parents among what an expression reads.
+fn parents_of(reads: &BTreeSet<String>) -> BTreeSet<String> {
+    reads.iter().filter_map(|read| read.split_once('.').map(|(parent, _)| parent.to_owned())).collect()
 }
 
 fn wider(left: DataType, right: DataType) -> Option<DataType> {
@@ -376,11 +394,11 @@ pub(super) fn filter(
         }
         None => None,
     };
-    let joins = bound
-        .iter()
-        .flat_map(|bound| &bound.reads)
-        .filter_map(|read| read.split_once('.').map(|(parent, _)| parent.to_owned()))
-        .collect();
+    let mut joins = fact.joins.clone();
+    for bound in &bound {
+        joins.extend(parents_of(&bound.reads));
+        joins.extend(bound.reads.iter().filter_map(|read| fact.columns.get(read)).flat_map(|column| column.joins.clone()));
+    }
     let uses_now = bound.as_ref().is_some_and(|bound| bound.uses_now);
     let sql = match (&fact.filter, bound) {
         (Some(own), Some(bound)) => Some(format!("({own} and {})", bound.sql)),
@@ -410,7 +428,8 @@ pub(super) fn column<'a>(project: &'a Project, path: &Text, findings: &mut Findi
         return None;
     };
     let semantic = fact.columns.get(column).and_then(|column| column.semantic);
-    Some((fact, FactColumn { sql: found.sql, data_type: found.data_type, semantic }))
+    let joins = fact.columns.get(column).map(|column| column.joins.clone()).unwrap_or_default();
+    Some((fact, FactColumn { sql: found.sql, data_type: found.data_type, semantic, joins }))
 }
 
 /// The scope of a source alone, for consents.

@@ -262,7 +262,8 @@ fn aggregate_feature(
         return None;
     }
     reachable(project, entity, fact, findings, path.span)?;
-    let (filter, joins, uses_now) = filter(files, project, fact, written.filter.as_ref(), findings)?;
+    let (filter, mut joins, uses_now) = filter(files, project, fact, written.filter.as_ref(), findings)?;
+    joins.extend(value.joins.iter().cloned());
     let within = window(fact, written.within.as_ref(), findings)?;
     let data_type = match aggregate {
         Aggregate::Count | Aggregate::CountDistinct => DataType::Integer,
@@ -586,6 +587,11 @@ fn segments(
 }
 
 impl Condition {
+    /// Adds the segments that it names.
+    pub fn named_segments(&self, into: &mut Vec<String>) {
+        self.segments(into);
+    }
+
     /// The segments that it names.
     pub(super) fn segments(&self, into: &mut Vec<String>) {
         match self {

@@ -20,8 +20,8 @@ pub enum Location {
     Table(String),
     /// Files.
     Files {
-        /// Paths with globs.
-        paths: Vec<String>,
+        /// A path with globs.
+        path: String,
         /// Their format.
         format: Format,
         /// CSV's delimiter, where it is given.
@@ -156,7 +156,7 @@ pub fn location(
     findings: &mut Findings,
 ) -> Option<(Location, BTreeMap<String, DataType>, bool)> {
     let source = &named.spec;
-    let location = match (&source.table, source.path.first()) {
+    let location = match (&source.table, &source.path) {
         (Some(table), None) => Location::Table(table.value.clone()),
         (None, Some(path)) => {
             let format = source.format.as_ref().map(|format| format.value).or_else(|| from_extension(&path.value));
@@ -176,7 +176,7 @@ pub fn location(
                     None
                 }
             });
-            Location::Files { paths: source.path.iter().map(|path| path.value.clone()).collect(), format, delimiter }
+            Location::Files { path: path.value.clone(), format, delimiter }
         }
         _ => {
             let message = format!("the source `{}` needs either `table` or `path`", named.name);
@@ -197,6 +197,7 @@ pub fn location(
             _ if column.parse.is_some() => DataType::Text,
             Some(ColumnType::Integer) => DataType::Integer,
             Some(ColumnType::Number) => DataType::Number,
+            Some(ColumnType::Decimal) => DataType::Decimal,
             Some(ColumnType::Boolean) => DataType::Boolean,
             Some(ColumnType::Date | ColumnType::Timestamp | ColumnType::BirthDate) | None => continue,
             Some(_) => DataType::Text,
@@ -403,7 +404,11 @@ impl Resolver<'_> {
             }
             ColumnType::Integer if given == DataType::Integer => plain(column.sql, given),
             ColumnType::Number if given == DataType::Number => plain(column.sql, given),
+            ColumnType::Decimal if given == DataType::Decimal => plain(column.sql, given),
             ColumnType::Boolean if given == DataType::Boolean => plain(column.sql, given),
+            ColumnType::Decimal if given == DataType::Text || given.is_number() => {
+                plain(format!("try_cast({} as decimal(38, 9))", column.sql), DataType::Decimal)
+            }
             ColumnType::Integer if given == DataType::Text || given.is_number() => {
                 plain(format!("try_cast({} as bigint)", column.sql), DataType::Integer)
             }
@@ -513,6 +518,9 @@ fn stored(raw: &RawColumn, timezone: Tz) -> String {
     if raw.naive {
         return format!("cohorte_zoned({name}, {})", text_literal(timezone.name()));
     }
+    if raw.data_type == DataType::Timestamp && raw.cast.is_some() {
+        return format!("arrow_cast({name}, 'Timestamp(µs, \"UTC\")')");
+    }
     match &raw.cast {
         Some(cast) => format!("cast({name} as {cast})"),
         None => name,
@@ -596,7 +604,8 @@ fn parents(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Fin
 }
 
 /// The engine's name of a type.
-pub(crate) fn sql_type(data_type: DataType) -> &'static str {
+#[must_use]
+pub fn sql_type(data_type: DataType) -> &'static str {
     match data_type {
         DataType::Integer => "bigint",
         DataType::Number => "double",

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use datafusion::prelude::SessionContext;
 
 use super::failures::writing;
+use super::statistics::writer_properties;
 use super::table::StoredTable;
 use super::warehouse::Warehouse;
-use super::write::{Commit, TableSpec, Written, write_session, writer_properties};
+use super::write::{Commit, TableSpec, Written, write_session};
 use crate::diag::Result;
 
 /// More files than this, beyond one per partition, are put together.

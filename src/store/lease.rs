@@ -9,7 +9,8 @@
 //! only if, listed afterwards, it is the greatest. Expiry is judged by the observer's own clock: a generation that did not
 //! change for longer than the holder's period. A holder on this machine whose process is gone gives way at once.
 
-use std::sync::Arc;
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -65,12 +66,14 @@ struct Claim {
     released: bool,
 }
 
-/// The right to write, until it is released. Dropped without [`Lease::release`] it ends with the process, or with its
-/// period.
+/// The right to write, until it is released. Dropped without [`Lease::release`], the next writer in this process, or on
+/// this machine once the process has ended, takes it over at once; one elsewhere after the period.
 #[derive(Debug)]
 pub struct Lease {
     state: Arc<Mutex<State>>,
     heartbeat: Option<JoinHandle<()>>,
+    /// Ends with the lease.
+    _alive: Alive,
 }
 
 #[derive(Debug)]
@@ -93,6 +96,7 @@ impl Lease {
         let LeaseOptions { holder, now, period, wait, heartbeat } = options;
         let token = uuid::Uuid::new_v4().to_string();
         let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
+        let alive = Alive::new(&token);
         let claim = Claim { holder, since: now, token, process: Process::this(), period_ms, released: false };
 
         let started = Instant::now();
@@ -107,13 +111,17 @@ impl Lease {
                         watched = Some((*generation, Instant::now()));
                     }
                     let silent = watched.map_or(Duration::ZERO, |(_, since)| since.elapsed());
-                    found.released || found.process.is_gone() || silent > Duration::from_millis(found.period_ms)
+                    let abandoned = found.process.is_this() && !Alive::is(&found.token);
+                    found.released
+                        || abandoned
+                        || found.process.is_gone()
+                        || silent > Duration::from_millis(found.period_ms)
                 }
             };
             if free {
                 if claim_generation(store.as_ref(), generation, &claim).await? {
                     let state = State { store, claim, generation, renewed: Instant::now() };
-                    return Ok(Self::start(state, period, heartbeat));
+                    return Ok(Self::start(state, period, heartbeat, alive));
                 }
                 continue;
             }
@@ -127,7 +135,7 @@ impl Lease {
         }
     }
 
-    fn start(state: State, period: Duration, heartbeat: bool) -> Self {
+    fn start(state: State, period: Duration, heartbeat: bool, alive: Alive) -> Self {
         let state = Arc::new(Mutex::new(state));
         let beating = Arc::clone(&state);
         let heartbeat = heartbeat.then(|| {
@@ -143,7 +151,7 @@ impl Lease {
                 }
             })
         });
-        Self { state, heartbeat }
+        Self { state, heartbeat, _alive: alive }
     }
 
     /// Says to the others that the holder lives.
@@ -171,6 +179,30 @@ impl Lease {
         let mut state = self.state.lock().await;
         state.claim.released = true;
         state.renew().await
+    }
+}
+
+/// The tokens of the leases that this process holds or asks for: a claim of this process that is not among them is
+/// nobody's any more.
+static ALIVE: std::sync::Mutex<BTreeSet<String>> = std::sync::Mutex::new(BTreeSet::new());
+
+#[derive(Debug)]
+struct Alive(String);
+
+impl Alive {
+    fn new(token: &str) -> Self {
+        ALIVE.lock().unwrap_or_else(PoisonError::into_inner).insert(token.to_owned());
+        Self(token.to_owned())
+    }
+
+    fn is(token: &str) -> bool {
+        ALIVE.lock().unwrap_or_else(PoisonError::into_inner).contains(token)
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        ALIVE.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.0);
     }
 }
 
@@ -264,6 +296,8 @@ async fn generations(store: &dyn ObjectStore) -> Result<Vec<u64>> {
     };
     let mut all: Vec<u64> =
         files.iter().filter_map(|file| file.location.filename()?.strip_suffix(".json")?.parse().ok()).collect();
+    // Nobody gets that far: such a name is no generation of ours.
+    all.retain(|generation| *generation < u64::MAX / 2);
     all.sort_unstable();
     Ok(all)
 }

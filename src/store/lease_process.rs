@@ -24,12 +24,19 @@ impl Process {
 
     /// Did it run on this machine, and has it ended?
     pub(super) fn is_gone(&self) -> bool {
-        let here = !self.boot.is_empty()
-            && !self.space.is_empty()
-            && !self.started.is_empty()
+        self.is_known()
             && self.boot == boot()
-            && self.space == space();
-        here && started(self.id).as_ref() != Some(&self.started)
+            && self.space == space()
+            && started(self.id).as_ref() != Some(&self.started)
+    }
+
+    /// Is it the process that asks?
+    pub(super) fn is_this(&self) -> bool {
+        self.is_known() && *self == Self::this()
+    }
+
+    fn is_known(&self) -> bool {
+        !self.boot.is_empty() && !self.space.is_empty() && !self.started.is_empty()
     }
 
     #[cfg(test)]

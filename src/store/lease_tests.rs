@@ -118,6 +118,15 @@ async fn w408_a_store_that_creates_a_name_twice_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_lease_that_was_dropped_by_a_failing_run_is_taken_over_at_once() {
+    let (_folder, lake) = lake();
+    drop(Lease::acquire(&lake, options("run a", 600_000)).await.unwrap());
+    let next = Lease::acquire(&lake, options("run b", 600_000)).await.unwrap();
+    assert_eq!(Lease::acquire(&lake, options("run c", 600_000)).await.unwrap_err().code, "W406");
+    next.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn w412_a_lease_that_cannot_be_read() {
     let (folder, lake) = lake();
     let lease = folder.path().join("lake/cdp/_cohorte/lease");

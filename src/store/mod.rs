@@ -9,6 +9,7 @@ mod failures;
 mod lease;
 mod lease_process;
 mod published;
+mod statistics;
 mod stored_types;
 mod table;
 mod tables;
@@ -27,4 +28,5 @@ pub use tables::{
     segment_members, segment_sizes, sync_receipts, sync_runs, sync_state,
 };
 pub use warehouse::Warehouse;
+pub(crate) use warehouse::locate;
 pub use write::{Commit, Input, TableSpec, Written};

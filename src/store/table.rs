@@ -62,6 +62,11 @@ impl StoredTable {
         Ok(log.iter().map(|file| file.num_records().map(|rows| rows as u64)).sum())
     }
 
+    /// The columns whose values name the folders of the files.
+    pub fn partition_columns(&self) -> Result<Vec<String>> {
+        Ok(self.snapshot()?.metadata().partition_columns().to_vec())
+    }
+
     /// Has a write with this application transaction been committed?
     pub async fn has_transaction(&self, id: &str) -> Result<bool> {
         let snapshot = self.table.snapshot().map_err(|error| reading(&self.path, &error))?;

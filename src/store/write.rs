@@ -1,6 +1,5 @@
 //! Writing a table: each write is one atomic Delta commit, and its input streams through.
 
-use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,14 +11,10 @@ use datafusion::datasource::provider_as_source;
 use datafusion::execution::session_state::{SessionState, SessionStateBuilder};
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::logical_expr::{Expr, LogicalPlan, LogicalPlanBuilder, UNNAMED_TABLE, lit};
-use datafusion::parquet::basic::{Compression, ZstdLevel};
-use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
-use datafusion::parquet::schema::types::ColumnPath;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::streaming::PartitionStream;
 use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use datafusion::prelude::SessionContext;
-use deltalake::DeltaTable;
 use deltalake::delta_datafusion::planner::DeltaPlanner;
 use deltalake::kernel::Transaction;
 use deltalake::kernel::transaction::CommitProperties;
@@ -28,17 +23,11 @@ use deltalake::protocol::SaveMode;
 use futures::StreamExt;
 
 use super::failures::{failure_from, writing};
+use super::statistics::{mend_statistics, statistics, writer_properties};
 use super::stored_types::{conform, stored_schema};
 use super::table::StoredTable;
 use super::warehouse::Warehouse;
 use crate::diag::{Failure, Result};
-
-/// Rows of a row group: bounds what a writer holds per open file.
-const ROW_GROUP: usize = 262_144;
-/// Delta gathers statistics on the first 32 columns where a table does not say which.
-const STATISTICS: usize = 32;
-const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
-const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
 
 /// What a table is: its name and columns, and how it is laid out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -128,7 +117,7 @@ impl Warehouse {
         let write = |builder: WriteBuilder, _: bool| {
             builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite)
         };
-        self.write(spec, input.into(), commit, session, false, write).await
+        self.write(&self.own(spec), spec, input.into(), commit, session, false, write).await
     }
 
     /// Adds rows to a table. Makes the table where there is none; adds columns that it lacks.
@@ -139,11 +128,23 @@ impl Warehouse {
         commit: &Commit,
         session: &SessionContext,
     ) -> Result<Written> {
+        self.append_at(&self.own(spec), spec, input, commit, session).await
+    }
+
+    /// As [`Self::append`], to the table at a path below the root, such as `raw/orders`.
+    pub async fn append_at(
+        &self,
+        path: &str,
+        spec: &TableSpec,
+        input: impl Into<Input>,
+        commit: &Commit,
+        session: &SessionContext,
+    ) -> Result<Written> {
         let write = |builder: WriteBuilder, widen: bool| {
             let builder = builder.with_save_mode(SaveMode::Append);
             if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
         };
-        self.write(spec, input.into(), commit, session, true, write).await
+        self.write(path, spec, input.into(), commit, session, true, write).await
     }
 
     /// Replaces the rows of one partition: those where the partition column `column` is `value`. The input may only hold
@@ -162,11 +163,17 @@ impl Warehouse {
             let builder = builder.with_save_mode(SaveMode::Overwrite).with_replace_where(predicate);
             if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
         };
-        self.write(spec, input.into(), commit, session, true, write).await
+        self.write(&self.own(spec), spec, input.into(), commit, session, true, write).await
     }
 
+    fn own(&self, spec: &TableSpec) -> String {
+        format!("{}/{}", self.schema_name(), spec.name)
+    }
+
+    #[allow(clippy::too_many_arguments)] // All of them vary from write to write.
     async fn write(
         &self,
+        path: &str,
         spec: &TableSpec,
         input: Input,
         commit: &Commit,
@@ -174,7 +181,7 @@ impl Warehouse {
         keep_schema: bool,
         how: impl FnOnce(WriteBuilder, bool) -> WriteBuilder,
     ) -> Result<Written> {
-        let existing = self.table(&spec.name, None).await?;
+        let existing = self.table_at(path, None).await?;
         let widen = match &existing {
             Some(table) if keep_schema => lacks_columns(spec, table)?,
             _ => false,
@@ -185,7 +192,7 @@ impl Warehouse {
 
         let (log_store, snapshot) = match &existing {
             Some(table) => (table.delta().log_store(), Some(table.snapshot()?.clone())),
-            None => (self.handle(&format!("{}/{}", self.schema_name(), spec.name))?.log_store(), None),
+            None => (self.handle(path)?.log_store(), None),
         };
         let builder = WriteBuilder::new(log_store, snapshot)
             .with_input_plan(source)
@@ -341,79 +348,6 @@ impl PartitionStream for Rows {
 /// The caller's session (its memory and its settings) with the planner that Delta's own plan nodes need.
 pub(crate) fn write_session(session: &SessionContext) -> SessionState {
     SessionStateBuilder::new_from_existing(session.state()).with_query_planner(DeltaPlanner::new()).build()
-}
-
-/// How files are written: compressed, and without statistics on personal columns.
-pub(crate) fn writer_properties(spec: &TableSpec) -> WriterProperties {
-    let mut builder = WriterProperties::builder()
-        .set_created_by(concat!("cohorte ", env!("CARGO_PKG_VERSION")).to_owned())
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
-        .set_max_row_group_row_count(Some(ROW_GROUP));
-    for field in stored_schema(&spec.schema).fields().iter().filter(|field| spec.personal.contains(field.name())) {
-        for path in leaves(field, &[]) {
-            builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
-        }
-    }
-    builder.build()
-}
-
-/// The paths of the Parquet columns that hold a column's values.
-fn leaves(field: &Field, above: &[String]) -> Vec<Vec<String>> {
-    let mut path = above.to_vec();
-    path.push(field.name().clone());
-    match field.data_type() {
-        DataType::List(item) => {
-            path.push("list".to_owned());
-            leaves(item, &path)
-        }
-        DataType::Struct(fields) => fields.iter().flat_map(|field| leaves(field, &path)).collect(),
-        _ => vec![path],
-    }
-}
-
-/// The table properties that keep other writers, too, from gathering statistics on personal columns.
-fn statistics(spec: &TableSpec) -> BTreeMap<String, String> {
-    if spec.personal.is_empty() {
-        return BTreeMap::new();
-    }
-    let schema = stored_schema(&spec.schema);
-    let open = |field: &&Arc<Field>| {
-        !spec.personal.contains(field.name())
-            && !spec.partition_by.contains(field.name())
-            && !field.data_type().is_nested()
-            && *field.data_type() != DataType::Binary
-    };
-    let columns: Vec<String> =
-        schema.fields().iter().filter(open).take(STATISTICS).map(|field| quoted(field.name())).collect();
-    if columns.is_empty() {
-        return BTreeMap::from([(STATISTICS_COUNT.to_owned(), "0".to_owned())]);
-    }
-    BTreeMap::from([(STATISTICS_COLUMNS.to_owned(), columns.join(","))])
-}
-
-fn quoted(column: &str) -> String {
-    let plain = column.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
-    if plain { column.to_owned() } else { format!("`{}`", column.replace('`', "``")) }
-}
-
-/// Brings the properties of a table up to date after its columns have changed. Our own files obey
-/// [`writer_properties`] anyway, so there is no moment at which values leak.
-async fn mend_statistics(spec: &TableSpec, table: DeltaTable, commit: &Commit) -> Result<DeltaTable> {
-    let state = table.snapshot().map_err(|error| writing(&spec.name, &error))?;
-    let now = state.metadata().configuration();
-    let wanted: HashMap<String, String> =
-        statistics(spec).into_iter().filter(|(key, value)| now.get(key) != Some(value)).collect();
-    if wanted.is_empty() {
-        return Ok(table);
-    }
-    let commit = Commit { run: commit.run.clone(), transactions: Vec::new() };
-    table
-        .set_tbl_properties()
-        .with_properties(wanted)
-        .with_commit_properties(commit.properties())
-        .await
-        .map_err(|error| writing(&spec.name, &error))
 }
 
 /// A schema from names and types, every column nullable.

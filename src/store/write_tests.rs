@@ -197,3 +197,31 @@ async fn many_small_files_are_put_together_and_a_version_can_be_taken_back() {
     lake.roll_back("people", None, &Commit::default()).await.unwrap();
     assert_eq!(read(&lake, "people", None).await.len(), 0);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn odd_column_names_lists_and_decimals_are_written_and_overwritten() {
+    let (folder, lake) = lake();
+    let session = SessionContext::new();
+    let texts = DataType::List(Arc::new(Field::new("item", DataType::Utf8View, true)));
+    let spec = TableSpec {
+        schema: columns([
+            ("Prénom x", DataType::Utf8View),
+            ("d", DataType::Decimal128(38, 9)),
+            ("emails", texts),
+            ("odd one", DataType::Int64),
+        ]),
+        partition_by: vec![],
+        personal: vec!["emails".into(), "Prénom x".into()],
+        ..people()
+    };
+    let sql = "select 'secret' \"Prénom x\", arrow_cast(1.5, 'Decimal128(38, 9)') d, make_array('secret') emails, 7 \"odd one\"";
+    for version in 0..2 {
+        let plan = session.sql(sql).await.unwrap().into_optimized_plan().unwrap();
+        let written = lake.overwrite(&spec, plan, &Commit::default(), &session).await.unwrap();
+        assert_eq!(written.version, version, "nothing changed but the rows");
+    }
+    assert_eq!(read(&lake, "people", None).await, ["secret 1.500000000 [secret] 7"]);
+    let text = log(folder.path(), "people");
+    assert!(!text.contains("secret"));
+    assert!(text.contains("\"delta.dataSkippingStatsColumns\":\"`odd one`\""), "{text}");
+}

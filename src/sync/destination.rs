@@ -49,19 +49,38 @@ pub struct Batch {
     pub rows: RecordBatch,
 }
 
-/// What became of one row.
+/// What became of one row. Codes and messages never hold a person's data: they are kept for good.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// The destination confirmed it. Carries its id for the row, where it tells one.
-    Accepted { destination_id: Option<String> },
-    /// The destination already had these values, or there was nothing to change (`update` of a row that is not there).
+    /// The destination confirmed it.
+    Accepted {
+        /// Its id for the row, where it tells one.
+        destination_id: Option<String>,
+    },
+    /// The destination already had these values, or there was nothing to change (`update` of a row that is not there, removal of one
+    /// that is gone). Nothing there became ours.
     Unchanged,
-    /// The row itself is at fault and must change before it is sent again. No personal data in the message.
-    Rejected { code: String, message: String },
-    /// Not done, worth another attempt.
-    Retry { code: String, message: String },
+    /// The row itself is at fault and must change before it is sent again.
+    Rejected {
+        /// The destination's code, or ours.
+        code: String,
+        /// Why.
+        message: String,
+    },
+    /// Certainly not done, worth another attempt.
+    Retry {
+        /// The destination's code, or ours.
+        code: String,
+        /// Why.
+        message: String,
+    },
     /// Nobody knows whether it was done.
-    Unknown { code: String, message: String },
+    Unknown {
+        /// The destination's code, or ours.
+        code: String,
+        /// Why.
+        message: String,
+    },
 }
 
 /// Something that rows are delivered to.
@@ -70,10 +89,11 @@ pub trait Destination: Send {
     /// Makes the object ready, or says why it cannot be (a table that another program has given another schema, say). Idempotent.
     async fn prepare(&mut self, target: &Target) -> Result<(), Failure>;
 
-    /// Delivers one batch. `Ok` gives one outcome per row, in order; `Err` says that nothing of the batch was done.
+    /// Delivers one batch. `Ok` gives one outcome per row, in order; `Err` says that certainly nothing of the batch was done: where
+    /// that is not known, the rows are `Unknown`.
     async fn send(&mut self, target: &Target, batch: &Batch) -> Result<Vec<Outcome>, Failure>;
 
-    /// Was a batch of which no answer is known delivered? `None` where the destination cannot tell.
+    /// Was a batch of which no answer is known delivered, all of it? `None` where the destination cannot tell, or took a part.
     async fn delivered(&mut self, target: &Target, batch_id: &str) -> Result<Option<bool>, Failure>;
 
     /// May a batch be sent again when nobody knows whether it was delivered?

@@ -1,6 +1,22 @@
 //! Sync: desired − delivered → gate → batches → destination → receipts → state.
+//!
+//! `syncer` is the loop, pure but for the destination, the journal and the clock that it is given; `queue` cuts what is due into
+//! batches; `journal` says what is written down around every window; `state` is what the journal adds up to, and says what is due;
+//! `tables` is how both look in Delta; `guard` holds absurd results back. `destination` is the contract that `files` and `postgres` keep.
 
 mod cell;
+pub mod clock;
 pub mod destination;
 pub mod files;
+pub mod guard;
+pub mod journal;
 pub mod postgres;
+mod queue;
+pub mod state;
+pub mod syncer;
+pub mod tables;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod fakes;

@@ -1,6 +1,6 @@
 """Compare what Cohorte built with figures that were computed independently.
 
-    compare.py NAME TABLES [--repository DIR]
+    compare.py NAME TABLES [--repository DIR] [--as-of TIME]
 
 NAME is a file here without `.sql` (complete_journey, online_retail, root_project), TABLES the folder of the built tables
 (<warehouse root>/<schema>). Every attribute, trait and score of every customer, every member of every segment, and the rows
@@ -13,7 +13,9 @@ The SQL leaves these tables:
     oracle_tolerances   column_name, tolerance: columns that are compared with an absolute tolerance
     oracle_tiers        (optional) key, column_name, least, greatest: a tier lies in this range
     oracle_tier_sizes   (optional) column_name, tier, size: and each tier has exactly this many
-    oracle_consents     (optional) any columns of `consents`; compared as a multiset of rows
+    oracle_granted      (optional) contact_point, purpose, channel, certain: what is granted, and nothing else is
+    oracle_skipped      (optional) key: customers whose figures are not known independently; at most a tenth
+    oracle_ignored      (optional) column_name: columns of `customer` that are taken as built
 """
 
 import argparse
@@ -100,8 +102,17 @@ def compare_customers(run):
     key = next(iter(oracle))
     if key not in built:
         sys.exit(f"`customer` has no column {key}, the natural key: its columns are {', '.join(built)}")
-    run.db.execute(f'create table o as select cast("{key}" as varchar) as natural_key, * from oracle_customers')
-    run.db.execute(f'create table c as select cast("{key}" as varchar) as natural_key, * from customer')
+    if not run.has("oracle_skipped"):
+        run.db.execute("create table oracle_skipped (key varchar)")
+    for side, table in (("o", "oracle_customers"), ("c", "customer")):
+        run.db.execute(f"""create table {side} as select cast("{key}" as varchar) as natural_key, * from {table}
+            where "{key}" is null or cast("{key}" as varchar) not in (select cast(key as varchar) from oracle_skipped)""")
+    run.db.execute("delete from oracle_segments where cast(key as varchar) in (select cast(key as varchar) from oracle_skipped)")
+    skipped, everybody = run.rows("select (select count(*) from oracle_skipped), (select count(*) from oracle_customers)")[0]
+    if skipped:
+        print(f"skipped     {skipped} of {everybody} customers have no independent figures")
+        if skipped * 10 > everybody:
+            run.differ("customers that cannot be compared", skipped, [])
     run.check("customers that should be there", "select natural_key from o anti join c using (natural_key) order by all")
     run.check("customers that should not be there", "select natural_key, customer_id from c anti join o using (natural_key) order by all")
     run.check("customers with one natural key", "select natural_key, count(*) from c group by all having count(*) > 1 order by all")
@@ -118,7 +129,8 @@ def compare_customers(run):
         run.check(f"customer.{column} (key, expected, built)",
                   f'select natural_key, o."{column}", c."{column}" from o join c using (natural_key) where {condition} order by all')
     tiers = {row[0] for row in run.rows("select distinct column_name from oracle_tiers")} if run.has("oracle_tiers") else set()
-    unknown = [column for column in built if column not in oracle and column not in HOUSEKEEPING and column not in tiers]
+    ignored = {row[0] for row in run.rows("select column_name from oracle_ignored")} if run.has("oracle_ignored") else set()
+    unknown = [column for column in built if column not in oracle and column not in HOUSEKEEPING | tiers | ignored]
     if unknown:
         run.differ("columns of customer without an independent figure", len(unknown), unknown)
     compare_tiers(run, tiers)
@@ -149,17 +161,18 @@ def compare_segments(run):
     if not run.load("segment_members"):
         run.differ("segment_members", 1, [f"no such table in {run.tables}"])
         return
-    run.db.execute("""create table members as select m.segment, c.natural_key, m.entity_id
-        from segment_members m left join c on c.customer_id = m.entity_id where m.exited_at is null""")
-    run.check("members who are no customers", "select segment, entity_id from members where natural_key is null order by all")
-    run.check("members counted twice", "select segment, natural_key, count(*) from members group by all having count(*) > 1 order by all")
-    run.check("segments without an independent figure", "select distinct segment from members anti join oracle_segments using (segment) order by all")
+    run.db.execute("""create table built_members as select m.segment, c.natural_key, m.entity_id
+        from segment_members m left join c on c.customer_id = m.entity_id
+        where m.exited_at is null and m.entity_id not in (select cast(key as varchar) from oracle_skipped)""")
+    run.check("members who are no customers", "select segment, entity_id from built_members where natural_key is null order by all")
+    run.check("members counted twice", "select segment, natural_key, count(*) from built_members group by all having count(*) > 1 order by all")
+    run.check("segments without an independent figure", "select distinct segment from built_members anti join oracle_segments using (segment) order by all")
     for (segment,) in run.rows("select distinct segment from oracle_segments order by all"):
         run.check(f"segment {segment}: should be members", """
             select cast(key as varchar) as natural_key from oracle_segments where segment = $1 and certain
-            except select natural_key from members where segment = $1 order by all""", [segment])
+            except select natural_key from built_members where segment = $1 order by all""", [segment])
         run.check(f"segment {segment}: should not be members", """
-            select natural_key from members where segment = $1
+            select natural_key from built_members where segment = $1
             except select cast(key as varchar) from oracle_segments where segment = $1 order by all""", [segment])
 
 
@@ -175,14 +188,20 @@ def compare_syncs(run):
 
 
 def compare_consents(run):
-    if not run.has("oracle_consents"):
+    if not run.has("oracle_granted"):
         return
     if not run.load("consents"):
         run.differ("consents", 1, [f"no such table in {run.tables}"])
         return
-    columns = ", ".join(f'cast("{column}" as varchar)' for column in run.types("oracle_consents"))
-    run.check("consents that should be there", f"select {columns} from oracle_consents except all select {columns} from consents order by all")
-    run.check("consents that should not be there", f"select {columns} from consents except all select {columns} from oracle_consents order by all")
+    run.db.execute("""create table built_granted as
+        select distinct contact_point, purpose, channel from consents where status = 'granted' and customer_id is not null""")
+    # Contact points are personal data: how many, and of which purpose, is enough to go on.
+    run.check("consents that should be granted (purpose, channel, how many)", """
+        select purpose, channel, count(*) from (
+            select contact_point, purpose, channel from oracle_granted where certain except select * from built_granted) group by all order by all""")
+    run.check("consents that should not be granted (purpose, channel, how many)", """
+        select purpose, channel, count(*) from (
+            select * from built_granted except select contact_point, purpose, channel from oracle_granted) group by all order by all""")
 
 
 def main():
@@ -191,12 +210,13 @@ def main():
     arguments.add_argument("name", help="which figures: " + ", ".join(sorted(path.stem for path in here.glob("*.sql"))))
     arguments.add_argument("tables", type=pathlib.Path, help="folder of the built tables")
     arguments.add_argument("--repository", type=pathlib.Path, default=here.parent.parent, help="where the SQL finds the raw data")
+    arguments.add_argument("--as-of", default="2026-11-01T00:00:00Z", help="the time of the build (root_project; the examples have their own)")
     chosen = arguments.parse_args()
     tables = chosen.tables.resolve()
     sql = (here / f"{chosen.name}.sql").read_text(encoding="utf-8")
     os.chdir(chosen.repository)
 
-    run = Comparison(sql.replace("${tables}", str(tables)), tables)
+    run = Comparison(sql.replace("${tables}", str(tables)).replace("${as_of}", chosen.as_of), tables)
     if not run.load("customer"):
         sys.exit(f"{tables} has no table `customer`")
     compare_customers(run)

@@ -191,10 +191,8 @@ impl<'a> Arguments<'a> {
 
     /// The argument at a place as a column.
     pub(super) fn column(&self, place: usize) -> Result<ArrayRef> {
-        match self.values.get(place) {
-            Some(value) => value.to_array(self.rows),
-            None => exec_err!("argument {place} is missing"),
-        }
+        let Some(value) = self.values.get(place) else { return exec_err!("argument {place} is missing") };
+        value.to_array(self.rows)
     }
 
     /// All arguments as columns.
@@ -205,10 +203,10 @@ impl<'a> Arguments<'a> {
     /// The argument at a place as a column of a primitive type.
     pub(super) fn primitive<T: ArrowPrimitiveType>(&self, place: usize) -> Result<PrimitiveArray<T>> {
         let column = self.column(place)?;
-        match column.as_primitive_opt::<T>() {
-            Some(array) => Ok(array.clone()),
-            None => exec_err!("{} was expected, {} was given", T::DATA_TYPE, column.data_type()),
-        }
+        let Some(array) = column.as_primitive_opt::<T>() else {
+            return exec_err!("{} was expected, {} was given", T::DATA_TYPE, column.data_type());
+        };
+        Ok(array.clone())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use datafusion::arrow::array::Array;
 use datafusion::arrow::datatypes::{DataType, Decimal128Type, Float64Type, Int64Type};
 
 use super::call::{Function, Kind, Takes, primitives};
@@ -14,10 +15,7 @@ pub(super) fn functions() -> Vec<Function> {
     vec![Function::new("cohorte_decay", takes, DataType::Decimal128(38, SCALE), |arguments| {
         let ages = arguments.primitive::<Int64Type>(0)?;
         let half_lives = arguments.primitive::<Float64Type>(1)?;
-        let valid = |row| {
-            use datafusion::arrow::array::Array;
-            ages.is_valid(row) && half_lives.is_valid(row)
-        };
+        let valid = |row| ages.is_valid(row) && half_lives.is_valid(row);
         let weights = primitives::<Decimal128Type>(arguments.rows, |row| {
             if valid(row) { decay_weight(ages.value(row), half_lives.value(row)) } else { None }
         });

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use datafusion::arrow::datatypes::DataType;
-use unicode_normalization::{UnicodeNormalization, is_nfc};
+use unicode_normalization::UnicodeNormalization;
 
 use super::call::{Function, Kind, Takes, reasons, texts};
 use super::{EMPTY, PLACEHOLDER, Reason};
@@ -52,11 +52,12 @@ pub fn normalise_email(text: &str) -> Result<Cow<'_, str>, Reason> {
         return Err(EMPTY);
     }
     let plain = address.is_ascii() && !address.bytes().any(|byte| byte.is_ascii_uppercase());
-    let address = match plain {
-        true => Cow::Borrowed(address),
-        false if address.is_ascii() => Cow::Owned(address.to_ascii_lowercase()),
-        false if is_nfc(address) => Cow::Owned(address.to_lowercase()),
-        false => Cow::Owned(address.nfc().collect::<String>().to_lowercase().nfc().collect()),
+    let address = if plain {
+        Cow::Borrowed(address)
+    } else if address.is_ascii() {
+        Cow::Owned(address.to_ascii_lowercase())
+    } else {
+        Cow::Owned(address.nfc().collect::<String>().to_lowercase().nfc().collect())
     };
     if NOT_AN_ADDRESS.contains(&address.as_ref()) {
         return Err(PLACEHOLDER);

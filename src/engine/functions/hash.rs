@@ -19,7 +19,7 @@ use super::call::{Function, Takes};
 pub(super) fn functions() -> Vec<Function> {
     vec![Function::new("cohorte_hash", Takes::Anything, DataType::Utf8View, |arguments| {
         let columns = arguments.columns()?;
-        let encoders = columns.iter().map(|column| Encoder::new(column)).collect::<Result<Vec<_>>>()?;
+        let encoders = columns.iter().map(Encoder::new).collect::<Result<Vec<_>>>()?;
         let mut builder = StringViewBuilder::with_capacity(arguments.rows);
         let (mut bytes, mut hex) = (Vec::new(), String::with_capacity(32));
         for row in 0..arguments.rows {

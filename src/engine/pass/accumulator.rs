@@ -168,7 +168,7 @@ impl GroupsAccumulator for PassAccumulator {
     }
 
     fn convert_to_state(&self, values: &[ArrayRef], opt_filter: Option<&BooleanArray>) -> Result<Vec<ArrayRef>> {
-        let rows = values.first().map(|values| values.len());
+        let rows = values.first().map(Array::len);
         let rows = rows.ok_or_else(|| exec_datafusion_err!("cohorte_pass was given no arguments"))?;
         let each: Vec<usize> = (0..rows).collect();
         let mut alone = Self::new(Arc::clone(&self.plan));

@@ -90,7 +90,7 @@ impl<N: Number + Debug> Domain for Numbers<N> {
 #[derive(Debug, Default)]
 pub(super) struct Texts {
     numbers: HashMap<Arc<str>, u32>,
-    texts: Vec<Arc<str>>,
+    by_number: Vec<Arc<str>>,
     owned: usize,
 }
 
@@ -99,11 +99,11 @@ impl Texts {
         if let Some(number) = self.numbers.get(text) {
             return Ok(*number);
         }
-        let number = u32::try_from(self.texts.len());
+        let number = u32::try_from(self.by_number.len());
         let number = number.map_err(|_| exec_datafusion_err!("more than 4 billion distinct texts in one partition"))?;
         let text: Arc<str> = text.into();
         self.owned += text.len() + 16;
-        self.texts.push(Arc::clone(&text));
+        self.by_number.push(Arc::clone(&text));
         self.numbers.insert(text, number);
         Ok(number)
     }
@@ -123,11 +123,11 @@ impl Domain for Texts {
     }
 
     fn compare(&self, one: u32, other: u32) -> Ordering {
-        self.texts[one as usize].cmp(&self.texts[other as usize])
+        self.by_number[one as usize].cmp(&self.by_number[other as usize])
     }
 
     fn write(&self, key: u32, out: &mut Vec<u8>) {
-        push_text(out, &self.texts[key as usize]);
+        push_text(out, &self.by_number[key as usize]);
     }
 
     fn read(&mut self, wire: &mut Wire<'_>) -> Result<u32> {
@@ -136,7 +136,7 @@ impl Domain for Texts {
     }
 
     fn column(&self, keys: impl Iterator<Item = Option<u32>>) -> Result<ArrayRef> {
-        Ok(text_column(keys.map(|key| key.map(|key| self.texts[key as usize].as_ref()))))
+        Ok(text_column(keys.map(|key| key.map(|key| self.by_number[key as usize].as_ref()))))
     }
 
     fn clear(&mut self) {
@@ -144,6 +144,6 @@ impl Domain for Texts {
     }
 
     fn size(&self) -> usize {
-        self.owned + self.texts.capacity() * 16 + self.numbers.capacity() * 25
+        self.owned + self.by_number.capacity() * 16 + self.numbers.capacity() * 25
     }
 }

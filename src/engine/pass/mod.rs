@@ -16,6 +16,7 @@ mod batch;
 mod counters;
 mod domain;
 mod extremes;
+mod hash_first;
 mod picks;
 mod plan;
 mod ratio;
@@ -28,5 +29,13 @@ mod text_extremes;
 mod udaf;
 mod wire;
 
+pub use hash_first::HashFirst;
 pub use plan::shape;
 pub use udaf::{call, udaf};
+
+#[cfg(test)]
+mod naive;
+#[cfg(test)]
+mod property_tests;
+#[cfg(test)]
+mod sql_tests;

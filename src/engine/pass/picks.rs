@@ -19,7 +19,7 @@ pub(super) struct Picks {
     kind: Kind,
     classes: usize,
     last: bool,
-    picks: Vec<Option<Pick>>,
+    slots: Vec<Option<Pick>>,
     owned: usize,
 }
 
@@ -57,7 +57,7 @@ struct Row<'a> {
 
 impl Picks {
     pub(super) fn new(value: usize, kind: Kind, classes: usize, last: bool) -> Self {
-        Self { value, kind, classes, last, picks: Vec::new(), owned: 0 }
+        Self { value, kind, classes, last, slots: Vec::new(), owned: 0 }
     }
 
     fn wanted(&self) -> Ordering {
@@ -66,7 +66,7 @@ impl Picks {
 
     fn take(&mut self, slot: usize, row: Row<'_>) {
         let wanted = self.wanted();
-        match &mut self.picks[slot] {
+        match &mut self.slots[slot] {
             Some(pick) => {
                 if row.cmp(&pick.row()) != wanted {
                     return;
@@ -90,14 +90,14 @@ impl Picks {
 
     fn best(&self, group: usize, window: usize) -> Option<&Pick> {
         let start = group * self.classes;
-        let picks = self.picks[start..=start + window].iter().flatten();
+        let picks = self.slots[start..=start + window].iter().flatten();
         if self.last { picks.max_by(|a, b| a.row().cmp(&b.row())) } else { picks.min_by(|a, b| a.row().cmp(&b.row())) }
     }
 }
 
 impl State for Picks {
     fn resize(&mut self, groups: usize) {
-        self.picks.resize(groups * self.classes, None);
+        self.slots.resize(groups * self.classes, None);
     }
 
     fn update(&mut self, batch: &Batch<'_>, hits: &[Hit]) -> Result<()> {
@@ -123,11 +123,11 @@ impl State for Picks {
     }
 
     fn is_empty(&self, group: usize) -> bool {
-        self.picks[group * self.classes..(group + 1) * self.classes].iter().all(Option::is_none)
+        self.slots[group * self.classes..(group + 1) * self.classes].iter().all(Option::is_none)
     }
 
     fn write(&self, group: usize, out: &mut Vec<u8>) {
-        let picks = &self.picks[group * self.classes..(group + 1) * self.classes];
+        let picks = &self.slots[group * self.classes..(group + 1) * self.classes];
         push_usize(out, picks.iter().flatten().count());
         for (class, pick) in picks.iter().enumerate().filter_map(|(class, pick)| Some((class, pick.as_ref()?))) {
             push_usize(out, class);
@@ -157,11 +157,11 @@ impl State for Picks {
     }
 
     fn drop_first(&mut self, groups: usize) {
-        let dropped = self.picks.drain(..groups * self.classes);
+        let dropped = self.slots.drain(..groups * self.classes);
         self.owned -= dropped.flatten().map(|pick| pick.texts.capacity()).sum::<usize>();
     }
 
     fn size(&self) -> usize {
-        vec_size(&self.picks) + self.owned
+        vec_size(&self.slots) + self.owned
     }
 }

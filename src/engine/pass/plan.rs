@@ -11,7 +11,8 @@ use super::state::State;
 use super::sums::Sums;
 use super::tallies::{Distinct, Modes};
 use super::text_extremes::TextExtremes;
-use crate::compile::pass::{Aggregate, PassSpec, Stream};
+use crate::compile::pass::{PassSpec, Stream};
+use crate::sql::Aggregate;
 use crate::sql::DataType;
 
 /// The result's type: a struct of the features, in order.
@@ -108,15 +109,12 @@ impl Plan {
         let mut places = Vec::with_capacity(spec.streams.len());
         for (index, stream) in spec.streams.iter().enumerate() {
             plan.check(index, stream)?;
-            let place = match stream.aggregate {
-                Aggregate::Count => {
-                    plan.counters += stream.since.len();
-                    Place::Counter(plan.counters - stream.since.len())
-                }
-                _ => {
-                    plan.streams.push(stream.clone());
-                    Place::State(plan.streams.len() - 1)
-                }
+            let place = if stream.aggregate == Aggregate::Count {
+                plan.counters += stream.since.len();
+                Place::Counter(plan.counters - stream.since.len())
+            } else {
+                plan.streams.push(stream.clone());
+                Place::State(plan.streams.len() - 1)
             };
             plan.attach(stream, place);
             places.push(place);

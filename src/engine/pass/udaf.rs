@@ -1,14 +1,16 @@
-//! `cohorte_pass` as DataFusion sees it.
+//! `cohorte_pass` as the engine sees it.
 
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion::common::{Result, ScalarValue, exec_datafusion_err, exec_err, plan_err};
+use datafusion::logical_expr::expr::AggregateFunctionParams;
 use datafusion::logical_expr::function::{AccumulatorArgs, StateFieldsArgs};
 use datafusion::logical_expr::utils::AggregateOrderSensitivity;
 use datafusion::logical_expr::utils::format_state_name;
 use datafusion::logical_expr::{
     Accumulator, AggregateUDF, AggregateUDFImpl, Expr, GroupsAccumulator, Signature, Volatility, lit,
+    udaf_default_display_name, udaf_default_human_display, udaf_default_schema_name,
 };
 use datafusion::physical_expr::expressions::Literal;
 
@@ -58,9 +60,26 @@ impl CohortePass {
     }
 }
 
+/// A name for a call: the specification is too long to be part of a column's name, its fingerprint tells calls apart.
+fn short(name: &str) -> String {
+    format!("cohorte_pass({})", &blake3::hash(name.as_bytes()).to_hex()[..16])
+}
+
 impl AggregateUDFImpl for CohortePass {
     fn name(&self) -> &'static str {
         "cohorte_pass"
+    }
+
+    fn schema_name(&self, parameters: &AggregateFunctionParams) -> Result<String> {
+        udaf_default_schema_name(self, parameters).map(|name| short(&name))
+    }
+
+    fn display_name(&self, parameters: &AggregateFunctionParams) -> Result<String> {
+        udaf_default_display_name(self, parameters).map(|name| short(&name))
+    }
+
+    fn human_display(&self, parameters: &AggregateFunctionParams) -> Result<String> {
+        udaf_default_human_display(self, parameters).map(|name| short(&name))
     }
 
     fn signature(&self) -> &Signature {
@@ -86,8 +105,15 @@ impl AggregateUDFImpl for CohortePass {
             (1, _) => given.clone(),
             (2, _) => instant.clone(),
             (3, given) if !is_text(given) => DataType::Utf8View,
-            (_, DataType::Int8 | DataType::Int16 | DataType::Int32) => DataType::Int64,
-            (_, DataType::UInt8 | DataType::UInt16 | DataType::UInt32) => DataType::Int64,
+            (
+                _,
+                DataType::Int8
+                | DataType::Int16
+                | DataType::Int32
+                | DataType::UInt8
+                | DataType::UInt16
+                | DataType::UInt32,
+            ) => DataType::Int64,
             (_, DataType::Float16 | DataType::Float32) => DataType::Float64,
             (_, DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..)) => {
                 DataType::Decimal128(38, 9)

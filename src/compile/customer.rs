@@ -1,0 +1,285 @@
+//! The customer: golden record, features, then traits, scores and segments as layers of one projection.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::passes::{Pass, without_rows};
+use crate::project::{Condition, Entity, Project, Score, ScoreKind, TraitKind};
+use crate::spec::{ColumnType, Pick};
+use crate::sql::{Select, ident, indent, text_literal};
+
+/// The column of a segment's membership inside the wide relation.
+#[must_use]
+pub fn membership(segment: &str) -> String {
+    format!("_in_{segment}")
+}
+
+/// The name under which a pass's result is found.
+#[must_use]
+pub fn pass_table(pass: &Pass) -> String {
+    format!("pass_{}_{}", pass.entity, pass.name)
+}
+
+/// One row per customer: what identity knows of it. Reads `<entity>_records` and `<entity>_identifiers`.
+#[must_use]
+pub fn base(entity: &Entity) -> String {
+    let id = ident(&entity.id());
+    let records = Select::from(ident(&format!("{}_records", entity.name)))
+        .column(&id, &entity.id())
+        .column("bool_or(role = 'record')", "is_known")
+        .column("min(first_seen_at)", "first_seen_at")
+        .column("max(last_seen_at)", "last_seen_at")
+        .column("count(*) filter (where role = 'record')", "n_records")
+        .group(&id);
+    let list = |kind: ColumnType| {
+        let types: Vec<String> = entity.identifiers.iter().filter(|identifier| identifier.kind == Some(kind)).map(|identifier| text_literal(&identifier.name)).collect();
+        let types = if types.is_empty() { "''".to_owned() } else { types.join(", ") };
+        format!("array_agg(\"value\" order by \"value\") filter (where \"type\" in ({types}))")
+    };
+    let points = Select::from(ident(&format!("{}_identifiers", entity.name)))
+        .column(&id, &entity.id())
+        .column(list(ColumnType::Email), "emails")
+        .column(list(ColumnType::Phone), "phones")
+        .group(&id);
+    Select::from(format!("(\n{}\n) as r", indent(&records.to_string())))
+        .join(format!("left join (\n{}\n) as i on i.{id} = r.{id}", indent(&points.to_string())))
+        .column(format!("r.{id}"), &entity.id())
+        .column("r.is_known", "is_known")
+        .column("r.first_seen_at", "first_seen_at")
+        .column("r.last_seen_at", "last_seen_at")
+        .column("r.n_records", "n_records")
+        .column("i.emails", "emails")
+        .column("i.phones", "phones")
+        .to_string()
+}
+
+/// The wide relation, with the segments that hold as `_segments` (null for none). Reads `<entity>_base`, `<entity>_golden`, `<entity>_golden_<attribute>` and the passes' results.
+#[must_use]
+pub fn wide(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
+    let mut layers = Layers::new(project, entity);
+    let mut sql = format!("with base as (\n{}\n)", indent(&first(project, entity, passes)));
+    let mut previous = "base".to_owned();
+    for (index, columns) in layers.take().into_iter().enumerate() {
+        let mut select = Select::from(&previous).column("*", "");
+        for (name, expression) in columns {
+            select = select.column(expression, &name);
+        }
+        previous = format!("layer_{}", index + 1);
+        sql.push_str(&format!(",\n{previous} as (\n{}\n)", indent(&select.to_string())));
+    }
+    let mut select = Select::from(previous);
+    for name in columns(project, entity) {
+        select = select.column(ident(&name), &name);
+    }
+    let names: Vec<String> = project
+        .segments
+        .values()
+        .filter(|segment| segment.entity == entity.name)
+        .map(|segment| format!("case when {} then {} end", ident(&membership(&segment.name)), text_literal(&segment.name)))
+        .collect();
+    let list = match names.as_slice() {
+        [] => "string_to_array(cast(null as varchar), ',')".to_owned(),
+        some => format!("string_to_array(nullif(concat_ws(',', {}), ''), ',')", some.join(", ")),
+    };
+    select = select.column(list, "_segments");
+    format!("{sql}\n{select}")
+}
+
+/// The columns of the customer that models define or everyone has, but `segments` and `updated_at`.
+#[must_use]
+pub fn columns(project: &Project, entity: &Entity) -> Vec<String> {
+    let mut names = vec![entity.id()];
+    names.extend(entity.attributes.keys().cloned());
+    names.extend(project.traits.values().filter(|one| one.entity == entity.name).map(|one| one.name.clone()));
+    for score in project.scores.values().filter(|score| score.entity == entity.name) {
+        names.extend(score.columns().into_iter().map(|(name, _)| name));
+    }
+    names.extend(["is_known", "emails", "phones", "first_seen_at", "last_seen_at", "n_records"].map(str::to_owned));
+    names
+}
+
+/// Columns with personal data.
+#[must_use]
+pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
+    let attributes = entity.attributes.values().filter(|attribute| attribute.semantic.is_some_and(ColumnType::is_personal)).map(|attribute| attribute.name.clone());
+    let traits = project.traits.values().filter(|one| one.entity == entity.name && one.personal).map(|one| one.name.clone());
+    attributes.chain(traits).chain(["emails".to_owned(), "phones".to_owned()]).collect()
+}
+
+/// The customer as it is published: `segments` are the open stays, which a guard may have kept as they were; `updated_at` is
+/// the last run that changed anything. Reads `<entity>_wide`, `segment_members` and, where `before` says so, the same
+/// columns as they were published before, as `before_<entity>`.
+#[must_use]
+pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
+    let id = ident(&entity.id());
+    let stays = format!(
+        "(\n  select entity_id, array_agg(segment order by segment) as segments\n  from segment_members where exited_at is null and entity = {} group by entity_id\n)",
+        text_literal(&entity.name)
+    );
+    let mut select = Select::from(format!("{} as w", ident(&format!("{}_wide", entity.name))))
+        .join(format!("left join {stays} as m on m.entity_id = w.{id}"));
+    let names = columns(project, entity);
+    for name in &names {
+        select = select.column(format!("w.{}", ident(name)), name);
+    }
+    select = select.column("m.segments", "segments");
+    if !before {
+        return select.column("cohorte_now()", "updated_at").to_string();
+    }
+    let hashed = |alias: &str, segments: &str| {
+        let columns: Vec<String> = names.iter().map(|name| format!("{alias}.{}", ident(name))).collect();
+        format!("cohorte_hash({}, {segments})", columns.join(", "))
+    };
+    select
+        .join(format!("left join {} as b on b.{id} = w.{id}", ident(&format!("before_{}", entity.name))))
+        .column(format!("case when {} = {} then b.updated_at else cohorte_now() end", hashed("b", "b.segments"), hashed("w", "m.segments")), "updated_at")
+        .to_string()
+}
+
+/// The first layer: identity, golden record, features, and the traits that are features.
+fn first(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
+    let id = ident(&entity.id());
+    let mut select = Select::from(format!("{} as b", ident(&format!("{}_base", entity.name)))).column("b.*", "");
+    let join = |table: &str, alias: &str| format!("left join {} as {alias} on {alias}.{id} = b.{id}", ident(table));
+    let golden = format!("{}_golden", entity.name);
+    if entity.attributes.values().any(|attribute| attribute.pick != Pick::MostFrequent) {
+        select = select.join(join(&golden, "g"));
+    }
+    for (index, attribute) in entity.attributes.values().enumerate() {
+        let alias = if attribute.pick == Pick::MostFrequent {
+            let alias = format!("g_{index}");
+            select = select.join(join(&format!("{golden}_{}", attribute.name), &alias));
+            alias
+        } else {
+            "g".to_owned()
+        };
+        select = select.column(format!("{alias}.{}", ident(&attribute.name)), &attribute.name);
+    }
+    let traits: BTreeMap<&str, Vec<&str>> = project.traits.values().filter(|one| one.entity == entity.name).fold(BTreeMap::new(), |mut all, one| {
+        if let TraitKind::Feature(feature) = &one.kind {
+            all.entry(feature.as_str()).or_insert_with(Vec::new).push(one.name.as_str());
+        }
+        all
+    });
+    for (index, pass) in passes.iter().enumerate() {
+        let alias = format!("p_{index}");
+        select = select.join(join(&pass_table(pass), &alias));
+        for column in &pass.spec.features {
+            let value = format!("{alias}.{}", ident(&column.name));
+            let value = match project.features.get(&column.name).and_then(without_rows) {
+                Some(zero) => format!("coalesce({value}, {zero})"),
+                None => value,
+            };
+            for name in traits.get(column.name.as_str()).into_iter().flatten() {
+                select = select.column(&value, name);
+            }
+            select = select.column(value, &column.name);
+        }
+    }
+    select.to_string()
+}
+
+/// Traits, scores and segments sorted into layers: each needs only what earlier layers give.
+struct Layers<'a> {
+    project: &'a Project,
+    entity: &'a Entity,
+    level: BTreeMap<String, usize>,
+    layers: Vec<Vec<(String, String)>>,
+}
+
+impl<'a> Layers<'a> {
+    fn new(project: &'a Project, entity: &'a Entity) -> Self {
+        Self { project, entity, level: BTreeMap::new(), layers: Vec::new() }
+    }
+
+    fn take(&mut self) -> Vec<Vec<(String, String)>> {
+        let (project, entity) = (self.project, self.entity);
+        for score in project.scores.values().filter(|score| score.entity == entity.name) {
+            self.score(score);
+        }
+        for one in project.traits.values().filter(|one| one.entity == entity.name) {
+            if let TraitKind::Sql(sql, reads) = &one.kind {
+                self.add(&one.name, sql.clone(), reads.iter().map(String::as_str));
+            }
+        }
+        for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
+            let mut needs: BTreeSet<String> = segment.reads.iter().cloned().collect();
+            let mut condition = condition(&segment.when, &mut needs);
+            if !segment.anonymous {
+                condition = format!("(is_known and {condition})");
+            }
+            self.add(&membership(&segment.name), condition, needs.iter().map(String::as_str));
+        }
+        std::mem::take(&mut self.layers)
+    }
+
+    fn add<'n>(&mut self, name: &str, sql: String, needs: impl Iterator<Item = &'n str>) {
+        let level = needs.filter_map(|need| self.level.get(need)).max().map_or(0, |level| level + 1);
+        self.level.insert(name.to_owned(), level);
+        if self.layers.len() <= level {
+            self.layers.resize_with(level + 1, Vec::new);
+        }
+        self.layers[level].push((name.to_owned(), sql));
+    }
+
+    fn score(&mut self, score: &Score) {
+        match &score.kind {
+            ScoreKind::Points(rules) => {
+                let terms: Vec<String> = rules.iter().map(|rule| format!("cast({:?} as double) * {}", rule.points, ident(&rule.feature))).collect();
+                // Rounded once: what is left of the binary fractions is no information.
+                self.add(&score.name, format!("round({}, 6)", terms.join(" + ")), std::iter::empty());
+            }
+            ScoreKind::Rfm(rfm) => {
+                let id = ident(&self.entity.id());
+                let (last, count, sum) = (ident(&rfm.last), ident(&rfm.count), ident(&rfm.sum));
+                let zone = &self.project.settings.timezone;
+                let day = format!("cohorte_local_date({last}, '{zone}')");
+                let someone = format!("{count} > 0");
+                let tier = |order: &str| {
+                    format!(
+                        "case when {someone} then 1 + cast(floor({tiers} * (row_number() over (partition by {someone} order by {order}, {id}) - 1) / count(*) over (partition by {someone})) as bigint) end",
+                        tiers = rfm.tiers
+                    )
+                };
+                let parts = [("recency", tier(&day)), ("frequency", tier(&count)), ("monetary", tier(&sum))];
+                let names: Vec<String> = parts.iter().map(|(part, _)| format!("{}_{part}", score.name)).collect();
+                for ((_, sql), name) in parts.into_iter().zip(&names) {
+                    self.add(name, sql, std::iter::empty());
+                }
+                let digits: Vec<String> = names.iter().map(|name| format!("cast({} as varchar)", ident(name))).collect();
+                let sql = format!("case when {someone} then {} end", digits.join(" || "));
+                self.add(&score.name, sql, names.iter().map(String::as_str));
+            }
+        }
+    }
+}
+
+/// A condition as SQL that is never null: a leaf that compares with null is false, and `not` then inverts it.
+fn condition(when: &Condition, needs: &mut BTreeSet<String>) -> String {
+    match when {
+        Condition::All(several) => joined(several, " and ", "true", needs),
+        Condition::Any(several) => joined(several, " or ", "false", needs),
+        Condition::Not(one) => format!("(not {})", condition(one, needs)),
+        Condition::Count { feature, min, max } => {
+            let column = ident(feature);
+            match max {
+                Some(max) => format!("({column} between {min} and {max})"),
+                None => format!("({column} >= {min})"),
+            }
+        }
+        Condition::In(segment) => {
+            let column = membership(segment);
+            let sql = ident(&column);
+            needs.insert(column);
+            sql
+        }
+        Condition::Sql(sql) => format!("coalesce({sql}, false)"),
+    }
+}
+
+fn joined(several: &[Condition], word: &str, none: &str, needs: &mut BTreeSet<String>) -> String {
+    match several {
+        [] => none.to_owned(),
+        [one] => condition(one, needs),
+        many => format!("({})", many.iter().map(|one| condition(one, needs)).collect::<Vec<_>>().join(word)),
+    }
+}

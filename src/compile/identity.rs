@@ -1,0 +1,60 @@
+//! What identity resolution reads of each source: keys, names, scopes and identifier values.
+
+use crate::project::{Entity, IdentitySource, Source};
+use crate::spec::Role;
+use crate::sql::{Select, ident};
+
+/// SQL of a link node's key: its tuple of identifiers.
+#[must_use]
+pub fn tuple_key(source: &IdentitySource, alias: &str) -> String {
+    // Values are expressions over the source's columns, which are unambiguous behind an alias-free relation.
+    let values: Vec<&str> = source.ids.iter().map(|(_, sql)| sql.as_str()).collect();
+    let _ = alias;
+    format!("cohorte_key({})", values.join(", "))
+}
+
+/// The nodes of a `record` or `link` source: `key`, `name`, `scope_0…`, `id_0…`, `first_seen_at`, `last_seen_at`. `None`
+/// for `attach` sources, which have none. Rows after `as_of` are not seen.
+#[must_use]
+pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Option<String> {
+    let seen = source.updated_at.as_ref().or(source.time.as_ref()).map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |column| ident(column));
+    let mut rows = Select::from(ident(&source.name));
+    match identity.role {
+        Role::Record => {
+            rows = rows.column("_key", "key").column(identity.name_key.as_deref().unwrap_or("cast(null as varchar)"), "name");
+        }
+        Role::Link => rows = rows.column(tuple_key(identity, ""), "key").column("cast(null as varchar)", "name"),
+        Role::Attach => return None,
+    }
+    for (index, scope) in identity.scopes.iter().enumerate() {
+        rows = rows.column(scope, &format!("scope_{index}"));
+    }
+    for (index, (_, sql)) in identity.ids.iter().enumerate() {
+        rows = rows.column(sql, &format!("id_{index}"));
+    }
+    rows = rows.column(seen, "seen_at");
+    if source.time.is_some() {
+        rows = rows.filter("(_time <= cohorte_now() or _time is null)");
+    }
+    if identity.role == Role::Record {
+        let select = Select::from(format!("(\n{}\n) as n", crate::sql::indent(&rows.to_string())));
+        let mut select = columns(select, entity, identity);
+        select = select.column("seen_at", "first_seen_at").column("seen_at", "last_seen_at").filter("key is not null");
+        return Some(select.to_string());
+    }
+    let mut select = columns(Select::from(format!("(\n{}\n) as n", crate::sql::indent(&rows.to_string()))), entity, identity);
+    select.group_by = select.columns.iter().map(|(sql, _)| sql.clone()).collect();
+    select = select.column("min(seen_at)", "first_seen_at").column("max(seen_at)", "last_seen_at").filter("key is not null");
+    Some(select.to_string())
+}
+
+fn columns(mut select: Select, entity: &Entity, identity: &IdentitySource) -> Select {
+    select = select.column("key", "key").column("name", "name");
+    for index in 0..entity.never_across.len() {
+        select = select.column(format!("scope_{index}"), &format!("scope_{index}"));
+    }
+    for index in 0..identity.ids.len() {
+        select = select.column(format!("id_{index}"), &format!("id_{index}"));
+    }
+    select
+}

@@ -1,0 +1,212 @@
+//! Features of one relation, fused into one pass over it; and the same, said in readable SQL.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use indexmap::IndexMap;
+
+use super::Clock;
+use super::sources::on_column;
+use super::pass::{PassFeature, PassSpec, Stream};
+use crate::project::{Entity, Fact, Feature, Project, Relation};
+use crate::sql::{Aggregate, Select, ident, indent};
+
+/// One pass: what it reads, the columns that it is fed, and what it computes of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pass {
+    /// Its name: that of the source or event.
+    pub name: String,
+    /// The entity.
+    pub entity: String,
+    /// The statement that feeds it: the id, `_time`, `_key`, `filter_0…`, `value_0…`.
+    pub input: String,
+    /// What is computed.
+    pub spec: PassSpec,
+    /// The same result in readable SQL; a test runs both.
+    pub readable: String,
+}
+
+/// The passes of an entity, by the name of what they read.
+#[must_use]
+pub fn passes(project: &Project, entity: &Entity, clock: &Clock) -> Vec<Pass> {
+    let mut by_relation: BTreeMap<&Relation, Vec<&Feature>> = BTreeMap::new();
+    for feature in project.features.iter().filter(|feature| feature.entity == entity.name) {
+        by_relation.entry(&feature.relation).or_default().push(feature);
+    }
+    by_relation.into_iter().map(|(relation, features)| pass(project, entity, clock, relation, &features)).collect()
+}
+
+fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, features: &[&Feature]) -> Pass {
+    let mut filters: IndexMap<&str, ()> = IndexMap::new();
+    let mut values: IndexMap<&str, ()> = IndexMap::new();
+    for feature in features {
+        filters.extend(feature.filter.as_deref().map(|filter| (filter, ())));
+        values.extend(feature.value.as_ref().map(|(value, _)| (value.as_str(), ())));
+    }
+    // Equal (filter, value, aggregate) are one stream, seen through several windows.
+    let mut streams: IndexMap<(Option<usize>, Option<usize>, Aggregate), BTreeSet<i64>> = IndexMap::new();
+    let of = |feature: &Feature| {
+        let filter = feature.filter.as_deref().and_then(|filter| filters.get_index_of(filter));
+        let value = feature.value.as_ref().and_then(|(value, _)| values.get_index_of(value.as_str()));
+        (filter, value, feature.aggregate)
+    };
+    let since = |feature: &Feature| feature.within.map_or(i64::MIN, |within| clock.since(within));
+    for feature in features {
+        streams.entry(of(feature)).or_default().insert(since(feature));
+    }
+    let columns = features.iter().map(|feature| {
+        let key = of(feature);
+        let stream = streams.get_index_of(&key).unwrap_or(0);
+        let bounds = &streams[stream];
+        let window = bounds.iter().rev().position(|bound| *bound == since(feature)).unwrap_or(0);
+        PassFeature { name: feature.id.clone(), stream, window, data_type: feature.data_type }
+    });
+    let spec = PassSpec {
+        features: columns.collect(),
+        streams: streams
+            .iter()
+            .map(|((filter, value, aggregate), bounds)| Stream { filter: *filter, value: *value, aggregate: *aggregate, since: bounds.iter().rev().copied().collect() })
+            .collect(),
+        n_filters: filters.len(),
+    };
+    let rows = rows(project, entity, relation, features);
+    let mut input = rows.clone();
+    for (index, filter) in filters.keys().enumerate() {
+        input = input.column(*filter, &format!("filter_{index}"));
+    }
+    for (index, value) in values.keys().enumerate() {
+        input = input.column(*value, &format!("value_{index}"));
+    }
+    let readable = readable(entity, &rows, features, &since);
+    Pass { name: name(relation), entity: entity.name.clone(), input: input.to_string(), spec, readable }
+}
+
+fn name(relation: &Relation) -> String {
+    match relation {
+        Relation::Source(name) | Relation::Event(name) => name.clone(),
+        Relation::Consents => "consents".into(),
+    }
+}
+
+/// The rows of a relation that have a customer and happened by `as_of`.
+fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
+    let id = format!("e.{}", ident(&entity.id()));
+    let (from, timed) = match relation {
+        Relation::Source(source) => (format!("{} as e", ident(&format!("{source}_resolved"))), true),
+        Relation::Event(event) => (format!("(\n{}\n) as e", indent(&event_rows(project, &project.facts[event], entity))), true),
+        Relation::Consents => ("consents as e".to_owned(), false),
+    };
+    let mut select = Select::from(from).column(&id, &entity.id());
+    if timed {
+        select = select.column("e._time", "_time").column("e._key", "_key").filter("(e._time <= cohorte_now() or e._time is null)");
+    } else {
+        select = select.column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time").column("''", "_key");
+    }
+    let parents: BTreeSet<&String> = features.iter().flat_map(|feature| &feature.joins).collect();
+    if let Relation::Source(source) = relation {
+        select.joins.extend(joins(project, source, |parent| parents.iter().any(|wanted| *wanted == parent)));
+    }
+    select.filter(format!("{id} is not null"))
+}
+
+/// Joins of the sources that the rows of `e` belong to.
+fn joins(project: &Project, source: &str, wanted: impl Fn(&String) -> bool) -> Vec<String> {
+    let parents = project.sources[source].parents.iter().filter(|parent| wanted(&parent.source));
+    let join = parents.map(|parent| {
+        let alias = ident(&parent.source);
+        let on = parent.on.iter().enumerate().map(|(index, (theirs, _))| {
+            format!("{alias}.{} = e.{}", ident(theirs), ident(&on_column(&parent.source, index)))
+        });
+        format!("left join {alias} as {alias} on {}", on.collect::<Vec<_>>().join(" and "))
+    });
+    join.collect()
+}
+
+/// The rows of an event that several sources record; a key carries its source's name, so that ties have one order.
+#[must_use]
+pub fn event_rows(project: &Project, fact: &Fact, entity: &Entity) -> String {
+    let parts = fact.parts.iter().map(|part| {
+        let id = entity.id();
+        let mut select = Select::from(format!("{} as e", ident(&format!("{}_resolved", part.source))))
+            .column(format!("e.{}", ident(&id)), &id)
+            .column("e._time", "_time")
+            .column(format!("concat({}, e._key)", crate::sql::text_literal(&format!("{}:", part.source))), "_key");
+        for (name, sql) in &part.columns {
+            select = select.column(sql, name);
+        }
+        if let Some(filter) = &part.filter {
+            select = select.filter(filter);
+        }
+        select.joins = joins(project, &part.source, |parent| part.joins.contains(parent));
+        select.to_string()
+    });
+    parts.collect::<Vec<_>>().join("\nunion all\n")
+}
+
+fn readable(entity: &Entity, rows: &Select, features: &[&Feature], since: &dyn Fn(&Feature) -> i64) -> String {
+    let id = ident(&entity.id());
+    let mut inner = rows.clone();
+    for (index, feature) in features.iter().enumerate() {
+        let mut conditions: Vec<String> = feature.filter.iter().cloned().collect();
+        if since(feature) > i64::MIN {
+            conditions.push(format!("e._time >= {}", instant(since(feature))));
+        }
+        let condition = if conditions.is_empty() { "true".into() } else { format!("coalesce({}, false)", conditions.join(" and ")) };
+        inner = inner.column(condition, &format!("when_{index}"));
+        if let Some((value, _)) = &feature.value {
+            inner = inner.column(value, &format!("value_{index}"));
+        }
+    }
+    let from = format!("(\n{}\n) as e", indent(&inner.to_string()));
+    let mut select = Select::from(&from).column(&id, &entity.id());
+    let mut modes = Vec::new();
+    for (index, feature) in features.iter().enumerate() {
+        let (when, value) = (format!("when_{index}"), format!("value_{index}"));
+        let filter = format!("filter (where {when} and {value} is not null)");
+        let sql = match feature.aggregate {
+            Aggregate::Count => format!("count(*) filter (where {when})"),
+            Aggregate::CountDistinct => format!("count(distinct {value}) {filter}"),
+            Aggregate::Sum => format!("coalesce(cast(sum({value}) {filter} as double), 0)"),
+            Aggregate::Avg => format!("cast(sum({value}) {filter} as double) / nullif(count({value}) {filter}, 0)"),
+            Aggregate::Min => format!("min({value}) {filter}"),
+            Aggregate::Max => format!("max({value}) {filter}"),
+            Aggregate::First => format!("first_value({value} order by _time nulls last, _key) {filter}"),
+            Aggregate::Last => format!("last_value({value} order by _time nulls first, _key) {filter}"),
+            Aggregate::Mode => {
+                modes.push((feature, when, value));
+                continue;
+            }
+        };
+        select = select.column(sql, &feature.id);
+    }
+    select = select.group(&id);
+    if modes.is_empty() {
+        return select.to_string();
+    }
+    // SQL has no mode with a rule for ties: each is counted, then ranked.
+    let mut whole = Select::from(format!("(\n{}\n) as a", indent(&select.to_string()))).column("a.*", "");
+    for (index, (feature, when, value)) in modes.into_iter().enumerate() {
+        let counted = format!("select {id}, {value} as v, count(*) as n\nfrom {from}\nwhere {when} and {value} is not null\ngroup by {id}, {value}");
+        let picked = format!("select {id}, first_value(v order by n desc, v) as v\nfrom (\n{}\n) as counted\ngroup by {id}", indent(&counted));
+        whole = whole
+            .join(format!("left join (\n{}\n) as m_{index} on m_{index}.{id} = a.{id}", indent(&picked)))
+            .column(format!("m_{index}.v"), &feature.id);
+    }
+    whole.to_string()
+}
+
+/// An instant as a literal of the engine.
+#[must_use]
+pub fn instant(micros: i64) -> String {
+    let text = chrono::DateTime::from_timestamp_micros(micros).map(|instant| instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
+    format!("arrow_cast('{}', 'Timestamp(µs, \"UTC\")')", text.unwrap_or_default())
+}
+
+/// A feature's value where the customer has no row at all.
+#[must_use]
+pub fn without_rows(feature: &Feature) -> Option<&'static str> {
+    match feature.aggregate {
+        Aggregate::Count | Aggregate::CountDistinct => Some("cast(0 as bigint)"),
+        Aggregate::Sum => Some("cast(0 as double)"),
+        _ => None,
+    }
+}

@@ -1,0 +1,131 @@
+//! `<source>_resolved`: a source's rows with their customers.
+
+use crate::project::{Entity, IdentitySource, Project, Source};
+use crate::spec::Role;
+use crate::sql::{Select, ident, indent, text_literal};
+
+use super::identity::tuple_key;
+use super::sources::on_column;
+
+/// The relation: every column of the source, the id of each entity, and `_time`, inherited where the source has none.
+/// `None` where the rows find no entity at all.
+#[must_use]
+pub fn relation(project: &Project, source: &Source) -> Option<String> {
+    let mut rows = Rows::of(source);
+    let mut found = false;
+    for entity in project.entities.values() {
+        if let Some(identity) = entity.source(&source.name) {
+            rows.identified(entity, identity);
+            found = true;
+        } else if let Some(parent) = source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0)) {
+            rows.inherited(parent, entity);
+            found = true;
+        }
+    }
+    if source.time.is_none()
+        && let Some(parent) = source.parents.iter().find(|parent| timed(project, &parent.source, 0))
+    {
+        rows.timed(parent);
+    }
+    found.then(|| rows.sql())
+}
+
+/// Do the rows of a source find customers of an entity?
+fn relation_exists(project: &Project, source: &str, entity: &str, depth: usize) -> bool {
+    project.entities.get(entity).is_some_and(|entity| entity.source(source).is_some())
+        || (depth < 8
+            && project.sources.get(source).is_some_and(|source| {
+                source.parents.iter().any(|parent| relation_exists(project, &parent.source, entity, depth + 1))
+            }))
+}
+
+fn timed(project: &Project, source: &str, depth: usize) -> bool {
+    project.sources.get(source).is_some_and(|source| {
+        source.time.is_some() || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
+    })
+}
+
+struct Rows {
+    inner: Select,
+    joins: Vec<String>,
+    ids: Vec<(String, String)>,
+    time: String,
+    n_helpers: usize,
+}
+
+impl Rows {
+    fn of(source: &Source) -> Self {
+        let inner = Select::from(ident(&source.name)).column("*", "");
+        Self { inner, joins: Vec::new(), ids: Vec::new(), time: "s._time".into(), n_helpers: 0 }
+    }
+
+    /// A helper column of the inner relation, computed once per row.
+    fn helper(&mut self, sql: &str) -> String {
+        let name = format!("_find_{}", self.n_helpers);
+        self.n_helpers += 1;
+        self.inner = std::mem::take(&mut self.inner).column(sql, &name);
+        format!("s.{name}")
+    }
+
+    fn identified(&mut self, entity: &Entity, identity: &IdentitySource) {
+        let id = ident(&entity.id());
+        match identity.role {
+            Role::Record | Role::Link => {
+                let key = match identity.role {
+                    Role::Record => "s._key".to_owned(),
+                    _ => self.helper(&tuple_key(identity, "")),
+                };
+                let table = ident(&format!("{}_records", entity.name));
+                let alias = format!("r_{}", entity.name);
+                self.joins.push(format!(
+                    "left join (select record_key, {id} from {table} where source = {}) as {alias} on {alias}.record_key = {key}",
+                    text_literal(&identity.source)
+                ));
+                self.ids.push((entity.id(), format!("{alias}.{id}")));
+            }
+            Role::Attach => {
+                let table = ident(&format!("{}_identifiers", entity.name));
+                let mut found = Vec::new();
+                for (index, (name, sql)) in identity.ids.iter().enumerate() {
+                    let value = self.helper(sql);
+                    let alias = format!("i_{}_{index}", entity.name);
+                    self.joins.push(format!(
+                        "left join (select \"value\", {id} from {table} where \"type\" = {} and is_home) as {alias} on {alias}.\"value\" = {value}",
+                        text_literal(name)
+                    ));
+                    found.push(format!("{alias}.{id}"));
+                }
+                self.ids.push((entity.id(), format!("coalesce({})", found.join(", "))));
+            }
+        }
+    }
+
+    fn inherited(&mut self, parent: &crate::project::Parent, entity: &Entity) {
+        let alias = self.parent(parent, &format!("p_{}", entity.name));
+        self.ids.push((entity.id(), format!("{alias}.{}", ident(&entity.id()))));
+    }
+
+    fn timed(&mut self, parent: &crate::project::Parent) {
+        let alias = self.parent(parent, "p_time");
+        self.time = format!("{alias}._time");
+    }
+
+    fn parent(&mut self, parent: &crate::project::Parent, alias: &str) -> String {
+        let on: Vec<String> = (parent.on.iter().enumerate())
+            .map(|(index, (theirs, _))| format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index))))
+            .collect();
+        self.joins.push(format!("left join {} as {alias} on {}", ident(&format!("{}_resolved", parent.source)), on.join(" and ")));
+        alias.to_owned()
+    }
+
+    fn sql(self) -> String {
+        let mut select = Select::from(format!("(\n{}\n) as s", indent(&self.inner.to_string())));
+        select.joins = self.joins;
+        // `_time` of the source gives way to the one that is found.
+        select = select.column("s.* except (_time)", "").column(self.time, "_time");
+        for (name, sql) in self.ids {
+            select = select.column(sql, &name);
+        }
+        select.to_string()
+    }
+}

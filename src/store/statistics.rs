@@ -1,0 +1,99 @@
+//! How files are written, and which columns have statistics: the least and greatest values of personal columns reach
+//! neither the log nor the footer of a file.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field};
+use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::parquet::schema::types::ColumnPath;
+use deltalake::DeltaTable;
+
+use super::failures::writing;
+use super::stored_types::stored_schema;
+use super::write::{Commit, TableSpec};
+use crate::diag::Result;
+
+/// Rows of a row group: bounds what a writer holds per open file.
+const ROW_GROUP: usize = 262_144;
+/// Delta gathers statistics on the first 32 columns where a table does not say which.
+const STATISTICS: usize = 32;
+const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
+const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
+
+/// How files are written: compressed, and without statistics on personal columns.
+pub(super) fn writer_properties(spec: &TableSpec) -> WriterProperties {
+    let mut builder = WriterProperties::builder()
+        .set_created_by(concat!("cohorte ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP));
+    for field in stored_schema(&spec.schema).fields().iter().filter(|field| spec.personal.contains(field.name())) {
+        for path in leaves(field, &[]) {
+            builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
+        }
+    }
+    builder.build()
+}
+
+/// The paths of the Parquet columns that hold a column's values.
+fn leaves(field: &Field, above: &[String]) -> Vec<Vec<String>> {
+    let mut path = above.to_vec();
+    path.push(field.name().clone());
+    match field.data_type() {
+        DataType::List(item) => {
+            path.push("list".to_owned());
+            leaves(item, &path)
+        }
+        DataType::Struct(fields) => fields.iter().flat_map(|field| leaves(field, &path)).collect(),
+        _ => vec![path],
+    }
+}
+
+/// The table properties that keep other writers, too, from gathering statistics on personal columns; and everyone from
+/// those on decimals, which the log would hold as floats, so that rows could be skipped that are wanted.
+pub(super) fn statistics(spec: &TableSpec) -> BTreeMap<String, String> {
+    let schema = stored_schema(&spec.schema);
+    let exact = |field: &Arc<Field>| matches!(field.data_type(), DataType::Decimal128(..));
+    if spec.personal.is_empty() && !schema.fields().iter().any(exact) {
+        return BTreeMap::new();
+    }
+    let open = |field: &&Arc<Field>| {
+        !spec.personal.contains(field.name())
+            && !spec.partition_by.contains(field.name())
+            && !exact(field)
+            && !field.data_type().is_nested()
+            && *field.data_type() != DataType::Binary
+    };
+    let columns: Vec<String> =
+        schema.fields().iter().filter(open).take(STATISTICS).map(|field| quoted(field.name())).collect();
+    if columns.is_empty() {
+        return BTreeMap::from([(STATISTICS_COUNT.to_owned(), "0".to_owned())]);
+    }
+    BTreeMap::from([(STATISTICS_COLUMNS.to_owned(), columns.join(","))])
+}
+
+fn quoted(column: &str) -> String {
+    let plain = column.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && column.chars().all(|letter| letter.is_ascii_alphanumeric() || letter == '_');
+    if plain { column.to_owned() } else { format!("`{}`", column.replace('`', "``")) }
+}
+
+/// Brings the properties of a table up to date after its columns have changed. Our own files obey
+/// [`writer_properties`] anyway, so there is no moment at which values leak.
+pub(super) async fn mend_statistics(spec: &TableSpec, table: DeltaTable, commit: &Commit) -> Result<DeltaTable> {
+    let state = table.snapshot().map_err(|error| writing(&spec.name, &error))?;
+    let now = state.metadata().configuration();
+    let wanted: HashMap<String, String> =
+        statistics(spec).into_iter().filter(|(key, value)| now.get(key) != Some(value)).collect();
+    if wanted.is_empty() {
+        return Ok(table);
+    }
+    let commit = Commit { run: commit.run.clone(), transactions: Vec::new() };
+    table
+        .set_tbl_properties()
+        .with_properties(wanted)
+        .with_commit_properties(commit.properties())
+        .await
+        .map_err(|error| writing(&spec.name, &error))
+}

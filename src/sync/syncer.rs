@@ -1,0 +1,337 @@
+//! The loop of a sync: windows of due rows are intended, sent and recorded, one after the other.
+//!
+//! Whatever moment the process dies at, the journal is behind the destination by one window at most, and says which: those rows are
+//! in doubt. The next run first settles doubts (`settle`), then computes what is due, then delivers it (`deliver`).
+
+use std::collections::BTreeMap;
+
+use datafusion::execution::SendableRecordBatchStream;
+
+use super::clock::{Backoff, Cancel, Clock};
+use super::destination::{Destination, Operation, Outcome, Target};
+use super::journal::{Action, Intent, Journal, Receipt, Verdict};
+use super::queue::{Prepared, Queue};
+use super::state::{State, Status};
+use crate::diag::{Failure, Fault};
+
+/// How hard a sync tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Terms {
+    /// What a withdrawal does: `Remove` or `Clear`.
+    pub on_withdraw: Operation,
+    /// Most rows between two commits of the journal.
+    pub window_rows: usize,
+    /// Most attempts of a row in one run.
+    pub attempts: u32,
+    /// Pauses between them.
+    pub backoff: Backoff,
+    /// So many batches in a row that could not be sent at all, after all attempts, end the sync.
+    pub give_up_after: u32,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self {
+            on_withdraw: Operation::Remove,
+            window_rows: 20_000,
+            attempts: 3,
+            backoff: Backoff::IN_RUN,
+            give_up_after: 2,
+        }
+    }
+}
+
+/// How a sync ended.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Ended {
+    /// All that was due was attempted.
+    #[default]
+    Complete,
+    /// It was asked to stop; what was not sent stays due.
+    Cancelled,
+    /// It could not go on; what was not sent stays due.
+    Failed(Failure),
+}
+
+/// What a sync did.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Summary {
+    /// Rows by what was done and the last word about them. A row counts once.
+    pub rows: BTreeMap<(Action, Verdict), u64>,
+    /// Batches that were answered.
+    pub batches: u64,
+    /// How it ended.
+    pub ended: Ended,
+}
+
+impl Summary {
+    /// Rows with this last word.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        self.rows.iter().filter(|((_, last), _)| *last == verdict).map(|(_, count)| count).sum()
+    }
+}
+
+/// What became of the doubts of an earlier run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Settled {
+    /// The destination has them.
+    pub delivered: u64,
+    /// It has not: due again.
+    pub not_delivered: u64,
+    /// Nobody can tell, and sending twice does no harm: due again.
+    pub sent_again: u64,
+    /// Nobody can tell: reported, not sent again.
+    pub unknown: u64,
+}
+
+/// Asks the destination about the rows that an earlier run left in doubt. `doubts` are rows of the state that have one: at most a
+/// window from a crash, and what was answered with "unknown". Only after this the state says what is due.
+pub async fn settle(
+    destination: &mut dyn Destination,
+    target: &Target,
+    doubts: &[State],
+    journal: &mut dyn Journal,
+    clock: &dyn Clock,
+) -> Result<Settled, Failure> {
+    let mut settled = Settled::default();
+    let mut batches: BTreeMap<Option<&str>, Vec<(&State, Intent)>> = BTreeMap::new();
+    for row in doubts {
+        let Some(doubt) = &row.doubt else { continue };
+        let intent = Intent {
+            batch_id: doubt.batch.clone().unwrap_or_default(),
+            key: row.key.clone(),
+            customer_id: row.customer_id.clone(),
+            action: doubt.action,
+            operation: doubt.operation,
+            desired_hash: doubt.hash.clone(),
+        };
+        batches.entry(doubt.batch.as_deref()).or_default().push((row, intent));
+    }
+    for (batch, rows) in batches {
+        let told = match batch {
+            Some(id) => destination.delivered(target, id).await?,
+            None => None,
+        };
+        let count = rows.len() as u64;
+        let (verdict, code, message) = match told {
+            Some(true) => {
+                settled.delivered += count;
+                (Verdict::Accepted, "settled", "the destination has the batch")
+            }
+            Some(false) => {
+                settled.not_delivered += count;
+                (Verdict::NotSent, "settled", "the destination does not have the batch")
+            }
+            None if destination.idempotent() => {
+                settled.sent_again += count;
+                continue;
+            }
+            None => {
+                settled.unknown += count;
+                (Verdict::Unknown, "in_doubt", "an earlier run ended before the answer; the destination cannot tell")
+            }
+        };
+        let at = clock.now();
+        let receipts: Vec<Receipt> = rows
+            .into_iter()
+            // What was said once is not said again.
+            .filter(|(row, _)| verdict != Verdict::Unknown || row.status != Status::Unknown)
+            .map(|(_, intent)| Receipt {
+                intent,
+                verdict,
+                code: Some(code.to_owned()),
+                message: Some(message.to_owned()),
+                at,
+                destination_id: None,
+            })
+            .collect();
+        if !receipts.is_empty() {
+            journal.record(&receipts).await?;
+        }
+    }
+    Ok(settled)
+}
+
+/// Delivers what is due (`queue.rs` says how it looks). The destination has been prepared.
+pub async fn deliver(
+    destination: &mut dyn Destination,
+    target: &Target,
+    due: SendableRecordBatchStream,
+    journal: &mut dyn Journal,
+    terms: &Terms,
+    clock: &dyn Clock,
+    cancel: &Cancel,
+) -> Summary {
+    let queue = Queue::new(target, due, destination.max_rows(), terms.window_rows, terms.on_withdraw);
+    let mut syncer = Syncer {
+        destination,
+        target,
+        journal,
+        terms,
+        clock,
+        cancel,
+        summary: Summary::default(),
+        stop: None,
+        failed_in_a_row: 0,
+    };
+    if let Err(failure) = syncer.run(queue).await {
+        syncer.stop = Some(Ended::Failed(failure));
+    }
+    Summary { ended: syncer.stop.unwrap_or_default(), ..syncer.summary }
+}
+
+struct Syncer<'a> {
+    destination: &'a mut dyn Destination,
+    target: &'a Target,
+    journal: &'a mut dyn Journal,
+    terms: &'a Terms,
+    clock: &'a dyn Clock,
+    cancel: &'a Cancel,
+    summary: Summary,
+    /// Set when no more is sent.
+    stop: Option<Ended>,
+    failed_in_a_row: u32,
+}
+
+impl Syncer<'_> {
+    /// Windows until nothing is due. An error is the journal's or the queue's: nothing more can be done safely.
+    async fn run(&mut self, mut queue: Queue<'_>) -> Result<(), Failure> {
+        loop {
+            self.heed_cancel();
+            if self.stop.is_some() {
+                return Ok(());
+            }
+            let mut window = queue.window().await?;
+            if window.is_empty() {
+                return Ok(());
+            }
+            // Rows to try again go before all later ones, as a window of their own with intents of their own.
+            while !window.is_empty() {
+                window = self.window(window).await?;
+                let attempt = window.iter().map(|prepared| prepared.attempt).max();
+                if let (Some(attempt), None) = (attempt, &self.stop) {
+                    self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await;
+                }
+            }
+        }
+    }
+
+    /// Intends, sends and records one window; gives the rows that are worth another attempt.
+    async fn window(&mut self, window: Vec<Prepared>) -> Result<Vec<Prepared>, Failure> {
+        let intents: Vec<Intent> = window.iter().flat_map(|prepared| prepared.intents.iter().cloned()).collect();
+        self.heed_cancel();
+        if self.stop.is_none() {
+            self.journal.intend(&intents).await?;
+        } else {
+            // Rows of an earlier attempt, whose receipts are written: they stay due as they are.
+            for prepared in &window {
+                self.count(prepared, |_| Verdict::Retry);
+            }
+            return Ok(Vec::new());
+        }
+        let mut receipts = Vec::with_capacity(intents.len());
+        let mut again = Vec::new();
+        for prepared in window {
+            self.heed_cancel();
+            let outcomes = if self.stop.is_some() { None } else { Some(self.send(&prepared).await) };
+            let at = self.clock.now();
+            let Some(outcomes) = outcomes else {
+                self.count(&prepared, |_| Verdict::NotSent);
+                receipts.extend(prepared.intents.into_iter().map(|intent| Receipt {
+                    intent,
+                    verdict: Verdict::NotSent,
+                    code: Some("stopped".to_owned()),
+                    message: Some("the sync stopped before this batch".to_owned()),
+                    at,
+                    destination_id: None,
+                }));
+                continue;
+            };
+            let retried = self.worth_another(&prepared, &outcomes);
+            if !retried.is_empty() {
+                let mut part = prepared.part(self.target, &retried)?;
+                part.attempt = prepared.attempt + 1;
+                again.push(part);
+            }
+            let told: Vec<Receipt> = prepared
+                .intents
+                .iter()
+                .cloned()
+                .zip(outcomes)
+                .map(|(intent, outcome)| Receipt::of(intent, outcome, at))
+                .collect();
+            let mut last = retried.iter().peekable();
+            for (row, receipt) in told.iter().enumerate() {
+                if last.next_if(|&&retried| retried == row).is_none() {
+                    *self.summary.rows.entry((receipt.intent.action, receipt.verdict)).or_default() += 1;
+                }
+            }
+            receipts.extend(told);
+        }
+        self.journal.record(&receipts).await?;
+        Ok(again)
+    }
+
+    /// Sends one batch, again when it could not be sent at all. One outcome per row.
+    async fn send(&mut self, prepared: &Prepared) -> Vec<Outcome> {
+        let rows = prepared.intents.len();
+        let mut attempt = prepared.attempt;
+        loop {
+            attempt += 1;
+            match self.destination.send(self.target, &prepared.batch).await {
+                Ok(outcomes) if outcomes.len() == rows => {
+                    self.summary.batches += 1;
+                    self.failed_in_a_row = 0;
+                    return outcomes;
+                }
+                Ok(outcomes) => {
+                    let message = format!("{} outcomes came back for {rows} rows", outcomes.len());
+                    self.stop = Some(Ended::Failed(
+                        Failure::world("W606", format!("delivering the sync `{}`", self.target.sync), &message)
+                            .help("this is a defect of the connector; its rows are marked as unknown: report it"),
+                    ));
+                    return vec![Outcome::Unknown { code: "answer".to_owned(), message }; rows];
+                }
+                Err(failure) if attempt >= self.terms.attempts || self.cancel.is_cancelled() => {
+                    self.failed_in_a_row += 1;
+                    let outcome = Outcome::Retry { code: failure.code.to_owned(), message: failure.cause.clone() };
+                    if self.failed_in_a_row >= self.terms.give_up_after || failure.fault == Fault::Project {
+                        self.stop = Some(Ended::Failed(failure));
+                    }
+                    return vec![outcome; rows];
+                }
+                Err(_) => self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await,
+            }
+        }
+    }
+
+    /// Rows that may be sent again in this run.
+    fn worth_another(&self, prepared: &Prepared, outcomes: &[Outcome]) -> Vec<usize> {
+        if self.stop.is_some() || self.failed_in_a_row > 0 || prepared.attempt + 1 >= self.terms.attempts {
+            return Vec::new();
+        }
+        let again = outcomes.iter().enumerate().filter(|(_, outcome)| match outcome {
+            Outcome::Retry { .. } => true,
+            Outcome::Unknown { .. } => self.destination.idempotent(),
+            Outcome::Accepted { .. } | Outcome::Unchanged | Outcome::Rejected { .. } => false,
+        });
+        again.map(|(row, _)| row).collect()
+    }
+
+    fn heed_cancel(&mut self) {
+        if self.stop.is_none() && self.cancel.is_cancelled() {
+            self.stop = Some(Ended::Cancelled);
+        }
+    }
+
+    fn count(&mut self, prepared: &Prepared, verdict: impl Fn(&Intent) -> Verdict) {
+        for intent in &prepared.intents {
+            *self.summary.rows.entry((intent.action, verdict(intent))).or_default() += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "syncer_tests.rs"]
+mod tests;
