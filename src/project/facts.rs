@@ -394,7 +394,7 @@ pub(super) fn filter(
         None => None,
     };
     let mut joins = fact.joins.clone();
-    for bound in &bound {
+    if let Some(bound) = &bound {
         joins.extend(parents_of(&bound.reads));
         joins.extend(bound.reads.iter().filter_map(|read| fact.columns.get(read)).flat_map(|column| column.joins.clone()));
     }
