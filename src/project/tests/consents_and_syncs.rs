@@ -9,7 +9,7 @@ fn statuses_of_consent() {
     changed("{column: state, map: {in: granted, out: withdrawn}}", "{}").only("E122", "{}", "a status is SQL");
     changed("{column: state, map: {in: granted, out: withdrawn}}", "\"1\"").only("E204", "\"1\"", "text is needed");
     changed("at: captured_at", "at: 3").only("E204", "3", "`at` is integer, a time is needed");
-    changed("at: captured_at", "at: captured").only("E202", "captured", "did you mean `captured_at`?");
+    changed("at: captured_at", "at: captured_ta").only("E202", "captured_ta", "did you mean `captured_at`?");
     changed("contact: email", "contact: emails").only("E202", "emails", "did you mean `email`?");
     changed("purpose: purpose", "purpose: {value: newsleter}").only("E202", "{value: newsleter}", "did you mean `newsletter`?");
     changed("source: preference_centre\n", "source: preference_center\n").only(
@@ -84,7 +84,7 @@ fn queries_of_a_sync() {
     ] {
         from(sql).only("E206", &format!("\"{sql}\""), "is not allowed");
     }
-    from("select from from").has("E201", "from", "this is not valid SQL");
+    from("select * form customer c").has("E201", "c", "this is not valid SQL");
 }
 
 #[test]

@@ -42,7 +42,7 @@ fn events() {
     two(", columns: {shop: \"'web'\"}").only("E115", "shop", "is not given by every source");
     two(", columns: {name: \"1\"}").has("E204", "e", "has different types: integer and text");
     added("events:\n  e: [{source: orders, where: amount}]").only("E204", "amount", "boolean is needed here");
-    added("events:\n  e: []\nsegments:\n  s: {when: {did: e}}").has("E202", "e", "");
+    added("events:\n  e: []\nsegments:\n  s: {when: {did: e}}").only("E102", "e", "names no source");
 }
 
 #[test]

@@ -8,13 +8,15 @@ fn when(sql: &str) -> super::base::Checked {
 
 #[test]
 fn sql_that_cannot_be_parsed() {
-    when("revenue >").has("E201", "", "this is not valid SQL");
+    when("revenue >").only("E201", "revenue >", "this is not valid SQL");
     when("revenue > > 3").only("E201", ">", "this is not valid SQL");
     when("revenue > 3 country").only("E201", "c", "`country` was not expected here");
     when("country = 'FR").has("E201", "'", "this is not valid SQL");
     when("\"\"").has("E201", "\"\"", "this is not valid SQL");
-    when(&format!("{}1{} > 0", "(".repeat(300), ")".repeat(300))).has("E201", "", "");
-    when(&vec!["revenue > 1"; 300].join(" or ")).only("E201", "or", "as a list");
+    let nested = when(&format!("{}1{} > 0", "(".repeat(300), ")".repeat(300)));
+    assert!(nested.lines()[0].contains("it is nested too deep"), "{}", nested.text());
+    assert!(when(&format!("revenue > {}", vec!["1"; 390].join("+"))).findings.is_empty());
+    when(&vec!["revenue > 1"; 300].join(" or ")).only("E201", ">", "many values are a list");
     when(&format!("revenue > {}", vec!["1"; 30_000].join("+"))).only("E201", "+", "too long");
     when(&format!("revenue > 1{}", "::int".repeat(30_000))).only("E201", "::", "too long");
     when(&format!("{} true", "not ".repeat(30_000))).only("E201", "not", "too long");
@@ -25,9 +27,9 @@ fn sql_that_cannot_be_parsed() {
 #[test]
 fn forms_that_are_not_allowed() {
     when("revenue in (select 1)").only("E203", "revenue in (select 1", "a query inside an expression");
-    when("exists (select 1)").has("E203", "exists (select 1)", "a query inside an expression");
-    when("revenue > (select max(amount) from orders)").has("E203", "", "a query inside an expression");
-    when("row_number() over (order by revenue) < 3").has("E203", "row_number() over (order by revenue", "declare a trait");
+    when("exists (select 1)").has("E203", "select 1", "a query inside an expression");
+    when("revenue > (select max(amount) from orders)").has("E203", "select max(amount) from orders", "a query inside an expression");
+    when("row_number() over (order by revenue) < 3").has("E203", "row_number", "declare a trait");
     when("last_order_at - first_seen_at > interval '3 days'").has("E203", "last_order_at - first_seen_at", "days_between");
     when("born_on < date '2001-13-01'").has("E203", "", "a date is written");
     when("last_order_at > 'yesterday'").only("E203", "'yesterday'", "an instant is written");
@@ -39,6 +41,7 @@ fn forms_that_are_not_allowed() {
     when("date_part('aeon', last_order_at) = 1").has("E203", "", "is not a part of a time");
     when("revenue > 99999999999999999999").only("E203", "99999999999999999999", "too large");
     when("revenue > 1e999").only("E203", "1e999", "too large");
+    when("date_trunc('fortnight', last_order_at) = last_order_at").has("E203", "", "`date_trunc` takes a unit");
     when("raw(country) = 'x'").has("E203", "", "takes a column with a semantic type");
     when("country = $1").only("E203", "$1", "this form of literal");
 }
@@ -55,7 +58,7 @@ fn types_that_do_not_fit() {
     when("coalesce(country, 3) = 'X'").only("E204", "3", "");
     when("case when revenue then true end").only("E204", "revenue", "boolean is needed here");
     when("case when true then 1 else 'x' end = 1").has("E204", "'x'", "integer is needed here");
-    when("revenue between 'a' and 3").only("E204", "revenue between 'a", "number cannot be compared with text");
+    when("revenue between 'a' and 3").only("E204", "revenue between 'a' and 3", "number cannot be compared with text");
 }
 
 #[test]

@@ -8,7 +8,7 @@ fn yaml_that_cannot_be_read() {
     added("segments:\n\ta: 1\n").has("E101", "a", "this is not valid YAML");
     added("segments:\n  a: {when: \"x\"\n").findings.iter().for_each(|finding| assert_eq!(finding.code, "E101"));
     added("segments: {}\nsegments: {}\n").only("E101", "segments", "written twice");
-    added("traits: &t {}\nscores: *t\n").only("E101", "{", "anchors and aliases");
+    added("traits: &t {}\nscores: *t\n").only("E101", "&t {", "anchors and aliases");
     added("traits: {}\n---\ntraits: {}\n").only("E101", "---", "second document");
     let deep = format!("traits: {}", "[".repeat(500));
     assert_eq!(added(&deep).findings[0].code, "E101");
