@@ -23,7 +23,7 @@ pub use facts::{Fact, FactColumn, Relation};
 pub use features::{Feature, Features};
 pub use models::{PointRule, Rfm, Score, ScoreKind, Segment, Trait, TraitKind};
 pub use schemas::{RawColumn, Schemas};
-pub use settings::{Connection, Connector, Settings};
+pub use settings::{Connection, Connector, Settings, memory};
 pub use sources::{Expectation, Expected, Location, Parent, Source, SourceColumn, location, sql_type};
 pub use syncs::{Contact, Field, Gate, Key, Sync, SyncFrom, Withdraw};
 

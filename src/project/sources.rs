@@ -21,8 +21,8 @@ pub enum Location {
     Table(String),
     /// Files.
     Files {
-        /// Paths with globs.
-        paths: Vec<String>,
+        /// A path with globs.
+        path: String,
         /// Their format.
         format: Format,
         /// CSV's delimiter, where it is given.
@@ -163,7 +163,7 @@ pub fn location(
     findings: &mut Findings,
 ) -> Option<(Location, BTreeMap<String, DataType>, bool)> {
     let source = &named.spec;
-    let location = match (&source.table, source.path.first()) {
+    let location = match (&source.table, &source.path) {
         (Some(table), None) => Location::Table(table.value.clone()),
         (None, Some(path)) => {
             let format = source.format.as_ref().map(|format| format.value).or_else(|| from_extension(&path.value));
@@ -183,7 +183,7 @@ pub fn location(
                     None
                 }
             });
-            Location::Files { paths: source.path.iter().map(|path| path.value.clone()).collect(), format, delimiter }
+            Location::Files { path: path.value.clone(), format, delimiter }
         }
         _ => {
             let message = format!("the source `{}` needs either `table` or `path`", named.name);
@@ -537,6 +537,9 @@ fn stored(raw: &RawColumn, timezone: Tz) -> String {
     let name = ident(&raw.name);
     if raw.naive {
         return format!("cohorte_zoned({name}, {})", text_literal(timezone.name()));
+    }
+    if raw.data_type == DataType::Timestamp && raw.cast.is_some() {
+        return format!("arrow_cast({name}, 'Timestamp(µs, \"UTC\")')");
     }
     match &raw.cast {
         Some(cast) => format!("cast({name} as {cast})"),

@@ -15,3 +15,8 @@ mod queue;
 pub mod state;
 pub mod syncer;
 pub mod tables;
+
+#[cfg(test)]
+mod crash_tests;
+#[cfg(test)]
+mod fakes;

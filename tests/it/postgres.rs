@@ -10,6 +10,8 @@ use datafusion::arrow::array::{
 };
 use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
 use tokio_postgres::{Client, NoTls};
 
 fn url() -> String {
@@ -290,15 +292,11 @@ async fn a_wrong_password_and_a_missing_database_say_what_to_do() {
 #[tokio::test]
 async fn a_lost_connection_loses_nothing() {
     let server = Server::with_schema("t_lost").await;
-    let (mut destination, target) = (destination(), server.target());
+    let target = server.target();
+    let mut destination = Postgres::new("dwh", &format!("{}?application_name=t_lost", url())).unwrap();
     destination.send(&target, &batch(Operation::Add, &[("a", Some(1))])).await.unwrap();
-    let me: String = server.ask("select pg_backend_pid()::text").await;
-    server
-        .run(&format!(
-            "select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'cohorte' and pid <> {me} \
-             and query like '%t_lost%'"
-        ))
-        .await;
+    let ended = "select count(pg_terminate_backend(pid))::text from pg_stat_activity where application_name = 't_lost'";
+    assert_eq!(server.ask(ended).await, "1", "the server ended our connection");
     // The statement that meets the dead connection fails or reconnects; the next one goes through.
     let again = batch(Operation::Add, &[("a", Some(2))]);
     let mut sent = destination.send(&target, &again).await;
@@ -308,6 +306,71 @@ async fn a_lost_connection_loses_nothing() {
     }
     assert_eq!(sent.unwrap(), [accepted()]);
     assert_eq!(server.people().await, "(a,2)");
+}
+
+/// Stands between us and the server, and cuts the line once it has passed a COMMIT on.
+async fn cut_at_commit() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server =
+                TcpStream::connect(url().rsplit_once('@').unwrap().1.split_once('/').unwrap().0).await.unwrap();
+            let (mut from_client, mut to_client) = client.into_split();
+            let (mut from_server, mut to_server) = server.into_split();
+            let back = tokio::spawn(async move { tokio::io::copy(&mut from_server, &mut to_client).await.map(drop) });
+            let mut buffer = vec![0; 65536];
+            while let Ok(length @ 1..) = from_client.read(&mut buffer).await {
+                if buffer[..length].windows(7).any(|bytes| bytes == b"COMMIT\0") {
+                    // The answer is not let through.
+                    back.abort();
+                    to_server.write_all(&buffer[..length]).await.unwrap();
+                    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+                    break;
+                }
+                to_server.write_all(&buffer[..length]).await.unwrap();
+            }
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn a_commit_whose_answer_was_lost_is_unknown_and_may_be_sent_again() {
+    let server = Server::with_schema("t_commit").await;
+    let target = server.target();
+    destination().prepare(&target).await.unwrap();
+    let host = url().rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
+    let through = url().replace(&host, &format!("127.0.0.1:{}", cut_at_commit().await));
+    let mut cut = Postgres::new("dwh", &through).unwrap();
+    let rows = people(&[(Some("a"), Some(1)), (None, Some(2))]);
+    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
+    let outcomes = cut.send(&target, &batch).await.unwrap();
+    assert!(matches!(&outcomes[0], Outcome::Unknown { code, .. } if code == "commit_lost"), "{outcomes:?}");
+    assert_eq!(code(&outcomes[1]), "null_key", "what is known stays known");
+    assert!(cut.idempotent());
+    assert_eq!(cut.delivered(&target, "b").await.unwrap(), None);
+    assert_eq!(server.people().await, "(a,1)", "it was done all the same");
+    assert_eq!(destination().send(&target, &batch).await.unwrap()[0], accepted());
+    assert_eq!(server.people().await, "(a,1)");
+}
+
+#[tokio::test]
+async fn tls_is_spoken_with_a_server_whose_certificate_is_trusted_and_with_no_other() {
+    let server = Server::with_schema("t_tls").await;
+    let certificate = server.ask("select current_setting('data_directory') || '/server.crt'").await;
+    let trusting = format!("{}?sslmode=verify-full&sslrootcert={certificate}", url());
+    let mut destination = Postgres::new("dwh", &trusting).unwrap();
+    let target = server.target();
+    let sent = destination.send(&target, &batch(Operation::Add, &[("a", Some(1))])).await.unwrap();
+    assert_eq!(sent, [accepted()]);
+    let encrypted = "select string_agg(distinct s.ssl::text, ',') from pg_stat_ssl s join pg_stat_activity a using (pid) \
+                     where a.application_name = 'cohorte' and a.query_start is not null and s.ssl";
+    assert_eq!(server.ask(encrypted).await, "true");
+    let failure =
+        Postgres::new("dwh", &format!("{}?sslmode=require", url())).unwrap().prepare(&target).await.unwrap_err();
+    assert_eq!(failure.code, "W602");
+    assert!(failure.cause.contains("certificate"), "{failure:?}");
 }
 
 #[tokio::test]
@@ -335,4 +398,16 @@ async fn thousands_of_rows_a_second_go_through() {
     }
     let rate = 20_000.0 / start.elapsed().as_secs_f64();
     assert!(rate > 3_000.0, "{rate:.0} rows a second");
+}
+
+#[tokio::test]
+async fn a_batch_of_nothing_but_bad_rows_is_bisected_in_seconds() {
+    let server = Server::with_schema("t_all_bad").await;
+    server.run("create table SCHEMA.people (email text primary key, orders bigint check (orders < 0))").await;
+    let emails: Vec<String> = (0..1000).map(|number| format!("p{number}")).collect();
+    let rows: Vec<_> = emails.iter().map(|email| (email.as_str(), Some(1))).collect();
+    let start = std::time::Instant::now();
+    let outcomes = destination().send(&server.target(), &batch(Operation::Add, &rows)).await.unwrap();
+    assert!(outcomes.iter().all(|outcome| code(outcome) == "23514"));
+    assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }
