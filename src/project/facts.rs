@@ -146,6 +146,9 @@ fn event(
 ) -> Option<Fact> {
     let mut parts: Vec<(EventPart, IndexMap<String, FactColumn>)> = Vec::new();
     let mut whole = true;
+    if from.is_empty() {
+        findings.add(Finding::error("E102", format!("the event `{name}` names no source")).at(span));
+    }
     for written in from {
         let Some(source) = known_source(project, &written.source.value, written.source.span, findings) else {
             whole = false;
@@ -394,7 +397,7 @@ pub(super) fn filter(
         None => None,
     };
     let mut joins = fact.joins.clone();
-    for bound in &bound {
+    if let Some(bound) = &bound {
         joins.extend(parents_of(&bound.reads));
         joins.extend(bound.reads.iter().filter_map(|read| fact.columns.get(read)).flat_map(|column| column.joins.clone()));
     }

@@ -12,6 +12,8 @@ mod schemas;
 mod settings;
 mod sources;
 mod syncs;
+#[cfg(test)]
+mod tests;
 
 pub use conditions::Condition;
 pub use consents::{Consent, Purpose};
@@ -62,6 +64,8 @@ pub struct Project {
     pub syncs: IndexMap<String, Sync>,
     /// Sources and events that are written but did not resolve: what is wrong with them is said once, where they are.
     broken: BTreeSet<String>,
+    /// By entity, the columns of its customers, also of models that did not resolve: those have an unknown type.
+    customers: IndexMap<String, CustomerScope>,
 }
 
 /// Resolves a spec. What could not be resolved is left out, and said in the findings.
@@ -82,6 +86,7 @@ pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Fin
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
         broken: BTreeSet::new(),
+        customers: IndexMap::new(),
     };
     sources::resolve(files, spec, schemas, &mut project, findings);
     entities::resolve(files, spec, &mut project, findings);

@@ -126,6 +126,7 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
     scores(files, spec, project, &mut scopes, findings);
     sql_traits(files, spec, project, &mut scopes, findings);
     segments(files, spec, project, &scopes, findings);
+    project.customers = scopes;
 }
 
 /// Attributes, traits and scores are columns of one table.
@@ -160,7 +161,7 @@ fn names_are_free(spec: &Spec, project: &Project, findings: &mut Findings) {
 /// A trait or score that failed is there with an unknown type, so that its readers are not blamed, too.
 fn unknown_column(scopes: &mut IndexMap<String, CustomerScope>, entity: &str, name: &str) {
     if let Some(scope) = scopes.get_mut(entity) {
-        scope.columns.insert(name.to_owned(), DataType::Unknown);
+        scope.columns.entry(name.to_owned()).or_insert(DataType::Unknown);
     }
 }
 
@@ -236,7 +237,7 @@ fn aggregates(
         let uses_now = feature.uses_now;
         let feature = project.features.intern(feature);
         if let Some(scope) = scopes.get_mut(&entity) {
-            scope.columns.insert(named.name.clone(), data_type);
+            scope.columns.entry(named.name.clone()).or_insert(data_type);
         }
         let personal = semantic.is_some_and(ColumnType::is_personal) && data_type != DataType::Integer;
         project.traits.insert(
@@ -328,7 +329,7 @@ fn scores(
         };
         let score = Score { name: named.name.clone(), span: named.span, entity, kind };
         for (column, data_type) in score.columns() {
-            scope.columns.insert(column, data_type);
+            scope.columns.entry(column).or_insert(data_type);
         }
         project.scores.insert(named.name.clone(), score);
     }
@@ -406,7 +407,8 @@ fn rfm_score(
     let fact = known(project, &written.event, findings)?.clone();
     let tiers = written.tiers.as_ref().map_or(5, |tiers| tiers.value);
     if !(2..=9).contains(&tiers) {
-        findings.add(Finding::error("E102", "`tiers` is from 2 to 9").at(written.span));
+        findings.add(Finding::error("E102", "`tiers` is from 2 to 9")
+                .at(written.tiers.as_ref().map_or(written.span, |tiers| tiers.span)));
         return None;
     }
     if !fact.has_time {
@@ -488,10 +490,10 @@ fn sql_traits(
         let Some(entity) = entity_of(project, named.spec.of.as_ref(), named.span, findings) else { continue };
         let Some(scope) = scopes.get_mut(&entity) else { continue };
         let Some(bound) = bind(SqlText::new(files, sql), scope, None, findings) else {
-            scope.columns.insert(name, DataType::Unknown);
+            scope.columns.entry(name).or_insert(DataType::Unknown);
             continue;
         };
-        scope.columns.insert(name.clone(), bound.data_type);
+        scope.columns.entry(name.clone()).or_insert(bound.data_type);
         let personal = bound.reads.iter().any(|read| {
             project.entities[&entity]
                 .attributes

@@ -522,6 +522,9 @@ impl Binder<'_> {
         match (name, arguments) {
             ("now" | "current_timestamp", []) => return self.now("cohorte_now()", DataType::Timestamp),
             ("current_date" | "today", []) => return self.now("cohorte_today()", DataType::Date),
+            ("date_trunc", [unit, _]) if !is_unit(unit) => {
+                return self.refuse(whole, "`date_trunc` takes a unit: 'year', 'quarter', 'month', 'week', 'day', 'hour', 'minute' or 'second'");
+            }
             ("date_part", [field, inner]) => return self.date_part(whole, &field.to_string(), inner),
             ("raw" | "valid" | "reason", [Expr::Identifier(column)]) => {
                 let spelled = format!("{name}({})", column.value);
@@ -643,6 +646,13 @@ fn is_instant(text: &str) -> bool {
         || ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"]
             .iter()
             .any(|format| chrono::DateTime::parse_from_str(&text, format).is_ok())
+}
+
+/// A unit that calendars are cut into, as a literal: what is cut must be known before any row is read.
+fn is_unit(expr: &Expr) -> bool {
+    let Expr::Value(value) = expr else { return false };
+    let Value::SingleQuotedString(unit) = &value.value else { return false };
+    ["year", "quarter", "month", "week", "day", "hour", "minute", "second"].contains(&unit.as_str())
 }
 
 fn is_literal(expr: &Expr) -> bool {

@@ -6,6 +6,8 @@ mod aggregate;
 mod bind;
 mod chain;
 mod functions;
+#[cfg(test)]
+mod golden;
 mod operators;
 mod parse;
 mod print;
