@@ -17,7 +17,7 @@ pub fn tuple_key(source: &IdentitySource, alias: &str) -> String {
 /// for `attach` sources, which have none. Rows after `as_of` are not seen.
 #[must_use]
 pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Option<String> {
-    let seen = source.updated_at.as_ref().or(source.time.as_ref()).map_or("cast(null as timestamptz)".to_owned(), |column| ident(column));
+    let seen = source.updated_at.as_ref().or(source.time.as_ref()).map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |column| ident(column));
     let mut rows = Select::from(ident(&source.name));
     match identity.role {
         Role::Record => {

@@ -4,3 +4,4 @@ pub mod functions;
 pub mod identity;
 pub mod pass;
 pub mod readers;
+pub mod resolve;
