@@ -52,7 +52,7 @@ pub fn base(entity: &Entity) -> String {
         .to_string()
 }
 
-/// The wide relation. Reads `<entity>_base`, `<entity>_golden`, `<entity>_golden_<attribute>` and the passes' results.
+/// The wide relation, with the segments that hold as `_segments` (null for none). Reads `<entity>_base`, `<entity>_golden`, `<entity>_golden_<attribute>` and the passes' results.
 #[must_use]
 pub fn wide(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
     let mut layers = Layers::new(project, entity);
@@ -70,9 +70,17 @@ pub fn wide(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
     for name in columns(project, entity) {
         select = select.column(ident(&name), &name);
     }
-    for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
-        select = select.column(ident(&membership(&segment.name)), &membership(&segment.name));
-    }
+    let names: Vec<String> = project
+        .segments
+        .values()
+        .filter(|segment| segment.entity == entity.name)
+        .map(|segment| format!("case when {} then {} end", ident(&membership(&segment.name)), text_literal(&segment.name)))
+        .collect();
+    let list = match names.as_slice() {
+        [] => "string_to_array(cast(null as varchar), ',')".to_owned(),
+        some => format!("string_to_array(nullif(concat_ws(',', {}), ''), ',')", some.join(", ")),
+    };
+    select = select.column(list, "_segments");
     format!("{sql}\n{select}")
 }
 
@@ -95,6 +103,36 @@ pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
     let attributes = entity.attributes.values().filter(|attribute| attribute.semantic.is_some_and(ColumnType::is_personal)).map(|attribute| attribute.name.clone());
     let traits = project.traits.values().filter(|one| one.entity == entity.name && one.personal).map(|one| one.name.clone());
     attributes.chain(traits).chain(["emails".to_owned(), "phones".to_owned()]).collect()
+}
+
+/// The customer as it is published: `segments` are the open stays, which a guard may have kept as they were; `updated_at` is
+/// the last run that changed anything. Reads `<entity>_wide`, `segment_members` and, where `before` says so, the same
+/// columns as they were published before, as `before_<entity>`.
+#[must_use]
+pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
+    let id = ident(&entity.id());
+    let stays = format!(
+        "(\n  select entity_id, array_agg(segment order by segment) as segments\n  from segment_members where exited_at is null and entity = {} group by entity_id\n)",
+        text_literal(&entity.name)
+    );
+    let mut select = Select::from(format!("{} as w", ident(&format!("{}_wide", entity.name))))
+        .join(format!("left join {stays} as m on m.entity_id = w.{id}"));
+    let names = columns(project, entity);
+    for name in &names {
+        select = select.column(format!("w.{}", ident(name)), name);
+    }
+    select = select.column("m.segments", "segments");
+    if !before {
+        return select.column("cohorte_now()", "updated_at").to_string();
+    }
+    let hashed = |alias: &str, segments: &str| {
+        let columns: Vec<String> = names.iter().map(|name| format!("{alias}.{}", ident(name))).collect();
+        format!("cohorte_hash({}, {segments})", columns.join(", "))
+    };
+    select
+        .join(format!("left join {} as b on b.{id} = w.{id}", ident(&format!("before_{}", entity.name))))
+        .column(format!("case when {} = {} then b.updated_at else cohorte_now() end", hashed("b", "b.segments"), hashed("w", "m.segments")), "updated_at")
+        .to_string()
 }
 
 /// The first layer: identity, golden record, features, and the traits that are features.

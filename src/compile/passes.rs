@@ -99,7 +99,7 @@ fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Fe
     if timed {
         select = select.column("e._time", "_time").column("e._key", "_key").filter("(e._time <= cohorte_now() or e._time is null)");
     } else {
-        select = select.column("cast(null as timestamptz)", "_time").column("''", "_key");
+        select = select.column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time").column("''", "_key");
     }
     let parents: BTreeSet<&String> = features.iter().flat_map(|feature| &feature.joins).collect();
     if let Relation::Source(source) = relation {

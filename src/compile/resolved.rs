@@ -134,8 +134,7 @@ impl Rows {
         }
         let column = format!("_device_{}", self.devices.len());
         let contested = format!(
-            "select record_key, \"type\", \"value\", settles, {} as owner from {} where source = {}",
-            ident(&entity.id()),
+            "select record_key, \"type\", \"value\", settles, owner from {} where source = {}",
             ident(&format!("{}_contested", entity.name)),
             text_literal(&identity.source)
         );

@@ -1,6 +1,5 @@
 //! Stays in segments: who enters, who leaves, who stays.
 
-use super::customer::membership;
 use crate::project::{Entity, Project, Segment};
 use crate::sql::{Select, ident, text_literal};
 
@@ -25,53 +24,75 @@ pub fn definition_hash(project: &Project, segment: &Segment) -> String {
     blake3::hash(text.as_bytes()).to_hex().as_str()[..32].to_owned()
 }
 
-/// One row per segment of an entity with its members now, before, entered and exited. Reads the wide relation as
-/// `<entity>_wide` and the open stays as `open_stays`.
+/// Who is in now: `segment`, `entity_id`. Reads `<entity>_wide`.
 #[must_use]
-pub fn sizes(entity: &Entity, segment: &Segment) -> String {
+pub fn members(entity: &Entity) -> String {
     let id = ident(&entity.id());
-    let name = text_literal(&segment.name);
-    let column = ident(&membership(&segment.name));
+    format!("select unnest(_segments) as segment, {id} as entity_id\nfrom {}\nwhere _segments is not null", ident(&format!("{}_wide", entity.name)))
+}
+
+/// One row per segment that has or had members: `segment`, `members`, `before`, `entered`, `exited`. Reads `members_now` and
+/// `stays`.
+#[must_use]
+pub fn sizes(entity: &Entity) -> String {
     format!(
-        "select\n  count(w.{id}) as members,\n  count(o.entity_id) as members_before,\n  count(w.{id}) filter (where o.entity_id is null) as entered,\n  count(o.entity_id) filter (where w.{id} is null) as exited\n\
-         from (select {id} from {wide} where {column}) as w\nfull join (select entity_id from open_stays where segment = {name} and entity = {entity}) as o\n  on o.entity_id = w.{id}",
-        wide = ident(&format!("{}_wide", entity.name)),
-        entity = text_literal(&entity.name),
+        "select\n  coalesce(n.segment, o.segment) as segment,\n  count(n.entity_id) as members,\n  count(o.entity_id) as before,\n  \
+         count(*) filter (where o.entity_id is null) as entered,\n  count(*) filter (where n.entity_id is null) as exited\n\
+         from members_now as n\n\
+         full join (select segment, entity_id from stays where exited_at is null and entity = {}) as o\n  \
+         on o.segment = n.segment and o.entity_id = n.entity_id\n\
+         group by coalesce(n.segment, o.segment)",
+        text_literal(&entity.name)
     )
 }
 
-/// The stays of a segment after this run, in the columns of `segment_members`: closed stays as they were, open ones kept or
-/// closed, and new ones. Reads `stays`, `<entity>_wide`, and `merged_ids` (old id → surviving id).
+/// The stays after this run, in the columns of `segment_members`: closed stays as they were, open ones kept or closed, and
+/// new ones. Reads `stays`, `members_now`, `definitions` (`segment, hash, entry_reason, exit_reason, is_kept`: one row per
+/// segment of the entity; `is_kept` where a guard tripped) and `merged_ids` (`old_id`, `new_id`).
 #[must_use]
-pub fn stays(entity: &Entity, segment: &Segment, hash: &str, entry: &str, exit: &str) -> String {
-    let id = ident(&entity.id());
-    let name = text_literal(&segment.name);
-    let column = ident(&membership(&segment.name));
-    let wide = ident(&format!("{}_wide", entity.name));
+pub fn stays(entity: &Entity) -> String {
+    let name = text_literal(&entity.name);
     let columns = "segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash";
-    let kept = format!("select {columns} from stays where segment = {name} and exited_at is not null");
-    let open = Select::from("(select * from stays where exited_at is null) as o")
-        .join(format!("left join (select {id} from {wide} where {column}) as w on w.{id} = o.entity_id"))
+    let closed = format!("select {columns}\nfrom stays\nwhere exited_at is not null or entity <> {name}");
+    // A segment that the project no longer has is left by all, because of its definition.
+    let open = Select::from(format!("(select * from stays where exited_at is null and entity = {name}) as o"))
+        .join("left join members_now as n on n.segment = o.segment and n.entity_id = o.entity_id")
+        .join("left join definitions as d on d.segment = o.segment")
         .join("left join merged_ids as m on m.old_id = o.entity_id")
         .column("o.segment", "segment")
         .column("o.entity", "entity")
         .column("o.entity_id", "entity_id")
         .column("o.entered_at", "entered_at")
-        .column(format!("case when w.{id} is null then cohorte_now() end"), "exited_at")
+        .column("case when n.entity_id is null and not coalesce(d.is_kept, false) then cohorte_now() end", "exited_at")
         .column("o.entry_reason", "entry_reason")
-        .column(format!("case when w.{id} is not null then cast(null as varchar) when m.old_id is not null then 'merge' else {} end", text_literal(exit)), "exit_reason")
-        .column("o.definition_hash", "definition_hash")
-        .filter(format!("o.segment = {name}"));
-    let new = Select::from(format!("(select {id} from {wide} where {column}) as w"))
-        .join(format!("left anti join (select entity_id from stays where exited_at is null and segment = {name}) as o on o.entity_id = w.{id}"))
-        .join(format!("left join (select distinct m.new_id from merged_ids as m join stays as s on s.entity_id = m.old_id where s.exited_at is null and s.segment = {name}) as heir on heir.new_id = w.{id}"))
-        .column(&name, "segment")
-        .column(text_literal(&entity.name), "entity")
-        .column(format!("w.{id}"), "entity_id")
+        .column(
+            "case when n.entity_id is not null or coalesce(d.is_kept, false) then cast(null as varchar) when m.old_id is not null then 'merge' else coalesce(d.exit_reason, 'definition') end",
+            "exit_reason",
+        )
+        .column("o.definition_hash", "definition_hash");
+    let new = Select::from("members_now as n")
+        .join("join definitions as d on d.segment = n.segment")
+        .join(format!("left join (select segment, entity_id from stays where exited_at is null and entity = {name}) as o on o.segment = n.segment and o.entity_id = n.entity_id"))
+        .join("left join (select distinct s.segment, m.new_id from merged_ids as m join stays as s on s.entity_id = m.old_id where s.exited_at is null) as heir on heir.segment = n.segment and heir.new_id = n.entity_id")
+        .column("n.segment", "segment")
+        .column(&name, "entity")
+        .column("n.entity_id", "entity_id")
         .column("cohorte_now()", "entered_at")
-        .column("cast(null as timestamptz)", "exited_at")
-        .column(format!("case when heir.new_id is not null then 'merge' else {} end", text_literal(entry)), "entry_reason")
+        .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "exited_at")
+        .column("case when heir.new_id is not null then 'merge' else d.entry_reason end", "entry_reason")
         .column("cast(null as varchar)", "exit_reason")
-        .column(text_literal(hash), "definition_hash");
-    format!("{kept}\nunion all\n{open}\nunion all\n{new}")
+        .column("d.hash", "definition_hash")
+        .filter("o.entity_id is null")
+        .filter("not d.is_kept");
+    format!("{closed}\nunion all\n{open}\nunion all\n{new}")
+}
+
+/// Stays under the names that segments have now (`was: old_name`). Reads `before_segment_members`.
+#[must_use]
+pub fn renamed(project: &Project) -> String {
+    let renamed: Vec<String> = (project.segments.values())
+        .filter_map(|segment| segment.was.as_ref().map(|was| format!("when {} then {}", text_literal(was), text_literal(&segment.name))))
+        .collect();
+    let name = if renamed.is_empty() { "segment".to_owned() } else { format!("case segment {} else segment end", renamed.join(" ")) };
+    format!("select {name} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members")
 }

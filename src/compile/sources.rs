@@ -27,7 +27,7 @@ pub fn relation(source: &Source) -> String {
     for name in all_columns(source) {
         relation = relation.column(ident(&name), &name);
     }
-    let time = source.time.as_ref().map_or("cast(null as timestamptz)".to_owned(), |time| ident(time));
+    let time = source.time.as_ref().map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |time| ident(time));
     relation = relation.column(source.key_sql(""), "_key").column(time, "_time");
     for parent in &source.parents {
         for (index, (_, ours)) in parent.on.iter().enumerate() {

@@ -5,3 +5,8 @@ pub mod identity;
 pub mod pass;
 pub mod readers;
 pub mod resolve;
+mod session;
+mod stage;
+
+pub use session::{Limits, session};
+pub use stage::{Stage, fused};

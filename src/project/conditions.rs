@@ -1,10 +1,12 @@
 //! Conditions of segments, resolved: leaves are features, other segments, or SQL over the customer.
 
+use indexmap::IndexMap;
+
 use super::consents::{channel, unknown_purpose};
 use super::facts::{Fact, filter, known};
 use super::{CustomerScope, Feature, Project};
-use crate::diag::{Finding, Findings};
-use crate::spec::{self, ConditionMap, Text};
+use crate::diag::{Finding, Findings, nearest};
+use crate::spec::{self, ConditionMap, Named, Text};
 use crate::sql::{Aggregate, DataType, SqlText, bind, text_literal};
 use crate::text::{Files, Located, Span, TextOr};
 
@@ -38,6 +40,8 @@ pub(super) struct Resolver<'a> {
     pub(super) scope: &'a CustomerScope,
     pub(super) project: &'a mut Project,
     pub(super) findings: &'a mut Findings,
+    /// Every segment as written: conditions may name those that come later.
+    pub(super) segments: &'a IndexMap<String, Named<spec::Segment>>,
     /// Columns of the customer that were read.
     pub(super) reads: Vec<String>,
     /// Is the time of day asked for?
@@ -91,13 +95,10 @@ impl Resolver<'_> {
             "all" => self.several(map.all.as_ref()?).map(Condition::All),
             "any" => self.several(map.any.as_ref()?).map(Condition::Any),
             "not" => Some(Condition::Not(Box::new(self.condition(map.not.as_ref()?)?))),
-            "did" => self.did(map, span),
-            "in" => {
-                Some(Condition::All(map.is_in.as_ref()?.iter().map(|name| Condition::In(name.value.clone())).collect()))
-            }
+            "did" => self.did(map),
+            "in" => self.members(map.is_in.as_ref()?, span).map(Condition::All),
             "not_in" => {
-                let members = map.not_in.as_ref()?.iter().map(|name| Condition::In(name.value.clone()));
-                Some(Condition::Not(Box::new(Condition::Any(members.collect()))))
+                self.members(map.not_in.as_ref()?, span).map(|members| Condition::Not(Box::new(Condition::Any(members))))
             }
             _ => self.consent(map.consent.as_ref()?),
         }
@@ -107,12 +108,32 @@ impl Resolver<'_> {
     fn several(&mut self, written: &Located<Vec<spec::Condition>>) -> Option<Vec<Condition>> {
         if written.is_empty() {
             self.findings.add(Finding::error("E123", "this list of conditions is empty").at(written.span));
+            return None;
         }
         let resolved: Vec<Option<Condition>> = written.iter().map(|condition| self.condition(condition)).collect();
         resolved.into_iter().collect()
     }
 
-    fn did(&mut self, map: &ConditionMap, span: Span) -> Option<Condition> {
+    fn members(&mut self, names: &[Text], span: Span) -> Option<Vec<Condition>> {
+        if names.is_empty() {
+            self.findings.add(Finding::error("E123", "this list of segments is empty").at(span));
+            return None;
+        }
+        let mut whole = true;
+        for name in names.iter().filter(|name| !self.segments.contains_key(&name.value)) {
+            whole = false;
+            let finding = Finding::error("E202", format!("there is no segment `{}`", name.value))
+                .at(name.span)
+                .label("unknown segment");
+            self.findings.add(match nearest(&name.value, self.segments.keys().map(String::as_str)) {
+                Some(near) => finding.help(format!("did you mean `{near}`?")),
+                None => finding.help("segments are declared under `segments:`"),
+            });
+        }
+        whole.then(|| names.iter().map(|name| Condition::In(name.value.clone())).collect())
+    }
+
+    fn did(&mut self, map: &ConditionMap) -> Option<Condition> {
         let name = map.did.as_ref()?;
         let fact = known(self.project, name, self.findings)?.clone();
         let (min, max) = match &map.count {
@@ -138,7 +159,6 @@ impl Resolver<'_> {
             map.within.as_ref(),
             self.findings,
         )?;
-        let _ = span;
         let feature = self.project.features.intern(feature);
         Some(Condition::Count { feature, min, max })
     }

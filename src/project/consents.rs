@@ -91,10 +91,7 @@ fn consent(
 ) -> Option<Consent> {
     let written = &named.spec;
     let Some(scope) = source_scope(project, &written.source.value) else {
-        let near = nearest(&written.source.value, project.sources.keys().map(String::as_str));
-        let finding =
-            Finding::error("E202", format!("there is no source `{}`", written.source.value)).at(written.source.span);
-        findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
+        super::sources::known_source(project, &written.source.value, written.source.span, findings);
         return None;
     };
     let sql = |text: &Text, wanted: Option<DataType>, findings: &mut Findings| {

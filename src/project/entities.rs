@@ -3,6 +3,7 @@
 use indexmap::IndexMap;
 
 use super::customer::Attribute;
+use super::sources::known_source;
 use super::{Project, Source};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, ColumnType, Named, Pick, Role, Spec, Text};
@@ -127,25 +128,21 @@ fn entity(project: &Project, named: &Named<spec::Entity>, findings: &mut Finding
     identifiers.sort_by(|a, b| (a.priority, &a.name).cmp(&(b.priority, &b.name)));
     let mut sources = Vec::new();
     for (name, source) in written.sources.iter() {
-        let Some(resolved) = project.sources.get(&name.value) else {
-            let finding = Finding::error("E202", format!("there is no source `{}`", name.value)).at(name.span);
-            let near = nearest(&name.value, project.sources.keys().map(String::as_str));
-            findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
-            continue;
-        };
+        let Some(resolved) = known_source(project, &name.value, name.span, findings) else { continue };
         sources.push(identity_source(resolved, source, &identifiers, &written.never_across, name.span, findings));
     }
+    let all_known = sources.len() == written.sources.iter().count();
     for column in &written.never_across {
         let somewhere =
             sources.iter().any(|source| project.sources[&source.source].columns.contains_key(&column.value));
-        if !somewhere {
+        if !somewhere && all_known {
             findings.add(
                 Finding::error("E202", format!("no source of the identity has a column `{}`", column.value))
                     .at(column.span),
             );
         }
     }
-    if !sources.iter().any(|source| source.role == Role::Record) {
+    if !written.sources.iter().any(|(_, source)| source.role.value == Role::Record) {
         let message = format!("no source of `{}` has the role `record`", named.name);
         findings.add(
             Finding::error("E119", message).at(named.span).help("records make customers; without one nobody is known"),
@@ -210,7 +207,7 @@ fn identity_source(
             ids.push((identifier.priority, name.value.clone(), sql));
         }
     }
-    if ids.is_empty() && findings.iter().all(|finding| finding.span.is_none_or(|place| place.file != span.file)) {
+    if written.ids.iter().all(|(_, columns)| columns.is_empty()) {
         findings.add(
             Finding::error("E120", format!("the source `{}` carries no identifier", source.name))
                 .at(span)
@@ -269,12 +266,7 @@ fn golden(
             );
             return None;
         };
-        let Some(resolved) = project.sources.get(source) else {
-            let near = nearest(source, project.sources.keys().map(String::as_str));
-            let finding = Finding::error("E202", format!("there is no source `{source}`")).at(path.span);
-            findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
-            return None;
-        };
+        let resolved = known_source(project, source, path.span, findings)?;
         let Some(found) = resolved.columns.get(column) else {
             let near = nearest(column, resolved.columns.keys().map(String::as_str));
             let finding = Finding::error("E202", format!("the source `{source}` has no `{column}`"))
@@ -294,7 +286,7 @@ fn golden(
             );
             return None;
         }
-        if data_type != DataType::Unknown && data_type != found.data_type {
+        if data_type != DataType::Unknown && found.data_type != DataType::Unknown && data_type != found.data_type {
             findings.add(
                 Finding::error("E204", format!("`{}` is {}, the others are {data_type}", path.value, found.data_type))
                     .at(path.span),

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use indexmap::IndexMap;
 
 use super::Project;
-use super::sources::{SourceScope, column_or_part};
+use super::sources::{SourceScope, column_or_part, known_source};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{ColumnType, EventSource, Spec, Text};
 use crate::sql::{Bound, Column, DataType, Scope, SqlText, bind, bind_value, ident};
@@ -84,12 +84,16 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
         }
         insert(&mut facts, fact, findings);
     }
+    let mut broken = Vec::new();
     for named in spec.events.values() {
         if let Some(fact) = event(files, project, &named.name, named.span, &named.spec.from, findings) {
             insert(&mut facts, fact, findings);
+        } else {
+            broken.push(named.name.clone());
         }
     }
     project.facts = facts;
+    project.broken.extend(broken);
 }
 
 fn insert(facts: &mut IndexMap<String, Fact>, fact: Fact, findings: &mut Findings) {
@@ -142,14 +146,12 @@ fn event(
 ) -> Option<Fact> {
     let mut parts: Vec<(EventPart, IndexMap<String, FactColumn>)> = Vec::new();
     let mut whole = true;
+    if from.is_empty() {
+        findings.add(Finding::error("E102", format!("the event `{name}` names no source")).at(span));
+    }
     for written in from {
-        let Some(source) = project.sources.get(&written.source.value) else {
+        let Some(source) = known_source(project, &written.source.value, written.source.span, findings) else {
             whole = false;
-            let near = nearest(&written.source.value, project.sources.keys().map(String::as_str));
-            let mut finding = Finding::error("E202", format!("there is no source `{}`", written.source.value))
-                .at(written.source.span);
-            finding.help = near.map(|near| format!("did you mean `{near}`?"));
-            findings.add(finding);
             continue;
         };
         let fact = source_fact(project, &source.name);
@@ -367,7 +369,7 @@ impl Scope for FactScope<'_> {
 /// The fact of a name, or a finding.
 pub(super) fn known<'a>(project: &'a Project, name: &Text, findings: &mut Findings) -> Option<&'a Fact> {
     let fact = project.facts.get(&name.value);
-    if fact.is_none() {
+    if fact.is_none() && !project.broken.contains(&name.value) {
         let finding = Finding::error("E202", format!("there is no event or source `{}`", name.value))
             .at(name.span)
             .label("unknown");
@@ -395,7 +397,7 @@ pub(super) fn filter(
         None => None,
     };
     let mut joins = fact.joins.clone();
-    for bound in &bound {
+    if let Some(bound) = &bound {
         joins.extend(parents_of(&bound.reads));
         joins.extend(bound.reads.iter().filter_map(|read| fact.columns.get(read)).flat_map(|column| column.joins.clone()));
     }

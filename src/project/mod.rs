@@ -12,6 +12,8 @@ mod schemas;
 mod settings;
 mod sources;
 mod syncs;
+#[cfg(test)]
+mod tests;
 
 pub use conditions::Condition;
 pub use consents::{Consent, Purpose};
@@ -21,9 +23,11 @@ pub use facts::{Fact, FactColumn, Relation};
 pub use features::{Feature, Features};
 pub use models::{PointRule, Rfm, Score, ScoreKind, Segment, Trait, TraitKind};
 pub use schemas::{RawColumn, Schemas};
-pub use settings::{Connection, Connector, Settings};
+pub use settings::{Connection, Connector, Settings, memory};
 pub use sources::{Expectation, Expected, Location, Parent, Source, SourceColumn, location, sql_type};
 pub use syncs::{Contact, Field, Gate, Key, Sync, SyncFrom, Withdraw};
+
+use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
@@ -58,6 +62,10 @@ pub struct Project {
     pub consents: IndexMap<String, Consent>,
     /// Syncs.
     pub syncs: IndexMap<String, Sync>,
+    /// Sources and events that are written but did not resolve: what is wrong with them is said once, where they are.
+    broken: BTreeSet<String>,
+    /// By entity, the columns of its customers, also of models that did not resolve: those have an unknown type.
+    customers: IndexMap<String, CustomerScope>,
 }
 
 /// Resolves a spec. What could not be resolved is left out, and said in the findings.
@@ -77,6 +85,8 @@ pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Fin
         purposes: IndexMap::new(),
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
+        broken: BTreeSet::new(),
+        customers: IndexMap::new(),
     };
     sources::resolve(files, spec, schemas, &mut project, findings);
     entities::resolve(files, spec, &mut project, findings);

@@ -113,6 +113,11 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
     let mut scopes: IndexMap<String, CustomerScope> = IndexMap::new();
     for entity in project.entities.values() {
         let mut scope = CustomerScope::new(&entity.name, project.settings.timezone.name());
+        // Attributes that failed are there with an unknown type, so that their readers are not blamed, too.
+        if let Some(written) = spec.entities.get(&entity.name) {
+            let names = written.spec.attributes.iter().map(|(name, _)| name.value.clone());
+            scope.columns.extend(names.map(|name| (name, DataType::Unknown)));
+        }
         scope.columns.extend(entity.attributes.values().map(|attribute| (attribute.name.clone(), attribute.data_type)));
         scopes.insert(entity.name.clone(), scope);
     }
@@ -121,6 +126,7 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
     scores(files, spec, project, &mut scopes, findings);
     sql_traits(files, spec, project, &mut scopes, findings);
     segments(files, spec, project, &scopes, findings);
+    project.customers = scopes;
 }
 
 /// Attributes, traits and scores are columns of one table.
@@ -134,7 +140,7 @@ fn names_are_free(spec: &Spec, project: &Project, findings: &mut Findings) {
     let traits = spec.traits.values().map(|named| (named.name.as_str(), named.span));
     let scores = spec.scores.values().map(|named| (named.name.as_str(), named.span));
     for (name, span) in attributes.chain(traits).chain(scores) {
-        if super::entities::BUILT_IN.contains(&name) {
+        if super::entities::BUILT_IN.contains(&name) || project.entities.values().any(|entity| entity.id() == name) {
             findings.add(
                 Finding::error("E117", format!("`{name}` is a column that every customer has"))
                     .at(span)
@@ -149,6 +155,13 @@ fn names_are_free(spec: &Spec, project: &Project, findings: &mut Findings) {
                 .help("attributes, traits and scores are columns of one table and share one namespace");
             findings.add(finding);
         }
+    }
+}
+
+/// A trait or score that failed is there with an unknown type, so that its readers are not blamed, too.
+fn unknown_column(scopes: &mut IndexMap<String, CustomerScope>, entity: &str, name: &str) {
+    if let Some(scope) = scopes.get_mut(entity) {
+        scope.columns.entry(name.to_owned()).or_insert(DataType::Unknown);
     }
 }
 
@@ -201,10 +214,12 @@ fn aggregates(
             ([one], None) => *one,
             ([], Some(_)) => continue,
             ([], None) => {
+                unknown_column(scopes, &entity, &named.name);
                 findings.add(Finding::error("E127", format!("the trait `{}` computes nothing", named.name)).at(named.span).help("it needs one of `count`, `count_distinct`, `sum`, `min`, `max`, `avg`, `first`, `last`, `mode`, `sql`"));
                 continue;
             }
             _ => {
+                unknown_column(scopes, &entity, &named.name);
                 findings.add(
                     Finding::error("E127", format!("the trait `{}` computes several things at once", named.name))
                         .at(named.span)
@@ -215,13 +230,14 @@ fn aggregates(
         };
         let Some((feature, semantic)) = aggregate_feature(files, project, &entity, aggregate, path, written, findings)
         else {
+            unknown_column(scopes, &entity, &named.name);
             continue;
         };
         let data_type = feature.data_type;
         let uses_now = feature.uses_now;
         let feature = project.features.intern(feature);
         if let Some(scope) = scopes.get_mut(&entity) {
-            scope.columns.insert(named.name.clone(), data_type);
+            scope.columns.entry(named.name.clone()).or_insert(data_type);
         }
         let personal = semantic.is_some_and(ColumnType::is_personal) && data_type != DataType::Integer;
         project.traits.insert(
@@ -307,10 +323,13 @@ fn scores(
                 None
             }
         };
-        let (Some(kind), Some(scope)) = (kind, scopes.get_mut(&entity)) else { continue };
+        let (Some(kind), Some(scope)) = (kind, scopes.get_mut(&entity)) else {
+            unknown_column(scopes, &entity, &named.name);
+            continue;
+        };
         let score = Score { name: named.name.clone(), span: named.span, entity, kind };
         for (column, data_type) in score.columns() {
-            scope.columns.insert(column, data_type);
+            scope.columns.entry(column).or_insert(data_type);
         }
         project.scores.insert(named.name.clone(), score);
     }
@@ -388,7 +407,8 @@ fn rfm_score(
     let fact = known(project, &written.event, findings)?.clone();
     let tiers = written.tiers.as_ref().map_or(5, |tiers| tiers.value);
     if !(2..=9).contains(&tiers) {
-        findings.add(Finding::error("E102", "`tiers` is from 2 to 9").at(written.span));
+        findings.add(Finding::error("E102", "`tiers` is from 2 to 9")
+                .at(written.tiers.as_ref().map_or(written.span, |tiers| tiers.span)));
         return None;
     }
     if !fact.has_time {
@@ -452,13 +472,16 @@ fn sql_traits(
         .traits
         .values()
         .filter_map(|named| Some((named.name.clone(), (named, named.spec.sql.as_ref()?))))
-        .filter(|(_, (named, _))| named.spec.count.is_none() && named.spec.sum.is_none())
         .collect();
     let needs = written.iter().map(|(name, (_, sql))| (name.clone(), names_in(files, sql))).collect();
     let order = match sort(&needs) {
         Ok(order) => order,
         Err(cycle) => {
             report_cycle("trait", &cycle, |name| spec.traits.get(name).map(|named| named.span), findings);
+            for (name, (named, _)) in &written {
+                let entity = entity_of(project, named.spec.of.as_ref(), named.span, &mut Findings::default());
+                unknown_column(scopes, &entity.unwrap_or_default(), name);
+            }
             return;
         }
     };
@@ -466,8 +489,11 @@ fn sql_traits(
         let (named, sql) = written[&name];
         let Some(entity) = entity_of(project, named.spec.of.as_ref(), named.span, findings) else { continue };
         let Some(scope) = scopes.get_mut(&entity) else { continue };
-        let Some(bound) = bind(SqlText::new(files, sql), scope, None, findings) else { continue };
-        scope.columns.insert(name.clone(), bound.data_type);
+        let Some(bound) = bind(SqlText::new(files, sql), scope, None, findings) else {
+            scope.columns.entry(name).or_insert(DataType::Unknown);
+            continue;
+        };
+        scope.columns.entry(name.clone()).or_insert(bound.data_type);
         let personal = bound.reads.iter().any(|read| {
             project.entities[&entity]
                 .attributes
@@ -537,6 +563,7 @@ fn segments(
             project,
             findings,
             reads: Vec::new(),
+            segments: &spec.segments,
             uses_now: false,
         };
         let when = resolver.condition(&named.spec.when);
@@ -558,18 +585,6 @@ fn segments(
             uses_now,
         };
         resolved.insert(named.name.clone(), (segment, needs));
-    }
-    for (segment, needs) in resolved.values() {
-        for need in needs {
-            if spec.segments.contains_key(need) {
-                continue;
-            }
-            let near = nearest(need, spec.segments.keys().map(String::as_str));
-            let finding = Finding::error("E202", format!("there is no segment `{need}`"))
-                .at(segment.span)
-                .label("named in this segment");
-            findings.add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
-        }
     }
     let needs = resolved.iter().map(|(name, (_, needs))| (name.clone(), needs.clone())).collect();
     match sort(&needs) {

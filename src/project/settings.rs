@@ -155,6 +155,12 @@ pub(super) fn zone(name: &str, span: Span, findings: &mut Findings) -> Tz {
     })
 }
 
+/// The memory that a run may use, where the settings say so.
+#[must_use]
+pub fn memory(file: &crate::spec::WarehouseFile) -> Option<u64> {
+    bytes(&file.engine.as_ref()?.memory.as_ref()?.value)
+}
+
 fn bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let split = text.find(|character: char| !character.is_ascii_digit())?;

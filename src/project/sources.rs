@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
+use super::order::sort;
 use super::schemas::{RawColumn, Schemas};
 use super::settings::zone;
 use super::{Connection, Project};
@@ -20,8 +21,8 @@ pub enum Location {
     Table(String),
     /// Files.
     Files {
-        /// Paths with globs.
-        paths: Vec<String>,
+        /// A path with globs.
+        path: String,
         /// Their format.
         format: Format,
         /// CSV's delimiter, where it is given.
@@ -140,12 +141,18 @@ impl Source {
 
 pub(super) fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, project: &mut Project, findings: &mut Findings) {
     for named in spec.sources.values() {
-        let Some(raw) = schemas.get(&named.name) else { continue };
-        let mut resolver = Resolver { files, named, raw, project, findings };
-        if let Some(source) = resolver.source() {
-            project.sources.insert(named.name.clone(), source);
+        let source = schemas.get(&named.name).and_then(|raw| Resolver { files, named, raw, project, findings }.source());
+        match source {
+            Some(source) => {
+                project.sources.insert(named.name.clone(), source);
+            }
+            None => {
+                let events = named.spec.event.iter().flat_map(|event| &event.names).map(|name| name.value.clone());
+                project.broken.extend(events.chain([named.name.clone()]));
+            }
         }
     }
+    circles(spec, project, findings);
     parents(files, spec, project, findings);
 }
 
@@ -156,7 +163,7 @@ pub fn location(
     findings: &mut Findings,
 ) -> Option<(Location, BTreeMap<String, DataType>, bool)> {
     let source = &named.spec;
-    let location = match (&source.table, source.path.first()) {
+    let location = match (&source.table, &source.path) {
         (Some(table), None) => Location::Table(table.value.clone()),
         (None, Some(path)) => {
             let format = source.format.as_ref().map(|format| format.value).or_else(|| from_extension(&path.value));
@@ -176,7 +183,7 @@ pub fn location(
                     None
                 }
             });
-            Location::Files { paths: source.path.iter().map(|path| path.value.clone()).collect(), format, delimiter }
+            Location::Files { path: path.value.clone(), format, delimiter }
         }
         _ => {
             let message = format!("the source `{}` needs either `table` or `path`", named.name);
@@ -337,9 +344,15 @@ impl Resolver<'_> {
                     }
                 },
             };
-            if let Some(resolved) = resolved {
-                columns.insert(name.value.clone(), resolved);
-            }
+            // A column that failed is there with an unknown type, so that its readers are not blamed, too.
+            let unknown = || SourceColumn {
+                sql: "null".into(),
+                data_type: DataType::Unknown,
+                semantic: None,
+                raw: None,
+                reason: None,
+            };
+            columns.insert(name.value.clone(), resolved.unwrap_or_else(unknown));
         }
         columns
     }
@@ -364,6 +377,13 @@ impl Resolver<'_> {
             })
         });
         let Some(kind) = kind else { return column };
+        if let Some(format) = &spec.parse
+            && chrono::format::StrftimeItems::new(&format.value).parse().is_err()
+        {
+            let message = format!("`{}` is no format of dates", format.value);
+            let finding = Finding::error("E102", message).at(format.span);
+            self.findings.add(finding.help("formats are written with strftime's letters, such as `%d/%m/%Y %H:%M`"));
+        }
         let text = if column.data_type == DataType::Text {
             column.sql.clone()
         } else {
@@ -431,7 +451,7 @@ impl Resolver<'_> {
         let column = columns.get_mut(&known)?;
         let zone_text = text_literal(timezone.name());
         match column.data_type {
-            DataType::Timestamp => {}
+            DataType::Timestamp | DataType::Unknown => {}
             DataType::Date => column.sql = format!("cohorte_zoned(cast({} as timestamp), {zone_text})", column.sql),
             DataType::Text => column.sql = format!("cohorte_timestamp({}, null, {zone_text})", column.sql),
             other => {
@@ -518,6 +538,9 @@ fn stored(raw: &RawColumn, timezone: Tz) -> String {
     if raw.naive {
         return format!("cohorte_zoned({name}, {})", text_literal(timezone.name()));
     }
+    if raw.data_type == DataType::Timestamp && raw.cast.is_some() {
+        return format!("arrow_cast({name}, 'Timestamp(µs, \"UTC\")')");
+    }
     match &raw.cast {
         Some(cast) => format!("cast({name} as {cast})"),
         None => name,
@@ -550,22 +573,57 @@ pub(super) fn known_connection(
     None
 }
 
+/// The source of a name, or a finding. What is wrong with a source that did not resolve is said where it is written.
+pub(super) fn known_source<'a>(
+    project: &'a Project,
+    name: &str,
+    span: Span,
+    findings: &mut Findings,
+) -> Option<&'a Source> {
+    let source = project.sources.get(name);
+    if source.is_none() && !project.broken.contains(name) {
+        let known = project.sources.keys().chain(&project.broken).map(String::as_str);
+        let finding = Finding::error("E202", format!("there is no source `{name}`")).at(span).label("unknown source");
+        findings.add(match nearest(name, known) {
+            Some(near) => finding.help(format!("did you mean `{near}`?")),
+            None => finding.help("sources are declared under `sources:`"),
+        });
+    }
+    source
+}
+
+/// A row inherits its parent's customer and time: the way up must end. Parents that close a circle are left out.
+fn circles(spec: &Spec, project: &mut Project, findings: &mut Findings) {
+    let needs = spec
+        .sources
+        .values()
+        .map(|named| {
+            let parents = named.spec.belongs_to.iter().map(|(parent, _)| parent.value.clone());
+            (named.name.clone(), parents.collect())
+        })
+        .collect();
+    let Err(circle) = sort(&needs) else { return };
+    let place = |name: &str| spec.sources.get(name).map(|named| named.span);
+    let message = format!("these sources belong to one another: {} → {}", circle.join(" → "), circle[0]);
+    let mut finding = Finding::error("E129", message).help("break the circle: a row belongs to what it is a part of");
+    finding.span = place(&circle[0]);
+    for span in circle[1..].iter().filter_map(|name| place(name)) {
+        finding = finding.also(span, "on the way round");
+    }
+    findings.add(finding);
+    for name in circle {
+        project.sources.shift_remove(&name);
+        project.broken.insert(name);
+    }
+}
+
 /// `belongs_to` needs every source to be known.
 fn parents(files: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
     for named in spec.sources.values() {
         let mut parents = Vec::new();
         for (parent, on) in named.spec.belongs_to.iter() {
-            let (Some(own), Some(other)) = (project.sources.get(&named.name), project.sources.get(&parent.value))
-            else {
-                if !spec.sources.contains_key(&parent.value) {
-                    let near = nearest(&parent.value, spec.sources.keys().map(String::as_str));
-                    let mut finding =
-                        Finding::error("E202", format!("there is no source `{}`", parent.value)).at(parent.span);
-                    finding.help = near.map(|near| format!("did you mean `{near}`?"));
-                    findings.add(finding);
-                }
-                continue;
-            };
+            let Some(other) = known_source(project, &parent.value, parent.span, findings) else { continue };
+            let Some(own) = project.sources.get(&named.name) else { continue };
             let mut pairs = Vec::new();
             for (theirs, ours) in on.iter() {
                 let Some(column) = other.columns.get(&theirs.value) else {

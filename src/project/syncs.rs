@@ -477,16 +477,8 @@ impl Resolver<'_> {
 
 /// Everything that a customer has once it is built.
 pub(super) fn customer_scope(project: &Project, entity: &str) -> CustomerScope {
-    let mut scope = CustomerScope::new(entity, project.settings.timezone.name());
-    if let Some(entity) = project.entities.get(entity) {
-        scope.columns.extend(entity.attributes.values().map(|attribute| (attribute.name.clone(), attribute.data_type)));
-    }
-    for one in project.traits.values().filter(|one| one.entity == entity) {
-        scope.columns.insert(one.name.clone(), one.data_type);
-    }
-    for score in project.scores.values().filter(|score| score.entity == entity) {
-        scope.columns.extend(score.columns());
-    }
+    let empty = || CustomerScope::new(entity, project.settings.timezone.name());
+    let mut scope = project.customers.get(entity).cloned().unwrap_or_else(empty);
     scope.columns.insert("segments".into(), DataType::TextList);
     scope.columns.insert("emails".into(), DataType::TextList);
     scope.columns.insert("phones".into(), DataType::TextList);

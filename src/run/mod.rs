@@ -1,1 +1,20 @@
-//! The room `run`.
+//! The use-cases behind the verbs: the only place that sequences effects.
+
+mod build;
+mod customers;
+mod expectations;
+mod identity;
+mod opened;
+mod publish;
+mod request;
+mod segments;
+mod workspace;
+
+pub use build::{BuildOptions, Built, Why, build};
+pub use customers::Customers;
+pub use expectations::Broken;
+pub use opened::{Opened, Read, open, read};
+pub use publish::PublishedRows;
+pub use request::{Request, Stopped};
+pub use segments::{SegmentChange, TrippedSegment};
+pub use workspace::Workspace;

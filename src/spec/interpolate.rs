@@ -23,8 +23,8 @@ pub(super) fn interpolate(node: &mut Node, variables: &Variables, lenient: bool,
             let mut out = String::with_capacity(text.len());
             let mut rest = text.as_str();
             while let Some(start) = rest.find("${") {
-                out.push_str(&rest[..start]);
                 let Some(length) = rest[start..].find('}') else { break };
+                out.push_str(&rest[..start]);
                 let reference = &rest[start + 2..start + length];
                 match look_up(reference, variables) {
                     Ok(Some(value)) => out.push_str(value),

@@ -239,10 +239,14 @@ fn settings(
                     Some(Value::Map(entries)) => entries.iter().map(|(key, _)| key.text.as_str()).collect(),
                     _ => Vec::new(),
                 };
-                let mut finding = Finding::error("E107", format!("the target `{name}` is not in warehouse.yaml"))
-                    .at(targets.as_ref().map_or(node.span, |targets| targets.span));
-                finding.help = nearest(name, known.iter().copied()).map(|near| format!("did you mean `{near}`?"));
-                findings.add(finding);
+                let help = match nearest(name, known.iter().copied()) {
+                    Some(near) => format!("did you mean `{near}`?"),
+                    None if known.is_empty() => "targets are declared under `targets:`".into(),
+                    None => format!("the targets are {}", known.join(", ")),
+                };
+                let message = format!("the target `{name}` is not in warehouse.yaml");
+                let place = targets.as_ref().or_else(|| node.get("name")).map_or(node.span, |near| near.span);
+                findings.add(Finding::error("E107", message).at(place).help(help));
             }
         }
     }

@@ -18,9 +18,8 @@ pub struct Source {
     pub tags: Vec<String>,
     /// A Delta table under the warehouse's root, such as `raw/orders`.
     pub table: Option<Text>,
-    /// Files: one path or several, with globs, relative to the project, or object store URLs.
-    #[serde(default)]
-    pub path: OneOrMany<Text>,
+    /// Files: a path with globs, relative to the project, or an object store URL.
+    pub path: Option<Text>,
     /// Format of `path`; by default told from the extension.
     pub format: Option<Located<Format>>,
     /// Delimiter of CSV files; by default found from the header.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use sqlparser::ast::{
     BinaryOperator, CastKind, DataType as SqlType, DateTimeField, Expr, Function, FunctionArg, FunctionArgExpr,
-    FunctionArguments, Ident, UnaryOperator, Value,
+    FunctionArguments, Ident, TimezoneInfo, UnaryOperator, Value,
 };
 
 use super::functions::{Gives, Kind, REFUSED, Signature, signature};
@@ -219,7 +219,7 @@ impl Binder<'_> {
         Some(match value {
             Value::Number(digits, _) => {
                 let whole = digits.bytes().all(|digit| digit.is_ascii_digit());
-                if whole && digits.parse::<i64>().is_err() {
+                if (whole && digits.parse::<i64>().is_err()) || !digits.parse::<f64>().is_ok_and(f64::is_finite) {
                     return self.refuse(expr, "this number is too large");
                 }
                 (digits.clone(), if whole { DataType::Integer } else { DataType::Number })
@@ -240,6 +240,9 @@ impl Binder<'_> {
                 Some((format!("cast({} as date)", text_literal(text)), DataType::Date))
             }
             SqlType::Timestamp(..) => {
+                if !is_instant(text) {
+                    return self.refuse(expr, "an instant is written `'2026-01-31 09:00:00'` or `'2026-01-31T09:00:00Z'`");
+                }
                 let zone = text_literal(self.scope.timezone());
                 Some((format!("cohorte_timestamp({}, null, {zone})", text_literal(text)), DataType::Timestamp))
             }
@@ -303,11 +306,19 @@ impl Binder<'_> {
     fn literal_time(&mut self, literal: &Expr, wanted: DataType) -> Option<String> {
         let Expr::Value(value) = literal else { return None };
         let text = value.value.clone().into_string()?;
-        if wanted == DataType::Date {
-            return self.typed_string(literal, &SqlType::Date, &text).map(|(sql, _)| sql);
+        let written = match wanted {
+            DataType::Date => SqlType::Date,
+            _ => SqlType::Timestamp(None, TimezoneInfo::None),
+        };
+        self.typed_string(literal, &written, &text).map(|(sql, _)| sql)
+    }
+
+    /// What a branch or an item gives, as the type that all have: a day among instants is its first instant.
+    fn given_as(&self, wanted: DataType, (sql, found): &Typed) -> String {
+        match (wanted, found) {
+            (DataType::Timestamp, DataType::Date) => self.start_of_day(sql),
+            _ => sql.clone(),
         }
-        let zone = text_literal(self.scope.timezone());
-        Some(format!("cohorte_timestamp({}, null, {zone})", text_literal(&text)))
     }
 
     fn start_of_day(&self, sql: &str) -> String {
@@ -330,13 +341,20 @@ impl Binder<'_> {
         let (sql, data_type) = bound?;
         let mut texts = Vec::with_capacity(items.len());
         for (item, typed) in list.iter().zip(items) {
-            let (mut text, item_type) = typed?;
+            let (text, item_type) = typed?;
             if data_type.is_time() && item_type == DataType::Text && is_literal(item) {
-                text = self.literal_time(item, data_type)?;
-            } else if !self.fits(item, item_type, data_type) {
+                texts.push(self.literal_time(item, data_type)?);
+                continue;
+            }
+            // An instant among days would compare days with instants; a day among instants is its first instant.
+            let instant_among_days = data_type == DataType::Date && item_type == DataType::Timestamp;
+            if instant_among_days {
+                return self.refuse(item, "this list is of dates: `local_date(…)` gives the day of an instant");
+            }
+            if !self.fits(item, item_type, data_type) {
                 return None;
             }
-            texts.push(text);
+            texts.push(self.given_as(data_type, &(text, item_type)));
         }
         let not = if negated { "not " } else { "" };
         Some((format!("({sql} {not}in ({}))", texts.join(", ")), DataType::Boolean))
@@ -356,7 +374,7 @@ impl Binder<'_> {
         branches: &[sqlparser::ast::CaseWhen],
         otherwise: Option<&Expr>,
     ) -> Option<Typed> {
-        let mut sql = "case".to_owned();
+        let mut parts: Vec<(String, Typed)> = Vec::with_capacity(branches.len() + 1);
         let mut data_type = DataType::Unknown;
         let mut whole_bound = true;
         for branch in branches {
@@ -375,7 +393,7 @@ impl Binder<'_> {
                 Some(both) => data_type = both,
                 None => whole_bound &= self.fits(&branch.result, found, data_type),
             }
-            sql.push_str(&format!(" when {condition} then {result}"));
+            parts.push((format!(" when {condition} then "), (result, found)));
         }
         if let Some(otherwise) = otherwise {
             let (result, found) = self.expr(otherwise)?;
@@ -383,14 +401,18 @@ impl Binder<'_> {
                 Some(both) => data_type = both,
                 None => whole_bound &= self.fits(otherwise, found, data_type),
             }
-            sql.push_str(&format!(" else {result}"));
+            parts.push((" else ".into(), (result, found)));
         }
-        sql.push_str(" end");
-        whole_bound.then_some((sql, data_type))
+        let parts: String =
+            parts.iter().map(|(before, given)| format!("{before}{}", self.given_as(data_type, given))).collect();
+        whole_bound.then(|| (format!("case{parts} end"), data_type))
     }
 
     fn cast(&mut self, whole: &Expr, kind: &CastKind, inner: &Expr, data_type: &SqlType) -> Option<Typed> {
         let (sql, found) = self.expr(inner)?;
+        if matches!(found, DataType::TextList | DataType::Interval) {
+            return self.refuse(whole, format!("a cast of {found} is not allowed here"));
+        }
         let zone = text_literal(self.scope.timezone());
         let (name, wanted) = match data_type {
             SqlType::Text | SqlType::Varchar(_) | SqlType::String(_) | SqlType::Char(_) => ("varchar", DataType::Text),
@@ -500,6 +522,9 @@ impl Binder<'_> {
         match (name, arguments) {
             ("now" | "current_timestamp", []) => return self.now("cohorte_now()", DataType::Timestamp),
             ("current_date" | "today", []) => return self.now("cohorte_today()", DataType::Date),
+            ("date_trunc", [unit, _]) if !is_unit(unit) => {
+                return self.refuse(whole, "`date_trunc` takes a unit: 'year', 'quarter', 'month', 'week', 'day', 'hour', 'minute' or 'second'");
+            }
             ("date_part", [field, inner]) => return self.date_part(whole, &field.to_string(), inner),
             ("raw" | "valid" | "reason", [Expr::Identifier(column)]) => {
                 let spelled = format!("{name}({})", column.value);
@@ -562,6 +587,11 @@ impl Binder<'_> {
                 return None;
             }
         }
+        // Arguments that must be of one type: a day among instants is its first instant.
+        let bound: Vec<Typed> = match signature.takes.contains(&Kind::Same) {
+            true => bound.iter().map(|typed| (self.given_as(same, typed), same)).collect(),
+            false => bound,
+        };
         let gives = match signature.gives {
             Gives::Just(data_type) => data_type,
             Gives::Same => same,
@@ -605,6 +635,24 @@ impl Binder<'_> {
             _ => format!("{name}({})", arguments.iter().map(|(sql, _)| sql.as_str()).collect::<Vec<_>>().join(", ")),
         }
     }
+}
+
+/// Does the text read as an instant in ISO 8601, with or without a zone? A literal that does not would be null in silence.
+fn is_instant(text: &str) -> bool {
+    let text = text.trim().replacen(' ', "T", 1);
+    text.parse::<chrono::NaiveDate>().is_ok()
+        || text.parse::<chrono::NaiveDateTime>().is_ok()
+        || chrono::NaiveDateTime::parse_from_str(&text, "%Y-%m-%dT%H:%M").is_ok()
+        || ["%Y-%m-%dT%H:%M:%S%.f%#z", "%Y-%m-%dT%H:%M%#z"]
+            .iter()
+            .any(|format| chrono::DateTime::parse_from_str(&text, format).is_ok())
+}
+
+/// A unit that calendars are cut into, as a literal: what is cut must be known before any row is read.
+fn is_unit(expr: &Expr) -> bool {
+    let Expr::Value(value) = expr else { return false };
+    let Value::SingleQuotedString(unit) = &value.value else { return false };
+    ["year", "quarter", "month", "week", "day", "hour", "minute", "second"].contains(&unit.as_str())
 }
 
 fn is_literal(expr: &Expr) -> bool {

@@ -4,7 +4,10 @@
 
 mod aggregate;
 mod bind;
+mod chain;
 mod functions;
+#[cfg(test)]
+mod golden;
 mod operators;
 mod parse;
 mod print;

@@ -3,10 +3,13 @@
 use sqlparser::ast::{Expr, Spanned};
 use sqlparser::dialect::PostgreSqlDialect;
 use sqlparser::parser::{Parser, ParserError};
-use sqlparser::tokenizer::{Location, Token};
+use sqlparser::tokenizer::{Location, Token, Tokenizer};
 
+use super::chain::{MAX_CHAIN, too_long};
 use crate::diag::Finding;
-use crate::text::{Files, Located, Span, place_in_scalar};
+use crate::text::{Files, Located, Span, part_of_scalar};
+
+static DIALECT: PostgreSqlDialect = PostgreSqlDialect {};
 
 /// How deep expressions may nest: more than any person writes, less than exhausts a thread's stack.
 const MAX_DEPTH: usize = 48;
@@ -55,12 +58,7 @@ impl<'a> SqlText<'a> {
     }
 
     fn between(&self, start: usize, end: usize) -> Span {
-        let file = &self.files.get(self.span.file).text;
-        let place = |offset| place_in_scalar(file, self.span, self.text, offset);
-        let start = place(start);
-        // The end is one past the last character, which is the one that has a place.
-        let end = if end > 0 { place(end - 1) + 1 } else { start };
-        Span { start, end: end.max(start), ..self.span }
+        part_of_scalar(&self.files.get(self.span.file).text, self.span, self.text, start..end)
     }
 
     /// sqlparser counts lines and columns from 1, columns in characters.
@@ -79,9 +77,8 @@ impl<'a> SqlText<'a> {
 
 /// Parses one expression.
 pub fn parse_expression(sql: SqlText<'_>) -> Result<Expr, Finding> {
-    let dialect = PostgreSqlDialect {};
-    let parsed = Parser::new(&dialect).with_recursion_limit(MAX_DEPTH).try_with_sql(sql.text).and_then(|mut parser| {
-        let expr = parser.parse_expr()?;
+    let mut parser = parser(sql)?;
+    let parsed = parser.parse_expr().and_then(|expr| {
         let next = parser.peek_token();
         match next.token {
             Token::EOF => Ok(expr),
@@ -95,6 +92,19 @@ pub fn parse_expression(sql: SqlText<'_>) -> Result<Expr, Finding> {
         }
     });
     parsed.map_err(|error| syntax_error(sql, &error))
+}
+
+/// A parser of text that is neither nested nor chained too deep.
+pub(super) fn parser(sql: SqlText<'_>) -> Result<Parser<'static>, Finding> {
+    let tokens = Tokenizer::new(&DIALECT, sql.text)
+        .tokenize_with_location()
+        .map_err(|error| syntax_error(sql, &ParserError::from(error)))?;
+    if let Some(location) = too_long(&tokens) {
+        return Err(Finding::error("E201", format!("this chain of more than {MAX_CHAIN} operators is too long"))
+            .at(sql.at(location))
+            .help("many values are a list: `country in ('FR', 'BE', 'CH')`"));
+    }
+    Ok(Parser::new(&DIALECT).with_recursion_limit(MAX_DEPTH).with_tokens_with_locations(tokens))
 }
 
 /// A syntax error, underlined where it is.

@@ -12,7 +12,7 @@ mod published;
 mod statistics;
 mod stored_types;
 mod table;
-mod tables;
+pub mod tables;
 #[cfg(test)]
 mod testing;
 mod warehouse;

@@ -110,7 +110,7 @@ pub fn links(entity: &str) -> TableSpec {
 
 /// `<entity>_contested`: what shared devices are settled by. One row per node of a link source whose values all ended with
 /// several customers, with the first of them (`settles` is false), and one per such value and node of a link source that
-/// has a better identifier of its own (`settles` is true).
+/// has a better identifier of its own (`settles` is true). `owner` is the node's customer.
 #[must_use]
 pub fn contested(entity: &str) -> TableSpec {
     table(
@@ -122,7 +122,7 @@ pub fn contested(entity: &str) -> TableSpec {
             ("type", TEXT),
             ("value", TEXT),
             ("settles", TRUTH),
-            (&*format!("{entity}_id"), TEXT),
+            ("owner", TEXT),
         ],
         &[],
         &["record_key", "value"],
@@ -453,3 +453,5 @@ mod tests {
         assert!(records("guest").schema.field_with_name("guest_id").is_ok());
     }
 }
+/// stub
+pub fn nodes(entity: &str) -> TableSpec { records(entity) }

@@ -12,6 +12,7 @@ use serde::{Deserialize, forward_to_deserialize_any};
 use super::located::{LOCATED, ONE_OR_MANY, TEXT_OR};
 use super::span::Span;
 use super::yaml::{Key, Node, Value};
+use crate::diag::nearest;
 
 /// A key that the type does not know.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,11 +62,25 @@ impl de::Error for Error {
             de::Unexpected::Map => "a map",
             _ => "something else",
         };
+        let expected = match expected.to_string().as_str() {
+            "u32" | "u64" | "i64" => "a whole number".to_owned(),
+            "f64" => "a number".to_owned(),
+            "a string" => "text".to_owned(),
+            "a sequence" => "a list".to_owned(),
+            expected => expected.to_owned(),
+        };
         Self::custom(format!("{expected} is expected here, {found} was found"))
     }
 
+    fn invalid_value(_: de::Unexpected<'_>, expected: &dyn de::Expected) -> Self {
+        match expected.to_string().as_str() {
+            "u32" | "u64" => Self::custom("a whole number that is not negative is expected here, and not a huge one"),
+            expected => Self::custom(format!("{expected} is expected here")),
+        }
+    }
+
     fn unknown_variant(variant: &str, expected: &'static [&'static str]) -> Self {
-        let near = crate::text::decode::nearest(variant, expected);
+        let near = nearest(variant, expected.iter().copied());
         let hint = near.map_or(String::new(), |near| format!(" (did you mean `{near}`?)"));
         Self::custom(format!("`{variant}` is not one of {}{hint}", list(expected)))
     }
@@ -77,14 +92,6 @@ impl de::Error for Error {
 
 fn list(names: &[&str]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-}
-
-fn nearest<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
-    known
-        .iter()
-        .copied()
-        .filter(|name| strsim::damerau_levenshtein(name, unknown) <= 2)
-        .min_by_key(|name| strsim::damerau_levenshtein(name, unknown))
 }
 
 #[derive(Clone, Copy)]

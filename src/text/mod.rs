@@ -2,10 +2,12 @@
 
 mod decode;
 mod located;
+mod scalar;
 mod span;
 mod yaml;
 
 pub use decode::{Unknown, decode};
 pub use located::{Constant, Located, OneOrMany, Section, TextOr, ValueSpec};
 pub use span::{FileId, Files, SourceFile, Span};
-pub use yaml::{Key, Node, Value, YamlError, merge, parse, place_in_scalar};
+pub use scalar::part_of_scalar;
+pub use yaml::{Key, Node, Value, YamlError, merge, parse};

@@ -238,28 +238,6 @@ impl Offsets {
     }
 }
 
-/// The byte in the file at which byte `offset` of a scalar's value is written. Quotes, escapes, indentation and folding
-/// are stepped over by walking the text and the value together.
-#[must_use]
-pub fn place_in_scalar(text: &str, span: Span, value: &str, offset: usize) -> u32 {
-    let written = text.get(span.start as usize..span.end as usize).unwrap_or_default();
-    let mut places = written.char_indices().peekable();
-    let mut last = 0;
-    for (at, wanted) in value.char_indices() {
-        while let Some(&(place, found)) = places.peek() {
-            places.next();
-            last = place;
-            if found == wanted || (wanted.is_whitespace() && found.is_whitespace()) {
-                break;
-            }
-        }
-        if at >= offset {
-            return span.start + last as u32;
-        }
-    }
-    span.end
-}
-
 /// Lays `over` on `under`: maps are merged key by key, everything else is replaced.
 pub fn merge(under: &mut Node, over: &Node) {
     match (&mut under.value, &over.value) {
@@ -306,20 +284,6 @@ mod tests {
         let Value::List(items) = &list.value else { panic!("a list") };
         let span = items[1].span;
         assert_eq!(&text[span.start as usize..span.end as usize], "yé");
-    }
-
-    #[test]
-    fn places_inside_quotes_escapes_and_blocks() {
-        let text = "a: 'it''s bad'\nb: >\n  one\n  two\n";
-        let root = tree(text);
-        let a = root.get("a").unwrap();
-        let Value::Text(value) = &a.value else { panic!("text") };
-        let place = place_in_scalar(text, a.span, value, value.find("bad").unwrap());
-        assert_eq!(&text[place as usize..][..3], "bad");
-        let b = root.get("b").unwrap();
-        let Value::Text(value) = &b.value else { panic!("text") };
-        let place = place_in_scalar(text, b.span, value, value.find("two").unwrap());
-        assert_eq!(&text[place as usize..][..3], "two");
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub(super) enum Takes {
     LastOptional(&'static [Kind]),
     /// One or more of any type.
     Anything,
+    /// Pairs of a text and anything.
+    Pairs,
 }
 
 /// A SQL function: its name, what it takes, what it gives.
@@ -97,7 +99,7 @@ impl Function {
     ) -> Self {
         let signature = match takes {
             Takes::Anything => Signature::variadic_any(Volatility::Immutable),
-            Takes::Exactly(_) | Takes::LastOptional(_) => Signature::user_defined(Volatility::Immutable),
+            Takes::Exactly(_) | Takes::LastOptional(_) | Takes::Pairs => Signature::user_defined(Volatility::Immutable),
         };
         Self { name, takes, gives, body, signature }
     }
@@ -134,6 +136,13 @@ impl ScalarUDFImpl for Function {
     fn coerce_types(&self, given: &[DataType]) -> Result<Vec<DataType>> {
         let (kinds, least) = match self.takes {
             Takes::Anything => return Ok(given.to_vec()),
+            Takes::Pairs if given.is_empty() || given.len() % 2 == 1 => {
+                return plan_err!("{} takes pairs of a name and a value", self.name);
+            }
+            Takes::Pairs => {
+                let kinds = [Kind::Text, Kind::Any].into_iter().cycle();
+                return Ok(given.iter().zip(kinds).map(|(given, kind)| kind.coerce(given)).collect());
+            }
             Takes::Exactly(kinds) => (kinds, kinds.len()),
             Takes::LastOptional(kinds) => (kinds, kinds.len().saturating_sub(1)),
         };

@@ -1,14 +1,20 @@
 //! The scalar SQL functions of Cohorte: normalised values, times, and keys that stay the same for ever.
 //!
 //! One function (with its `_reason` twin, where there is one) per file. Each is a plain Rust function over one value,
-//! wrapped by [`call`] for columns. All are immutable: no clock, no randomness, no session state.
+//! wrapped by [`call`] for columns. All are immutable: no randomness, no session state, and no clock but the one that
+//! [`register_clock`] sets for a run.
 
+mod anniversary;
 pub(crate) mod call;
+mod clock;
 mod dates;
 mod decay;
 mod email;
 mod hash;
+mod json_object;
 mod json_text;
+mod json_value;
+mod key;
 mod name;
 mod name_case;
 mod name_key;
@@ -16,9 +22,14 @@ mod phone;
 mod timestamp;
 mod zone;
 
+#[cfg(test)]
+mod calls_tests;
+
 use datafusion::logical_expr::ScalarUDF;
 use datafusion::prelude::SessionContext;
 
+pub use anniversary::{days_until_anniversary, years_between};
+pub use clock::register_clock;
 pub use dates::{parse_birth_date, parse_date};
 pub use decay::decay_weight;
 pub use email::normalise_email;
@@ -36,7 +47,7 @@ pub(crate) const EMPTY: Reason = "empty";
 /// What people type when a form insists: `n/a`, `xxx`, `inconnu`.
 pub(crate) const PLACEHOLDER: Reason = "placeholder";
 
-/// Registers every function with the session.
+/// Registers every function with the session, but those of a run's clock: see [`register_clock`].
 pub fn register(ctx: &SessionContext) {
     for function in all() {
         ctx.register_udf(function);
@@ -53,8 +64,11 @@ pub fn all() -> Vec<ScalarUDF> {
         dates::functions(),
         timestamp::functions(),
         zone::functions(),
+        anniversary::functions(),
         decay::functions(),
         json_text::functions(),
+        json_object::functions(),
+        key::functions(),
         name_key::functions(),
         hash::functions(),
     ]

@@ -66,6 +66,12 @@ pub fn merged_schema() -> SchemaRef {
     Arc::new(Schema::new(vec![text("old_id"), text("new_id")]))
 }
 
+/// The columns of `<entity>_contested`.
+#[must_use]
+pub fn contested_schema() -> SchemaRef {
+    crate::store::contested("").schema
+}
+
 /// Resolves an entity. The session has the sources' relations under their names, the functions and the clock, and the
 /// remembered tables.
 ///

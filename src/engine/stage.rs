@@ -1,0 +1,147 @@
+//! Results of a run before they are published: Parquet files in a folder that goes with the run, found again by name.
+//!
+//! So a plan and a build are the same work up to the last step, and nothing that grows with the customers is held in memory.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::datasource::MemTable;
+use datafusion::datasource::file_format::parquet::ParquetFormat;
+use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::parquet::arrow::ArrowWriter;
+use datafusion::parquet::basic::Compression;
+use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::prelude::{DataFrame, SessionContext, col};
+use futures::StreamExt;
+use tempfile::TempDir;
+
+use super::pass;
+use crate::compile::passes::Pass;
+use crate::diag::{Failure, Result};
+use crate::store::failure_from;
+
+/// A folder of intermediate results.
+#[derive(Debug)]
+pub struct Stage {
+    folder: TempDir,
+}
+
+impl Stage {
+    /// An empty one, in the system's folder for temporary files.
+    pub fn new() -> Result<Self> {
+        let folder = tempfile::Builder::new().prefix("cohorte-").tempdir().map_err(|error| {
+            Failure::world("W001", "making a folder for intermediate results", error).help("set TMPDIR to a folder that may be written")
+        })?;
+        Ok(Self { folder })
+    }
+
+    /// Runs a statement and keeps its result under a name; gives the number of rows.
+    pub async fn keep(&self, session: &SessionContext, name: &str, sql: &str) -> Result<u64> {
+        let doing = || format!("computing `{name}`");
+        let frame = session.sql(sql).await.map_err(|error| failure_from(doing(), &error))?;
+        self.keep_frame(session, name, frame).await
+    }
+
+    /// Runs a plan and keeps its result under a name; gives the number of rows.
+    pub async fn keep_frame(&self, session: &SessionContext, name: &str, frame: DataFrame) -> Result<u64> {
+        self.write(session, name, frame).await.map_err(|error| failure_from(format!("computing `{name}`"), &error))
+    }
+
+    async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder)?;
+        let task = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let schema = plan.schema();
+        let mut writers = tokio::task::JoinSet::new();
+        for partition in 0..plan.properties().partitioning.partition_count() {
+            let stream = plan.execute(partition, Arc::clone(&task))?;
+            let path = folder.join(format!("part-{partition:05}.parquet"));
+            writers.spawn(write_partition(path, Arc::clone(&schema), stream));
+        }
+        let mut rows = 0;
+        while let Some(done) = writers.join_next().await {
+            rows += done.map_err(|error| DataFusionError::External(Box::new(error)))??;
+        }
+        register(session, name, &folder, schema)?;
+        Ok(rows)
+    }
+
+    /// Keeps rows that are in memory already.
+    pub fn hold(&self, session: &SessionContext, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+        let held = MemTable::try_new(schema, vec![batches]).and_then(|table| {
+            session.deregister_table(quoted(name))?;
+            session.register_table(quoted(name), Arc::new(table))
+        });
+        held.map(|_| ()).map_err(|error| failure_from(format!("computing `{name}`"), &error))
+    }
+}
+
+async fn write_partition(
+    path: PathBuf,
+    schema: SchemaRef,
+    mut stream: datafusion::execution::SendableRecordBatchStream,
+) -> EngineResult<u64> {
+    // Written once and read once or twice: speed counts, size does not.
+    let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
+    let mut writer = None;
+    let mut rows = 0;
+    while let Some(batch) = stream.next().await {
+        let batch = batch?;
+        if batch.num_rows() == 0 {
+            continue;
+        }
+        rows += batch.num_rows() as u64;
+        let mut open = match writer.take() {
+            Some(open) => open,
+            None => ArrowWriter::try_new(File::create(&path)?, Arc::clone(&schema), Some(properties.clone()))?,
+        };
+        // Encoding is heavy work: it must not hold up the other streams of this thread.
+        open = tokio::task::spawn_blocking(move || open.write(&batch).map(|()| open))
+            .await
+            .map_err(|error| DataFusionError::External(Box::new(error)))??;
+        writer = Some(open);
+    }
+    if let Some(writer) = writer {
+        writer.close()?;
+    }
+    Ok(rows)
+}
+
+fn register(session: &SessionContext, name: &str, folder: &Path, schema: SchemaRef) -> EngineResult<()> {
+    let url = ListingTableUrl::parse(format!("{}/", folder.display()))?;
+    let options = ListingOptions::new(Arc::new(ParquetFormat::default())).with_file_extension(".parquet");
+    let table = ListingTable::try_new(ListingTableConfig::new(url).with_listing_options(options).with_schema(schema))?;
+    session.deregister_table(quoted(name))?;
+    session.register_table(quoted(name), Arc::new(table))?;
+    Ok(())
+}
+
+fn quoted(name: &str) -> datafusion::common::TableReference {
+    datafusion::common::TableReference::bare(name.to_owned())
+}
+
+/// A pass as a plan: one row per customer with a column per feature.
+pub async fn fused(session: &SessionContext, pass: &Pass, id: &str) -> Result<DataFrame> {
+    let doing = || format!("computing the features of `{}`", pass.name);
+    let id = datafusion::common::Column::from_name(id);
+    let build = async {
+        let input = session.sql(&pass.input).await?;
+        let filters = (0..pass.spec.n_filters).map(|index| col(format!("filter_{index}"))).collect();
+        let n_values = pass.spec.streams.iter().filter_map(|stream| stream.value).max().map_or(0, |last| last + 1);
+        let values = (0..n_values).map(|index| col(format!("value_{index}"))).collect();
+        let call = pass::call(&pass.spec, col("_time"), col("_key"), filters, values)?.alias("features");
+        let key = datafusion::prelude::Expr::Column(id);
+        let mut columns = vec![key.clone()];
+        let grouped = input.aggregate(vec![key], vec![call])?;
+        for feature in &pass.spec.features {
+            columns.push(datafusion::functions::core::expr_fn::get_field(col("features"), feature.name.as_str()).alias(&feature.name));
+        }
+        grouped.select(columns)
+    };
+    build.await.map_err(|error| failure_from(doing(), &error))
+}

@@ -1,0 +1,57 @@
+//! From resolved sources to the wide relation: consents, features, then every trait, score and segment at once.
+
+use super::identity;
+use super::workspace::Workspace;
+use crate::compile::{consents, customer, passes};
+use crate::diag::Result;
+use crate::engine::{fused, resolve};
+use crate::project::Entity;
+use crate::report::Progress;
+use crate::store::tables;
+
+/// What was computed of an entity.
+#[derive(Debug, Clone)]
+pub struct Customers {
+    /// The entity.
+    pub entity: String,
+    /// What identity did.
+    pub identity: resolve::Report,
+    /// Features by pass: name, features, customers with rows.
+    pub passes: Vec<(String, usize, u64)>,
+}
+
+/// Leaves `<entity>_wide` and the entity's tables on the stage.
+pub(super) async fn run(workspace: &Workspace, entity: &Entity, progress: &dyn Progress) -> Result<Customers> {
+    let (project, session) = (&workspace.opened.project, &workspace.opened.session);
+    progress.step(&format!("finding each {}", entity.name), None);
+    let report = identity::run(workspace, entity).await?;
+    identity::resolve_sources(workspace).await?;
+    progress.step("choosing the golden record", None);
+    identity::golden_record(workspace, entity).await?;
+    current_consents(workspace, entity).await?;
+    let all = passes::passes(project, entity, &workspace.opened.clock);
+    let mut computed = Vec::with_capacity(all.len());
+    for pass in &all {
+        progress.step(&format!("reading `{}` for {} features", pass.name, pass.spec.features.len()), None);
+        let frame = fused(session, pass, &entity.id()).await?;
+        let rows = workspace.stage.keep_frame(session, &customer::pass_table(pass), frame).await?;
+        computed.push((pass.name.clone(), pass.spec.features.len(), rows));
+    }
+    progress.step("computing traits, scores and segments", None);
+    workspace.stage.keep(session, &format!("{}_base", entity.name), &customer::base(entity)).await?;
+    workspace.stage.keep(session, &format!("{}_wide", entity.name), &customer::wide(project, entity, &all)).await?;
+    Ok(Customers { entity: entity.name.clone(), identity: report, passes: computed })
+}
+
+/// Leaves `consents` and `new_consent_events` on the stage.
+pub(super) async fn current_consents(workspace: &Workspace, entity: &Entity) -> Result<()> {
+    let (project, session) = (&workspace.opened.project, &workspace.opened.session);
+    workspace.before(&tables::consent_ledger(), "ledger").await?;
+    let events = consents::events(project, entity).unwrap_or_else(|| {
+        "select event_id, contact_point, purpose, channel, scope, status, source, proof, at from ledger where false".to_owned()
+    });
+    workspace.stage.keep(session, "events", &events).await?;
+    workspace.stage.keep(session, "consents", &consents::state(project, entity, &workspace.opened.clock)).await?;
+    workspace.stage.keep(session, "new_consent_events", &consents::new_events(entity, &workspace.run_id)).await?;
+    Ok(())
+}

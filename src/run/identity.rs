@@ -1,0 +1,66 @@
+//! Identity, then what sources look like with it.
+
+use super::workspace::Workspace;
+use crate::compile::{golden, resolved};
+use crate::diag::Result;
+use crate::engine::resolve::{Remembered, Report, resolve};
+use crate::project::Entity;
+use crate::spec::Pick;
+use crate::store::tables;
+
+/// Resolves an entity's records and leaves its tables on the stage under their published names.
+pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report> {
+    let opened = &workspace.opened;
+    let (ids, nodes) = (tables::ids(&entity.name), tables::nodes(&entity.name));
+    let remembered = Remembered {
+        ids: workspace.before(&ids, &format!("before_{}", ids.name)).await?.then(|| format!("before_{}", ids.name)),
+        nodes: workspace.before(&nodes, &format!("before_{}", nodes.name)).await?.then(|| format!("before_{}", nodes.name)),
+    };
+    let found = resolve(&opened.session, &opened.project, entity, &remembered, &workspace.run_id, opened.clock.as_of).await?;
+    let hold = |name: &str, batches: Vec<datafusion::arrow::record_batch::RecordBatch>, schema: &datafusion::arrow::datatypes::SchemaRef| {
+        let schema = batches.first().map_or_else(|| std::sync::Arc::clone(schema), |batch| batch.schema());
+        workspace.stage.hold(&opened.session, name, schema, batches)
+    };
+    let specs = [tables::records(&entity.name), tables::identifiers(&entity.name), tables::links(&entity.name)];
+    for (spec, batches) in specs.iter().zip([found.records, found.identifiers, found.links]) {
+        hold(&spec.name, batches, &spec.schema)?;
+    }
+    hold(&nodes.name, found.nodes, &nodes.schema)?;
+    hold(&ids.name, found.events, &ids.schema)?;
+    hold(&format!("{}_merged", entity.name), found.merged, &crate::engine::resolve::merged_schema())?;
+    hold(&format!("{}_contested", entity.name), found.contested, &crate::engine::resolve::contested_schema())?;
+    Ok(found.report)
+}
+
+/// Makes every source readable with its customers, parents before children.
+pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
+    let project = &workspace.opened.project;
+    let mut waiting: Vec<&str> = project.sources.keys().map(String::as_str).collect();
+    let mut done: Vec<&str> = Vec::new();
+    while !waiting.is_empty() {
+        let ready = waiting.iter().position(|name| {
+            project.sources[*name].parents.iter().all(|parent| done.contains(&parent.source.as_str()) || !waiting.contains(&parent.source.as_str()))
+        });
+        // A circle of sources ends here; check has told it.
+        let Some(index) = ready else { return Ok(()) };
+        let name = waiting.remove(index);
+        if let Some(sql) = resolved::relation(project, &project.sources[name]) {
+            workspace.view(&format!("{name}_resolved"), &sql).await?;
+        }
+        done.push(name);
+    }
+    Ok(())
+}
+
+/// The golden record, on the stage.
+pub(super) async fn golden_record(workspace: &Workspace, entity: &Entity) -> Result<()> {
+    let (project, session) = (&workspace.opened.project, &workspace.opened.session);
+    let name = format!("{}_golden", entity.name);
+    if let Some(sql) = golden::relation(project, entity) {
+        workspace.stage.keep(session, &name, &sql).await?;
+    }
+    for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
+        workspace.stage.keep(session, &format!("{name}_{}", attribute.name), &golden::most_frequent(project, entity, attribute)).await?;
+    }
+    Ok(())
+}

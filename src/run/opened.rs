@@ -1,0 +1,197 @@
+//! Opening a project: files → spec → schemas → project, with every finding on the way.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use datafusion::catalog::TableProvider;
+use datafusion::prelude::SessionContext;
+
+use super::request::{Request, Stopped};
+use crate::compile::Clock;
+use crate::diag::{Failure, Finding, Findings, Fault, Result};
+use crate::engine::readers::{self, ReaderSpec};
+use crate::engine::{Limits, session};
+use crate::project::{self, Location, Project, RawColumn, Schemas};
+use crate::spec::{Format, Spec, Variables};
+use crate::sql::DataType;
+use crate::store::Warehouse;
+use crate::text::Files;
+
+/// A project's files as specs; nothing but text has been looked at.
+#[derive(Debug)]
+pub struct Read {
+    /// The files.
+    pub files: Files,
+    /// What they say.
+    pub spec: Spec,
+    /// What is wrong with them.
+    pub findings: Findings,
+}
+
+/// A project that holds together, with its sources open and an engine to run on.
+pub struct Opened {
+    /// The files.
+    pub files: Files,
+    /// The project.
+    pub project: Project,
+    /// Warnings.
+    pub findings: Vec<Finding>,
+    /// The time of the run.
+    pub clock: Clock,
+    /// The warehouse.
+    pub warehouse: Warehouse,
+    /// The engine; stored tables are registered as `raw."<source>"`.
+    pub session: SessionContext,
+    /// Fingerprint of the data of each source.
+    pub inputs: BTreeMap<String, String>,
+    /// The project's folder.
+    pub folder: PathBuf,
+    /// Memory and threads.
+    pub limits: Limits,
+}
+
+/// Reads the text of a project.
+pub fn read(request: &Request) -> Result<Read> {
+    let mut files = Files::default();
+    let path = request.project.join("warehouse.yaml");
+    let text = std::fs::read_to_string(&path).map_err(|error| {
+        let cause = if error.kind() == std::io::ErrorKind::NotFound { format!("there is no `warehouse.yaml` in `{}`", request.project.display()) } else { error.to_string() };
+        Failure::project("W002", "opening the project", cause).help("give the project's folder with `--project DIR`, or make a new one with `cohorte init DIR`")
+    })?;
+    let warehouse = files.add("warehouse.yaml", text);
+    let mut models = Vec::new();
+    for path in model_files(&request.project.join("models"))? {
+        let text = std::fs::read_to_string(&path).map_err(|error| {
+            Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error).help("model files are UTF-8 text")
+        })?;
+        models.push(files.add(shown(&request.project, &path), text));
+    }
+    let variables = Variables { vars: request.vars.clone(), env: Some(request.env.clone()) };
+    let mut findings = Findings::default();
+    let spec = crate::spec::read(&files, warehouse, &models, request.target.as_deref(), variables, &mut findings);
+    Ok(Read { files, spec, findings })
+}
+
+fn shown(project: &Path, path: &Path) -> String {
+    path.strip_prefix(project).unwrap_or(path).display().to_string().replace('\\', "/")
+}
+
+/// Every YAML file under a folder, in the order of their paths.
+fn model_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match std::fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Failure::project("W002", format!("reading the folder `{}`", folder.display()), error)),
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// Opens a project: reads it, looks at the schemas of its sources, resolves and checks it. Any error ends it, all are told.
+pub async fn open(request: &Request) -> Result<Opened, Stopped> {
+    let Read { files, spec, mut findings } = read(request)?;
+    let Some(settings) = &spec.warehouse else { return Err(Stopped::Findings(Box::new(files), findings.sorted())) };
+    let timezone = settings.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(chrono_tz::UTC);
+    let as_of = request.as_of.as_ref().map_or(request.now, |as_of| as_of(timezone));
+    let clock = Clock { as_of, timezone };
+    let engine = settings.engine.as_ref();
+    let limits = Limits::of(
+        project::memory(settings),
+        engine.and_then(|engine| engine.threads.as_ref()).map(|threads| threads.value.max(1) as usize),
+    );
+    let session = session(limits, &clock)?;
+    let schema = settings.warehouse.schema.as_ref().map_or("cdp", |schema| schema.value.as_str());
+    let warehouse = Warehouse::open(&settings.warehouse.root.value, &request.project, schema)?;
+    let mut schemas = Schemas::new();
+    let mut inputs = BTreeMap::new();
+    for named in spec.sources.values() {
+        let Some((location, declared, want_row)) = project::location(named, &mut findings) else { continue };
+        let zone = named.spec.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(timezone);
+        let reader = reader(&named.name, location, declared, want_row, zone);
+        match readers::open(&reader, &warehouse, &request.project, &session).await {
+            Ok(opened) => {
+                schemas.insert(named.name.clone(), columns(&opened.provider));
+                inputs.insert(named.name.clone(), opened.fingerprint);
+                register(&session, &named.name, opened.provider)?;
+            }
+            // What is wrong with one source is told together with all else.
+            Err(failure) if failure.fault == Fault::Project => {
+                let finding = Finding::error(failure.code, format!("{} failed: {}", failure.doing, failure.cause)).at(named.span);
+                findings.add(Finding { help: Some(failure.help).filter(|help| !help.is_empty()), ..finding });
+            }
+            Err(failure) => return Err(failure.into()),
+        }
+    }
+    let Some(project) = project::resolve(&files, &spec, &schemas, &mut findings) else {
+        return Err(Stopped::Findings(Box::new(files), findings.sorted()));
+    };
+    if findings.has_errors() {
+        return Err(Stopped::Findings(Box::new(files), findings.sorted()));
+    }
+    Ok(Opened { files, project, findings: findings.sorted(), clock, warehouse, session, inputs, folder: request.project.clone(), limits })
+}
+
+fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
+    let reference = datafusion::common::TableReference::partial("raw", name.to_owned());
+    session.register_table(reference, provider).map(|_| ()).map_err(|error| crate::store::failure_from(format!("opening the source `{name}`"), &error))
+}
+
+fn reader(name: &str, location: Location, declared: BTreeMap<String, DataType>, want_row: bool, timezone: chrono_tz::Tz) -> ReaderSpec {
+    let (format, place, delimiter) = match location {
+        Location::Table(table) => (readers::Format::Delta, readers::Location::Table(table), None),
+        Location::Files { path, format, delimiter } => {
+            let format = match format {
+                Format::Delta => readers::Format::Delta,
+                Format::Parquet => readers::Format::Parquet,
+                Format::Csv => readers::Format::Csv,
+                Format::Ndjson => readers::Format::Ndjson,
+            };
+            (format, readers::Location::Path(path), delimiter)
+        }
+    };
+    ReaderSpec { delimiter, types: declared, timezone: Some(timezone), want_row, ..ReaderSpec::new(name, format, place) }
+}
+
+/// The columns of a stored table as models see them.
+fn columns(provider: &Arc<dyn TableProvider>) -> Vec<RawColumn> {
+    use datafusion::arrow::datatypes::{DataType as Arrow, TimeUnit};
+    let schema = provider.schema();
+    let column = |field: &Arc<datafusion::arrow::datatypes::Field>| {
+        let (data_type, cast) = match field.data_type() {
+            Arrow::Utf8View => (DataType::Text, None),
+            Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Dictionary(..) => (DataType::Text, Some("varchar")),
+            Arrow::Int64 => (DataType::Integer, None),
+            Arrow::Int8 | Arrow::Int16 | Arrow::Int32 | Arrow::UInt8 | Arrow::UInt16 | Arrow::UInt32 | Arrow::UInt64 => {
+                (DataType::Integer, Some("bigint"))
+            }
+            Arrow::Float64 => (DataType::Number, None),
+            Arrow::Float16 | Arrow::Float32 => (DataType::Number, Some("double")),
+            Arrow::Decimal128(38, 9) => (DataType::Decimal, None),
+            Arrow::Decimal32(..) | Arrow::Decimal64(..) | Arrow::Decimal128(..) | Arrow::Decimal256(..) => (DataType::Decimal, Some("decimal(38, 9)")),
+            Arrow::Boolean => (DataType::Boolean, None),
+            Arrow::Date32 => (DataType::Date, None),
+            Arrow::Date64 => (DataType::Date, Some("date")),
+            Arrow::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => (DataType::Timestamp, None),
+            Arrow::Timestamp(_, Some(_)) => (DataType::Timestamp, Some("timestamp")),
+            Arrow::Timestamp(_, None) => (DataType::Timestamp, None),
+            Arrow::List(inner) if matches!(inner.data_type(), Arrow::Utf8 | Arrow::Utf8View | Arrow::LargeUtf8) => (DataType::TextList, None),
+            _ => (DataType::Json, None),
+        };
+        let naive = matches!(field.data_type(), Arrow::Timestamp(_, None));
+        RawColumn { name: field.name().clone(), data_type, naive, cast: cast.map(str::to_owned) }
+    };
+    schema.fields().iter().map(column).collect()
+}

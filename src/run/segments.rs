@@ -1,0 +1,175 @@
+//! Segments: who enters and leaves, and whether a guard holds the result back.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray};
+use datafusion::arrow::compute::cast;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+
+use super::workspace::Workspace;
+use crate::compile::{customer, segments};
+use crate::diag::{Failure, Result};
+use crate::project::{Entity, Segment};
+use crate::store::{failure_from, tables};
+
+/// A segment's size and change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SegmentChange {
+    /// The segment.
+    pub segment: String,
+    /// Members as they are published.
+    pub members: u64,
+    /// Members before.
+    pub before: u64,
+    /// Who entered.
+    pub entered: u64,
+    /// Who left.
+    pub exited: u64,
+    /// The guard that tripped: the previous members stay.
+    pub tripped: Option<TrippedSegment>,
+    /// Was a tripped guard passed with `--accept`?
+    pub accepted: bool,
+    /// Was it there before?
+    pub is_new: bool,
+    /// Hash of the definition.
+    pub hash: String,
+}
+
+/// Why a guard tripped.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrippedSegment {
+    /// In words, with the figures.
+    pub reason: String,
+}
+
+/// Leaves `segment_members` and the published form of the entity on the stage.
+pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String]) -> Result<Vec<SegmentChange>> {
+    let (project, session) = (&workspace.opened.project, &workspace.opened.session);
+    workspace.before(&tables::segment_members(), "before_segment_members").await?;
+    workspace.view("stays", &segments::renamed(project)).await?;
+    workspace.view("members_now", &segments::members(entity)).await?;
+    workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
+    let sizes = sizes(workspace, entity).await?;
+    let hashes_before = hashes_before(workspace).await?;
+    let is_data = !workspace.changed_inputs().is_empty();
+    let mut changes = Vec::new();
+    let mut definitions: Vec<(&Segment, String, &'static str, bool)> = Vec::new();
+    for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
+        let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
+        let hash = segments::definition_hash(project, segment);
+        let old = segment.was.as_ref().unwrap_or(&segment.name);
+        let hash_before = hashes_before.get(&segment.name).or_else(|| hashes_before.get(old));
+        // What enters or leaves does so because of the definition, the data, or nothing but time.
+        let reason = match hash_before {
+            Some(before) if *before != hash => "definition",
+            None => "definition",
+            Some(_) if is_data => "data",
+            Some(_) => "time",
+        };
+        let tripped = guard(segment, members, before, entered, exited);
+        let accepted = tripped.is_some() && accept.contains(&segment.name);
+        let kept = tripped.is_some() && !accepted;
+        definitions.push((segment, hash.clone(), reason, kept));
+        let (members, entered, exited) = if kept { (before, 0, 0) } else { (members, entered, exited) };
+        changes.push(SegmentChange { segment: segment.name.clone(), members, before, entered, exited, tripped, accepted, is_new: hash_before.is_none(), hash });
+    }
+    hold_definitions(workspace, &definitions)?;
+    workspace.stage.keep(session, "segment_members", &segments::stays(entity)).await?;
+    let names = customer::columns(project, entity);
+    let before = before_customer(workspace, entity, &names).await?;
+    workspace.stage.keep(session, &entity.name, &customer::published(project, entity, before)).await?;
+    Ok(changes)
+}
+
+/// `[members, before, entered, exited]` by segment.
+async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String, [u64; 4]>> {
+    let mut sizes = BTreeMap::new();
+    for batch in workspace.collect("counting the members of segments", &segments::sizes(entity)).await? {
+        let names = cast(batch.column(0), &DataType::Utf8View).map_err(|error| failure_from("counting the members of segments", &error.into()))?;
+        for row in 0..batch.num_rows() {
+            let figure = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(row).unsigned_abs();
+            sizes.insert(names.as_string_view().value(row).to_owned(), [figure(1), figure(2), figure(3), figure(4)]);
+        }
+    }
+    Ok(sizes)
+}
+
+/// The hash of each segment's definition as the last published run built it.
+async fn hashes_before(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
+    let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
+    workspace.before(&tables::run_steps(), "before_run_steps").await?;
+    let sql = format!("select model, fingerprint from before_run_steps where run_id = {} and model like 'segment:%'", crate::sql::text_literal(&run));
+    let mut hashes = BTreeMap::new();
+    for batch in workspace.collect("reading the last run's steps", &sql).await? {
+        let column = |index: usize| cast(batch.column(index), &DataType::Utf8View).map_err(|error| failure_from("reading the last run's steps", &error.into()));
+        let (models, prints) = (column(0)?, column(1)?);
+        for row in 0..batch.num_rows() {
+            let name = models.as_string_view().value(row).trim_start_matches("segment:").to_owned();
+            hashes.insert(name, prints.as_string_view().value(row).to_owned());
+        }
+    }
+    Ok(hashes)
+}
+
+fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64) -> Option<TrippedSegment> {
+    let guard = segment.guard.as_ref()?;
+    let tripped = |reason: String| Some(TrippedSegment { reason });
+    if let Some(min) = &guard.min
+        && members < min.value
+    {
+        return tripped(format!("{members} members, at least {} are expected", min.value));
+    }
+    if let Some(max) = &guard.max
+        && members > max.value
+    {
+        return tripped(format!("{members} members, at most {} are expected", max.value));
+    }
+    if let Some(limit) = &guard.max_change
+        && before > 0
+    {
+        let change = (entered + exited) as f64 / before as f64;
+        if change > limit.share() {
+            return tripped(format!("{:.1} % of {before} members would change ({entered} enter, {exited} leave), at most {} % may", change * 100.0, limit.0));
+        }
+    }
+    None
+}
+
+fn hold_definitions(workspace: &Workspace, definitions: &[(&Segment, String, &'static str, bool)]) -> Result<()> {
+    let texts = |of: &dyn Fn(&(&Segment, String, &'static str, bool)) -> String| -> ArrayRef {
+        Arc::new(definitions.iter().map(|definition| Some(of(definition))).collect::<StringViewArray>())
+    };
+    let kept: BooleanArray = definitions.iter().map(|(_, _, _, kept)| Some(*kept)).collect();
+    let batch = RecordBatch::try_from_iter([
+        ("segment", texts(&|(segment, ..)| segment.name.clone())),
+        ("hash", texts(&|(_, hash, ..)| hash.clone())),
+        ("entry_reason", texts(&|(_, _, reason, _)| (*reason).to_owned())),
+        ("exit_reason", texts(&|(_, _, reason, _)| (*reason).to_owned())),
+        ("is_kept", Arc::new(kept) as ArrayRef),
+    ])
+    .map_err(|error| Failure::world("W001", "comparing segments", error))?;
+    workspace.stage.hold(&workspace.opened.session, "definitions", batch.schema(), vec![batch])
+}
+
+/// Registers the customers that are published as `before_<entity>` where they have the same columns; then `updated_at` can
+/// be kept for those who did not change.
+async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String]) -> Result<bool> {
+    let wide = workspace.schema(&format!("{}_wide", entity.name)).await?;
+    let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &entity.name).await? else { return Ok(false) };
+    let before = provider.schema();
+    let same = names.iter().all(|name| match (before.field_with_name(name), wide.field_with_name(name)) {
+        (Ok(before), Ok(now)) => {
+            let now = crate::store::stored_schema(&datafusion::arrow::datatypes::Schema::new(vec![now.clone()]));
+            let before = crate::store::stored_schema(&datafusion::arrow::datatypes::Schema::new(vec![before.clone()]));
+            before.field(0).data_type() == now.field(0).data_type()
+        }
+        _ => false,
+    });
+    if !same || before.field_with_name("segments").is_err() || before.field_with_name("updated_at").is_err() {
+        return Ok(false);
+    }
+    let name = datafusion::common::TableReference::bare(format!("before_{}", entity.name));
+    let registered = workspace.opened.session.register_table(name, provider);
+    registered.map(|_| true).map_err(|error| failure_from(format!("reading the table `{}`", entity.name), &error))
+}

@@ -1,0 +1,96 @@
+//! Where a run works: the opened project, what was published before, and a stage for what is computed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::Schema;
+use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::common::TableReference;
+
+use super::opened::Opened;
+use crate::compile;
+use crate::diag::Result;
+use crate::engine::Stage;
+use crate::store::{Published, TableSpec, failure_from};
+
+/// A run's working place.
+pub struct Workspace {
+    /// The project and its engine.
+    pub opened: Opened,
+    /// Intermediate results.
+    pub stage: Stage,
+    /// What readers see until this run publishes.
+    pub published: Published,
+    /// The run's id.
+    pub run_id: String,
+}
+
+impl Workspace {
+    /// Makes every source readable under its name.
+    pub async fn new(opened: Opened) -> Result<Self> {
+        let published = Published::load(&opened.warehouse, &opened.session).await?;
+        let run_id = uuid::Uuid::new_v4().simple().to_string();
+        let workspace = Self { opened, stage: Stage::new()?, published, run_id };
+        for source in workspace.opened.project.sources.values() {
+            workspace.view(&source.name, &compile::sources::relation(source)).await?;
+        }
+        Ok(workspace)
+    }
+
+    /// Gives a statement a name that others can read from.
+    pub async fn view(&self, name: &str, sql: &str) -> Result<()> {
+        let session = &self.opened.session;
+        let made = async {
+            let view = session.sql(sql).await?.into_view();
+            session.deregister_table(TableReference::bare(name.to_owned()))?;
+            session.register_table(TableReference::bare(name.to_owned()), view)
+        };
+        made.await.map(|_| ()).map_err(|error| failure_from(format!("reading `{name}`"), &error))
+    }
+
+    /// Makes a published table readable under a name; an empty one where nothing was published. Says whether it was.
+    pub async fn before(&self, spec: &TableSpec, name: &str) -> Result<bool> {
+        let session = &self.opened.session;
+        let provider = self.published.provider(&self.opened.warehouse, &spec.name).await?;
+        let there = provider.is_some();
+        let made = (|| {
+            let provider = match provider {
+                Some(provider) => provider,
+                None => Arc::new(MemTable::try_new(Arc::clone(&spec.schema), vec![vec![]])?),
+            };
+            session.deregister_table(TableReference::bare(name.to_owned()))?;
+            session.register_table(TableReference::bare(name.to_owned()), provider)
+        })();
+        made.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
+        Ok(there)
+    }
+
+    /// The rows of a statement, all at once: only for what does not grow with the customers.
+    pub async fn collect(&self, doing: &str, sql: &str) -> Result<Vec<RecordBatch>> {
+        let run = async { self.opened.session.sql(sql).await?.collect().await };
+        run.await.map_err(|error| failure_from(doing, &error))
+    }
+
+    /// The plan that reads a name.
+    pub async fn plan(&self, name: &str) -> Result<datafusion::logical_expr::LogicalPlan> {
+        let run = async {
+            let provider = self.opened.session.table_provider(TableReference::bare(name.to_owned())).await?;
+            datafusion::logical_expr::LogicalPlanBuilder::scan(name, provider_as_source(provider), None)?.build()
+        };
+        run.await.map_err(|error| failure_from(format!("reading `{name}`"), &error))
+    }
+
+    /// The schema of a name.
+    pub async fn schema(&self, name: &str) -> Result<Arc<Schema>> {
+        let provider = self.opened.session.table_provider(TableReference::bare(name.to_owned())).await;
+        provider.map(|provider| provider.schema()).map_err(|error| failure_from(format!("reading `{name}`"), &error))
+    }
+
+    /// Fingerprints of the sources that have changed since what is published.
+    #[must_use]
+    pub fn changed_inputs(&self) -> Vec<&str> {
+        let before: &BTreeMap<String, String> = &self.published.inputs;
+        self.opened.inputs.iter().filter(|(name, fingerprint)| before.get(*name) != Some(fingerprint)).map(|(name, _)| name.as_str()).collect()
+    }
+}
