@@ -71,6 +71,7 @@ const PAGES: &[(&str, &str)] = &[
     ("W601", include_str!("codes/W601.md")),
     ("W602", include_str!("codes/W602.md")),
     ("W603", include_str!("codes/W603.md")),
+    ("W701", include_str!("codes/W701.md")),
     ("W901", include_str!("codes/W901.md")),
     ("W902", include_str!("codes/W902.md")),
     // The table ends.
