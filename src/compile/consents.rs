@@ -124,7 +124,7 @@ pub fn state(project: &Project, entity: &Entity, clock: &Clock) -> String {
     for purpose in project.purposes.values() {
         let name = text_literal(&purpose.name);
         if let Some(valid_for) = purpose.valid_for {
-            status.push_str(&format!(" when status = 'granted' and purpose = {name} and at < {} then 'expired'", instant(clock.since(valid_for))));
+            status.push_str(&format!(" when status = 'granted' and purpose = {name} and at <= {} then 'expired'", instant(clock.before(valid_for))));
         }
         basis.push_str(&format!(" when {name} then {}", text_literal(basis_name(purpose.basis))));
     }
