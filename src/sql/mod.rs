@@ -4,6 +4,9 @@
 
 mod aggregate;
 mod bind;
+mod bind_call;
+mod bind_compare;
+mod bind_time;
 mod chain;
 mod functions;
 #[cfg(test)]

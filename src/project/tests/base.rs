@@ -218,11 +218,12 @@ impl Checked {
         self.has(code, underlined, words);
     }
 
-    /// There is a finding of this code, with this text underlined, and with words of its message or help.
+    /// There is a finding of this code, with this text underlined (any, where it is empty), and with words of its message
+    /// or help.
     #[track_caller]
     pub(super) fn has(&self, code: &str, underlined: &str, words: &str) {
         let lines = self.lines();
-        let begins = format!("{code} {underlined} | ");
+        let begins = if underlined.is_empty() { format!("{code} ") } else { format!("{code} {underlined} | ") };
         assert!(
             lines.iter().any(|line| line.starts_with(&begins) && line.contains(words)),
             "`{begins}… {words}` is not in {lines:#?}"

@@ -18,8 +18,8 @@ fn sql_that_cannot_be_parsed() {
     assert!(when(&format!("revenue > {}", vec!["1"; 390].join("+"))).findings.is_empty());
     when(&vec!["revenue > 1"; 300].join(" or ")).only("E201", ">", "many values are a list");
     when(&format!("revenue > {}", vec!["1"; 30_000].join("+"))).only("E201", "+", "too long");
-    when(&format!("revenue > 1{}", "::int".repeat(30_000))).only("E201", "::", "too long");
-    when(&format!("{} true", "not ".repeat(30_000))).only("E201", "not", "too long");
+    when(&format!("revenue > 1{}", "::int".repeat(30_000))).only("E201", ":", "too long");
+    when(&format!("{} true", "not ".repeat(30_000))).only("E201", "n", "too long");
     let many = vec!["'FR'"; 5_000].join(", ");
     assert!(when(&format!("country in ({many})")).findings.is_empty());
 }
