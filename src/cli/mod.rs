@@ -11,6 +11,7 @@ mod context;
 mod exit;
 mod printer;
 mod reference;
+mod summary;
 mod verbs;
 
 use std::ffi::OsString;

@@ -1,8 +1,9 @@
 //! `cohorte build`: brings the tables up to date; what is unchanged is skipped.
 
-use super::unfinished;
+use crate::cli::summary;
 use crate::cli::{Context, Exit};
 use crate::diag::Result;
+use crate::run::{self, BuildOptions};
 
 /// Bring the tables up to date
 #[derive(Debug, clap::Args)]
@@ -13,6 +14,20 @@ pub struct Arguments {
 }
 
 /// Runs the verb.
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<Exit> {
-    Err(unfinished("build"))
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
+    let opened = match run::open(&context.request()).await {
+        Ok(opened) => opened,
+        Err(stopped) => return context.stopped(stopped),
+    };
+    let options = BuildOptions {
+        command: "build".to_owned(),
+        accept: context.global.accept.clone(),
+        full_refresh: arguments.full_refresh,
+        plan_only: false,
+    };
+    let progress = context.printer.progress();
+    match run::build(opened, &options, progress.as_ref()).await {
+        Ok(built) => summary::built(context, &built),
+        Err(stopped) => context.stopped(stopped),
+    }
 }

@@ -1,14 +1,39 @@
-//! `cohorte check`: everything is parsed, resolved and typed; no data is read beyond schemas.
+//! `cohorte check`: parses, resolves and type-checks everything; no data is read beyond schemas.
 
-use super::unfinished;
-use crate::cli::{Context, Exit};
+use serde_json::json;
+
+use crate::cli::{Context, Exit, Format};
 use crate::diag::Result;
+use crate::report::count;
+use crate::run;
 
-/// Parse, resolve and type-check everything
+/// Parse, resolve and type-check everything; no data is read beyond schemas
 #[derive(Debug, clap::Args)]
 pub struct Arguments {}
 
 /// Runs the verb.
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<Exit> {
-    Err(unfinished("check"))
+pub(super) async fn run(_: Arguments, context: &Context) -> Result<Exit> {
+    let opened = match run::open(&context.request()).await {
+        Ok(opened) => opened,
+        Err(stopped) => return context.stopped(stopped),
+    };
+    context.printer.findings(&opened.files, &opened.findings)?;
+    let project = &opened.project;
+    let sizes = [
+        ("sources", project.sources.len()),
+        ("entities", project.entities.len()),
+        ("traits", project.traits.len()),
+        ("segments", project.segments.len()),
+        ("scores", project.scores.len()),
+        ("purposes", project.purposes.len()),
+        ("syncs", project.syncs.len()),
+    ];
+    if context.printer.format() == Format::Json {
+        let models: serde_json::Map<String, serde_json::Value> = sizes.iter().map(|(kind, size)| ((*kind).to_owned(), json!(size))).collect();
+        context.printer.object(&json!({"kind": "check", "project": project.settings.name, "models": models, "features": project.features.iter().count()}))?;
+        return Ok(Exit::Done);
+    }
+    let said: Vec<String> = sizes.iter().filter(|(_, size)| *size > 0).map(|(kind, size)| format!("{} {kind}", count(*size as u64))).collect();
+    context.printer.talk(&format!("{} is in order: {}", project.settings.name, said.join(", ")));
+    Ok(Exit::Done)
 }

@@ -60,7 +60,7 @@ mod tests {
     async fn the_spelling_is_a_promise() {
         // These texts may never change.
         let sql = "select cohorte_json_object('z', a, 'b', n, 'c', f, 'd', n > 2, 'e', null, 'f', missing), \
-                   cohorte_json_object('day', date '2026-01-05', 'at', cohorte_zoned(timestamp '2026-01-05 10:00', 'Europe/Paris'), \
+                   cohorte_json_object('day', date '2026-01-05', 'at', cohorte_zoned(timestamp '2026-01-05 10:00:00', 'Europe/Paris'), \
                    'amount', arrow_cast(12.5, 'Decimal128(38, 9)'), 'list', ['a', null, 'c'], 'ns', make_array(1, 2)), \
                    cohorte_json_object('e', null), cohorte_json_object('a \"b\"', '\n'), \
                    cohorte_json_object('n', cast('NaN' as double), 'big', 9007199254740993), arrow_typeof(cohorte_json_object('a', 1)) \

@@ -1,0 +1,93 @@
+//! What a build and its syncs did, worth reading.
+
+use serde_json::json;
+
+use super::{Context, Exit, Format};
+use crate::diag::Result;
+use crate::report::{Table, change, count};
+use crate::run::{Built, Why};
+
+/// Tells what a build did.
+pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
+    let printer = &context.printer;
+    printer.findings(&built.workspace.opened.files, &built.findings)?;
+    if printer.format() == Format::Json {
+        return as_json(context, built);
+    }
+    let mut text = String::new();
+    let clock = &built.workspace.opened.clock;
+    let as_of = clock.as_of.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M %Z");
+    text.push_str(&format!("{} as of {as_of}: {}\n", built.workspace.opened.project.settings.name, why(&built.why)));
+    for customers in &built.customers {
+        text.push('\n');
+        text.push_str(&identity(&customers.entity, &customers.identity));
+    }
+    if !built.segments.is_empty() {
+        let mut table = Table::new().left("segment").right("members").right("entered").right("left").left("");
+        for segment in &built.segments {
+            let note = match (&segment.tripped, segment.accepted) {
+                (Some(tripped), true) => format!("guard passed: {}", tripped.reason),
+                (Some(tripped), false) => format!("GUARD: {}; the members stay as they were (--accept {} lets it pass once)", tripped.reason, segment.segment),
+                (None, _) if segment.is_new => "new".to_owned(),
+                (None, _) => String::new(),
+            };
+            table.row([
+                segment.segment.as_str(),
+                &count(segment.members),
+                &change(segment.entered as i64),
+                &change(-(segment.exited as i64)),
+                &note,
+            ]);
+        }
+        text.push('\n');
+        text.push_str(&table.text());
+    }
+    printer.data(&text)?;
+    Ok(exit(built))
+}
+
+/// A guard that tripped is told by the exit code.
+fn exit(built: &Built) -> Exit {
+    if built.segments.iter().any(|segment| segment.tripped.is_some() && !segment.accepted) { Exit::Guard } else { Exit::Done }
+}
+
+fn why(why: &Why) -> String {
+    match why {
+        Why::New => "built for the first time".to_owned(),
+        Why::Changed { sources, definitions } => {
+            let mut reasons = Vec::new();
+            if *definitions {
+                reasons.push("definitions changed".to_owned());
+            }
+            if !sources.is_empty() {
+                reasons.push(format!("new data in {}", sources.join(", ")));
+            }
+            format!("built, because of {}", reasons.join(" and "))
+        }
+        Why::Time => "built, because time has passed".to_owned(),
+        Why::Nothing => "nothing has changed, nothing was built".to_owned(),
+    }
+}
+
+fn as_json(context: &Context, built: &Built) -> Result<Exit> {
+    let workspace = &built.workspace;
+    context.printer.object(&json!({
+        "kind": "build", "run_id": workspace.run_id, "as_of": workspace.opened.clock.as_of.to_rfc3339(),
+        "why": why(&built.why), "seconds": built.seconds,
+    }))?;
+    for segment in &built.segments {
+        context.printer.object(&json!({
+            "kind": "segment", "segment": segment.segment, "members": segment.members, "entered": segment.entered,
+            "exited": segment.exited, "guard": segment.tripped.as_ref().map(|tripped| &tripped.reason), "accepted": segment.accepted,
+        }))?;
+    }
+    for table in &built.tables {
+        context.printer.object(&json!({"kind": "table", "table": table.table, "rows": table.rows, "version": table.version}))?;
+    }
+    Ok(exit(built))
+}
+
+fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
+    let _ = report;
+    format!("{entity}\n")
+}
