@@ -10,7 +10,7 @@ mod bind_time;
 mod chain;
 mod functions;
 #[cfg(test)]
-mod golden;
+mod golden_tests;
 mod operators;
 mod parse;
 mod print;
