@@ -105,9 +105,10 @@ impl Binder<'_> {
             }
         }
         // Arguments that must be of one type: a day among instants is its first instant.
-        let bound: Vec<Typed> = match signature.takes.contains(&Kind::Same) {
-            true => bound.iter().map(|typed| (self.given_as(same, typed), same)).collect(),
-            false => bound,
+        let bound: Vec<Typed> = if signature.takes.contains(&Kind::Same) {
+            bound.iter().map(|typed| (self.given_as(same, typed), same)).collect()
+        } else {
+            bound
         };
         let gives = match signature.gives {
             Gives::Just(data_type) => data_type,
