@@ -44,7 +44,7 @@ fn shipped_projects_are_read_without_findings() {
                 assert!(parse_expression(SqlText::new(&files, sql)).is_ok(), "{}", sql.value);
             }
         }
-        let checked = Checked { files, findings: findings.sorted() };
+        let checked = Checked { files, findings: findings.sorted(), project: None };
         assert!(checked.findings.is_empty(), "{}", checked.text());
     }
 }

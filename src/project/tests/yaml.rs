@@ -105,6 +105,15 @@ fn settings() {
 }
 
 #[test]
+fn a_secret_that_is_not_set_is_missed_when_it_is_used() {
+    let checked = check(&[]);
+    let project = checked.project.as_ref().unwrap();
+    let failure = project.connections["dwh"].ready().unwrap_err();
+    assert_eq!((failure.code, failure.cause.as_str()), ("E109", "the environment variable `DWH_URL` is not set"));
+    assert!(project.connections["drop"].ready().is_ok());
+}
+
+#[test]
 fn targets_and_variables() {
     let texts = [("warehouse.yaml", WAREHOUSE)];
     assert!(run(&texts, Some("prod")).findings.iter().all(|finding| finding.code == "E118"));
