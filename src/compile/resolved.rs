@@ -103,10 +103,11 @@ impl Rows {
                     text_literal(&identity.source)
                 ));
                 let found = format!("{alias}.{id}");
-                self.ids.push((entity.id(), match self.shared(entity, identity, &key) {
+                let found = match self.shared(entity, identity, &key) {
                     Some(settled) => format!("coalesce({settled}, {found})"),
                     None => found,
-                }));
+                };
+                self.ids.push((entity.id(), found));
             }
             Role::Attach => {
                 let table = ident(&format!("{}_identifiers", entity.name));
