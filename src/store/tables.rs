@@ -453,5 +453,3 @@ mod tests {
         assert!(records("guest").schema.field_with_name("guest_id").is_ok());
     }
 }
-/// stub
-pub fn nodes(entity: &str) -> TableSpec { records(entity) }
