@@ -168,8 +168,11 @@ impl Rows {
         }
         let mut select = Select::from(format!("(\n{}\n) as s", indent(&rows)));
         select.joins = self.joins;
-        // `_time` of the source gives way to the one that is found.
-        select = select.column("s.* except (_time)", "").column(self.time, "_time");
+        // `_time` of the source gives way to the one that is found; helpers stay inside.
+        let mut hidden = vec!["_time".to_owned()];
+        hidden.extend((0..self.n_helpers).map(|helper| format!("_find_{helper}")));
+        hidden.extend(self.devices.iter().map(|device| device.column.clone()));
+        select = select.column(format!("s.* except ({})", hidden.join(", ")), "").column(self.time, "_time");
         for (name, sql) in self.ids {
             select = select.column(sql, &name);
         }

@@ -116,14 +116,7 @@ pub fn contested(entity: &str) -> TableSpec {
     table(
         format!("{entity}_contested"),
         "One row per identifier tuple with a value that several customers have: does it settle whose rows they are?",
-        [
-            ("source", TEXT),
-            ("record_key", TEXT),
-            ("type", TEXT),
-            ("value", TEXT),
-            ("settles", TRUTH),
-            ("owner", TEXT),
-        ],
+        [("source", TEXT), ("record_key", TEXT), ("type", TEXT), ("value", TEXT), ("settles", TRUTH), ("owner", TEXT)],
         &[],
         &["record_key", "value"],
     )
@@ -449,7 +442,10 @@ mod tests {
     #[test]
     fn an_entity_names_its_tables_and_its_id() {
         let names: Vec<String> = entity_tables("guest").into_iter().map(|spec| spec.name).collect();
-        assert_eq!(names, ["guest_records", "guest_identifiers", "guest_links", "guest_contested", "guest_ids", "guest_nodes"]);
+        assert_eq!(
+            names,
+            ["guest_records", "guest_identifiers", "guest_links", "guest_contested", "guest_ids", "guest_nodes"]
+        );
         assert!(records("guest").schema.field_with_name("guest_id").is_ok());
     }
 }
