@@ -59,7 +59,9 @@ impl Clock {
             Unit::Month => wall.checked_sub_months(Months::new(count)),
             Unit::Year => wall.checked_sub_months(Months::new(count.saturating_mul(12))),
         };
-        let instant = earlier.map(|wall| self.timezone.from_local_datetime(&wall).latest().map_or_else(|| wall.and_utc(), |at| at.to_utc()));
+        let instant = earlier.map(|wall| {
+            self.timezone.from_local_datetime(&wall).latest().map_or_else(|| wall.and_utc(), |at| at.to_utc())
+        });
         instant.map_or(i64::MIN, |at| at.timestamp_micros())
     }
 

@@ -17,7 +17,9 @@ pub fn relation(project: &Project, source: &Source) -> Option<String> {
         if let Some(identity) = entity.source(&source.name) {
             rows.identified(entity, identity);
             found = true;
-        } else if let Some(parent) = source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0)) {
+        } else if let Some(parent) =
+            source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0))
+        {
             rows.inherited(parent, entity);
             found = true;
         }
@@ -41,7 +43,8 @@ fn relation_exists(project: &Project, source: &str, entity: &str, depth: usize) 
 
 fn timed(project: &Project, source: &str, depth: usize) -> bool {
     project.sources.get(source).is_some_and(|source| {
-        source.time.is_some() || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
+        source.time.is_some()
+            || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
     })
 }
 
@@ -155,9 +158,15 @@ impl Rows {
 
     fn parent(&mut self, parent: &crate::project::Parent, alias: &str) -> String {
         let on: Vec<String> = (parent.on.iter().enumerate())
-            .map(|(index, (theirs, _))| format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index))))
+            .map(|(index, (theirs, _))| {
+                format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index)))
+            })
             .collect();
-        self.joins.push(format!("left join {} as {alias} on {}", ident(&format!("{}_resolved", parent.source)), on.join(" and ")));
+        self.joins.push(format!(
+            "left join {} as {alias} on {}",
+            ident(&format!("{}_resolved", parent.source)),
+            on.join(" and ")
+        ));
         alias.to_owned()
     }
 
