@@ -17,7 +17,9 @@ pub fn relation(project: &Project, source: &Source) -> Option<String> {
         if let Some(identity) = entity.source(&source.name) {
             rows.identified(entity, identity);
             found = true;
-        } else if let Some(parent) = source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0)) {
+        } else if let Some(parent) =
+            source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0))
+        {
             rows.inherited(parent, entity);
             found = true;
         }
@@ -41,7 +43,8 @@ fn relation_exists(project: &Project, source: &str, entity: &str, depth: usize) 
 
 fn timed(project: &Project, source: &str, depth: usize) -> bool {
     project.sources.get(source).is_some_and(|source| {
-        source.time.is_some() || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
+        source.time.is_some()
+            || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
     })
 }
 
@@ -51,12 +54,33 @@ struct Rows {
     ids: Vec<(String, String)>,
     time: String,
     n_helpers: usize,
+    /// Does the source itself say when its rows happened?
+    is_timed: bool,
+    /// Columns that say whose the rows of shared devices are, by the relation that finds them out.
+    devices: Vec<Device>,
+}
+
+/// A column for the customers of rows that hang on values which several customers have.
+struct Device {
+    column: String,
+    /// The column with the rows' node.
+    key: String,
+    /// `<entity>_contested`, its rows of this source, `owner` and all.
+    contested: String,
 }
 
 impl Rows {
     fn of(source: &Source) -> Self {
         let inner = Select::from(ident(&source.name)).column("*", "");
-        Self { inner, joins: Vec::new(), ids: Vec::new(), time: "s._time".into(), n_helpers: 0 }
+        Self {
+            inner,
+            joins: Vec::new(),
+            ids: Vec::new(),
+            time: "s._time".into(),
+            n_helpers: 0,
+            is_timed: source.time.is_some(),
+            devices: Vec::new(),
+        }
     }
 
     /// A helper column of the inner relation, computed once per row.
@@ -81,7 +105,12 @@ impl Rows {
                     "left join (select record_key, {id} from {table} where source = {}) as {alias} on {alias}.record_key = {key}",
                     text_literal(&identity.source)
                 ));
-                self.ids.push((entity.id(), format!("{alias}.{id}")));
+                let found = format!("{alias}.{id}");
+                let customer = match self.shared(entity, identity, &key) {
+                    Some(settled) => format!("coalesce({settled}, {found})"),
+                    None => found,
+                };
+                self.ids.push((entity.resolved_id(), customer));
             }
             Role::Attach => {
                 let table = ident(&format!("{}_identifiers", entity.name));
@@ -95,14 +124,31 @@ impl Rows {
                     ));
                     found.push(format!("{alias}.{id}"));
                 }
-                self.ids.push((entity.id(), format!("coalesce({})", found.join(", "))));
+                self.ids.push((entity.resolved_id(), format!("coalesce({})", found.join(", "))));
             }
         }
     }
 
+    /// On a shared device, a row belongs to the next account that is seen there, else to the previous one. The column
+    /// with that customer, where a source can have such rows: link tuples of several types, at times.
+    fn shared(&mut self, entity: &Entity, identity: &IdentitySource, key: &str) -> Option<String> {
+        let several = identity.ids.iter().any(|(name, _)| *name != identity.ids[0].0);
+        if identity.role != Role::Link || !self.is_timed || !several {
+            return None;
+        }
+        let column = format!("_device_{}", self.devices.len());
+        let contested = format!(
+            "select record_key, \"type\", \"value\", settles, owner from {} where source = {}",
+            ident(&format!("{}_contested", entity.name)),
+            text_literal(&identity.source)
+        );
+        self.devices.push(Device { column: column.clone(), key: key.trim_start_matches("s.").to_owned(), contested });
+        Some(format!("s.{column}"))
+    }
+
     fn inherited(&mut self, parent: &crate::project::Parent, entity: &Entity) {
         let alias = self.parent(parent, &format!("p_{}", entity.name));
-        self.ids.push((entity.id(), format!("{alias}.{}", ident(&entity.id()))));
+        self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))));
     }
 
     fn timed(&mut self, parent: &crate::project::Parent) {
@@ -112,20 +158,67 @@ impl Rows {
 
     fn parent(&mut self, parent: &crate::project::Parent, alias: &str) -> String {
         let on: Vec<String> = (parent.on.iter().enumerate())
-            .map(|(index, (theirs, _))| format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index))))
+            .map(|(index, (theirs, _))| {
+                format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index)))
+            })
             .collect();
-        self.joins.push(format!("left join {} as {alias} on {}", ident(&format!("{}_resolved", parent.source)), on.join(" and ")));
+        self.joins.push(format!(
+            "left join {} as {alias} on {}",
+            ident(&format!("{}_resolved", parent.source)),
+            on.join(" and ")
+        ));
         alias.to_owned()
     }
 
     fn sql(self) -> String {
-        let mut select = Select::from(format!("(\n{}\n) as s", indent(&self.inner.to_string())));
+        let mut rows = self.inner.to_string();
+        for device in &self.devices {
+            rows = device.settled(&rows);
+        }
+        let mut select = Select::from(format!("(\n{}\n) as s", indent(&rows)));
         select.joins = self.joins;
-        // `_time` of the source gives way to the one that is found.
-        select = select.column("s.* except (_time)", "").column(self.time, "_time");
+        // `_time` of the source gives way to the one that is found; helpers stay inside.
+        let mut hidden = vec!["_time".to_owned()];
+        hidden.extend((0..self.n_helpers).map(|helper| format!("_find_{helper}")));
+        hidden.extend(self.devices.iter().map(|device| device.column.clone()));
+        select = select.column(format!("s.* except ({})", hidden.join(", ")), "").column(self.time, "_time");
         for (name, sql) in self.ids {
             select = select.column(sql, &name);
         }
         select.to_string()
+    }
+}
+
+impl Device {
+    /// The rows with the column. Only rows that hang on a contested value go through the windows; all others pass by.
+    fn settled(&self, rows: &str) -> String {
+        let Self { column, key, contested } = self;
+        let rows = indent(rows);
+        let apart = format!(
+            "select r.*, cast(null as varchar) as {column}\nfrom (\n{rows}\n) as r\n\
+             where not exists (select 1 from ({contested}) as c where c.record_key = r.{key} and not c.settles)"
+        );
+        // What happened after the run's instant settles nothing.
+        let owner = "case when c.settles and (r._time <= cohorte_now() or r._time is null) then c.owner end";
+        let seen = format!(
+            "select r.*, c.\"type\" as _type, c.\"value\" as _value, c.settles as _settles, {owner} as _owner\n\
+             from (\n{rows}\n) as r\njoin ({contested}) as c on c.record_key = r.{key}"
+        );
+        let nearest = |order: &str| {
+            format!(
+                "last_value(_owner) ignore nulls over (partition by _type, _value order by {order} \
+                 rows between unbounded preceding and current row)"
+            )
+        };
+        let windows = format!(
+            "select *, coalesce(\n    {},\n    {}\n  ) as {column}\nfrom (\n{}\n) as seen",
+            nearest("_time desc nulls first, _key desc"),
+            nearest("_time asc nulls last, _key asc"),
+            indent(&seen)
+        );
+        format!(
+            "{apart}\nunion all\nselect * except (_type, _value, _settles, _owner)\nfrom (\n{}\n) as device\nwhere not _settles",
+            indent(&windows)
+        )
     }
 }

@@ -74,6 +74,8 @@ pub struct Built {
     pub dropped: Vec<Dropped>,
     /// (value, node) of the dropped values, ascending: links that are recorded but link nothing.
     pub junk: Vec<(u32, u32)>,
+    /// The node of each number that [`EvidenceBuilder::add`] gave.
+    pub node_of: Vec<u32>,
 }
 
 /// Takes raw nodes in any order and any batches; the same nodes always give the same [`Built`].
@@ -82,8 +84,8 @@ pub struct Built {
 /// differ, the lesser hash or text stays, so that the order does not matter.
 ///
 /// Costs per node its key and about 30 bytes, and 4 per scope; per distinct value its text and about 20 bytes; 8 bytes
-/// per occurrence, and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 16 per node and 8 per
-/// value while it sorts.
+/// per occurrence, and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 16 per node, of which 4
+/// stay, and 8 per value while it sorts.
 #[derive(Default)]
 pub struct EvidenceBuilder {
     rules: Vec<IdentifierRule>,
@@ -113,8 +115,9 @@ impl EvidenceBuilder {
         Self { rules, scope_of, compact_at: 1 << 16, limit: NONE as usize, ..Self::default() }
     }
 
-    /// Adds a node. Fails only when there is more than 32 bits can number (`E701`).
-    pub fn add(&mut self, node: &RawNode<'_>) -> Result<()> {
+    /// Adds a node and gives its number: nodes are numbered from 0 as they first come. Fails only when there is more than
+    /// 32 bits can number (`E701`).
+    pub fn add(&mut self, node: &RawNode<'_>) -> Result<u32> {
         let (source, _) = self.sources.intern(0, node.source);
         let (index, new) = self.nodes.intern(source as u16, node.key);
         let name = node.name.map_or(0, name_hash);
@@ -143,7 +146,7 @@ impl EvidenceBuilder {
         if self.occurrences.len() >= self.compact_at {
             self.compact();
         }
-        self.check_limit()
+        self.check_limit().map(|()| index)
     }
 
     fn compact(&mut self) {
@@ -230,7 +233,7 @@ impl EvidenceBuilder {
             .map(|rule| IdentifierType { name: rule.name.clone(), per_customer: rule.per_customer })
             .collect();
         let evidence = Evidence { n_nodes: nodes.len(), types, type_of_value, occurrences: self.occurrences, scopes };
-        Built { evidence, nodes, values, dropped, junk }
+        Built { evidence, nodes, values, dropped, junk, node_of: node_place }
     }
 }
 

@@ -74,6 +74,7 @@ fn nodes_and_values_are_in_the_total_order() {
         (Some(1), None, None)
     );
     assert_eq!(built.values.find("email", "b@x.fr"), Some(2));
+    assert_eq!(built.node_of, vec![1, 0], "the first that came is the second in order");
     assert!(built.dropped.is_empty() && built.junk.is_empty());
 }
 
@@ -116,7 +117,7 @@ fn too_many_to_number_is_e701() {
     let add = |builder: &mut EvidenceBuilder, key| {
         builder.add(&RawNode { source: "crm", key, name: None, scopes: &[None], identifiers: &[] })
     };
-    assert!(add(&mut builder, "1").and_then(|()| add(&mut builder, "2")).is_ok());
+    assert!(add(&mut builder, "1").and_then(|_| add(&mut builder, "2")).is_ok());
     assert_eq!(add(&mut builder, "3").unwrap_err().code, "E701");
 }
 

@@ -1,10 +1,114 @@
-//! stub
-use datafusion::arrow::record_batch::RecordBatch;
-use datafusion::arrow::datatypes::{SchemaRef, Schema};
-pub struct Remembered { pub ids: Option<String>, pub nodes: Option<String> }
-#[derive(Debug, Clone, Default)]
-pub struct Report;
-pub struct Resolved { pub records: Vec<RecordBatch>, pub identifiers: Vec<RecordBatch>, pub links: Vec<RecordBatch>, pub nodes: Vec<RecordBatch>, pub events: Vec<RecordBatch>, pub merged: Vec<RecordBatch>, pub contested: Vec<RecordBatch>, pub report: Report }
-pub async fn resolve(_: &datafusion::prelude::SessionContext, _: &crate::project::Project, _: &crate::project::Entity, _: &Remembered, _: &str, _: chrono::DateTime<chrono::Utc>) -> crate::diag::Result<Resolved> { Err(crate::diag::Failure::world("W001","x","y")) }
-pub fn merged_schema() -> SchemaRef { Schema::empty().into() }
-pub fn contested_schema() -> SchemaRef { Schema::empty().into() }
+//! The identity stage of a build: from the relations of the sources to the tables of an entity (DESIGN §5.4).
+//!
+//! [`resolve()`] reads the nodes of every source as a stream, clusters them, names the clusters from what earlier runs left, and
+//! gives back every table as batches. It writes nothing. The same nodes and the same memory give the same rows, whatever
+//! the order and the split of the batches that came in.
+//!
+//! Memory, beside what [`super::identity`] says: 16 bytes per node for when it was seen, 4 for its customer and 3 for shared
+//! devices; what the ledger has, see [`Remembered`]; and the batches themselves, which hold every text once more.
+
+mod columns;
+mod devices;
+mod gather;
+mod memory;
+mod outcome;
+mod partition;
+mod report;
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::prelude::SessionContext;
+
+use self::partition::Partition;
+pub use self::report::{DroppedValues, Report};
+use crate::diag::{Failure, Result};
+use crate::project::{Entity, Project};
+
+/// What earlier runs left: names of tables that are registered with the session; `None` on a first run.
+///
+/// Costs about 80 bytes per id that was ever minted, 8 per node, and the texts of the nodes that are gone.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remembered {
+    /// The table with the rows of `<entity>_ids`.
+    pub ids: Option<String>,
+    /// The table with the rows of `<entity>_nodes`.
+    pub nodes: Option<String>,
+}
+
+/// The tables of an entity. Their schemas are those of [`crate::store::entity_tables`]; a table without rows has no batch.
+#[derive(Clone)]
+pub struct Resolved {
+    /// All of `<entity>_records`.
+    pub records: Vec<RecordBatch>,
+    /// All of `<entity>_identifiers`.
+    pub identifiers: Vec<RecordBatch>,
+    /// All of `<entity>_links`.
+    pub links: Vec<RecordBatch>,
+    /// All of `<entity>_contested`.
+    pub contested: Vec<RecordBatch>,
+    /// All of `<entity>_nodes`.
+    pub nodes: Vec<RecordBatch>,
+    /// New rows of `<entity>_ids`.
+    pub events: Vec<RecordBatch>,
+    /// The ids that this run merged into others, as [`merged_schema`] says.
+    pub merged: Vec<RecordBatch>,
+    /// Counts for people.
+    pub report: Report,
+}
+
+/// `old_id`, `new_id`.
+#[must_use]
+pub fn merged_schema() -> SchemaRef {
+    let text = |name: &str| Field::new(name, DataType::Utf8, true);
+    Arc::new(Schema::new(vec![text("old_id"), text("new_id")]))
+}
+
+/// The columns of `<entity>_contested`.
+#[must_use]
+pub fn contested_schema() -> SchemaRef {
+    crate::store::contested("").schema
+}
+
+/// Resolves an entity. The session has the sources' relations under their names, the functions and the clock, and the
+/// remembered tables.
+///
+/// Fails with `E701` when there are more nodes than can be numbered, and with `W701` when the remembered tables do not fit
+/// together.
+pub async fn resolve(
+    session: &SessionContext,
+    project: &Project,
+    entity: &Entity,
+    remembered: &Remembered,
+    run_id: &str,
+    as_of: DateTime<Utc>,
+) -> Result<Resolved> {
+    let gathered = gather::gather(session, project, entity).await?;
+    let partition = heavy(entity, move || Partition::of(gathered)).await?;
+    let ledger = memory::read(session, entity, remembered, &partition.built.nodes).await?;
+    let told = outcome::Telling { entity: entity.clone(), run_id: run_id.to_owned(), at: as_of.timestamp_micros() };
+    heavy(entity, move || outcome::tables(&told, &partition, &ledger)).await?
+}
+
+/// Runs heavy work where it holds up no stream.
+async fn heavy<T: Send + 'static>(entity: &Entity, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work).await.map_err(|error| {
+        Failure::world(
+            "W001",
+            doing(entity),
+            if error.is_panic() { "an internal error" } else { "the work was cancelled" },
+        )
+        .help("report this: it is a mistake in cohorte")
+    })
+}
+
+fn doing(entity: &Entity) -> String {
+    format!("resolving the identities of `{}`", entity.name)
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
