@@ -87,7 +87,31 @@ fn as_json(context: &Context, built: &Built) -> Result<Exit> {
     Ok(exit(built))
 }
 
+/// From how many records how many customers, and what was set aside on the way.
 fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
-    let _ = report;
-    format!("{entity}\n")
+    let records: u64 = report.nodes.values().sum();
+    let mut text = format!(
+        "{} records and visits are {} {entity}s, {} of them known\n",
+        count(records),
+        count(report.customers),
+        count(report.known)
+    );
+    let events = [
+        ("new", report.minted),
+        ("merged", report.merged),
+        ("split", report.split),
+        ("retired", report.retired),
+        ("returned", report.returned),
+    ];
+    let said: Vec<String> = events.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", count(*n))).collect();
+    if !said.is_empty() {
+        text.push_str(&format!("  ids: {}\n", said.join(", ")));
+    }
+    for (reason, n) in &report.refused {
+        text.push_str(&format!("  {} links refused: {reason}\n", count(*n)));
+    }
+    for dropped in &report.dropped {
+        text.push_str(&format!("  {} values of {} identify nobody: {}\n", count(dropped.values), dropped.identifier, dropped.reason));
+    }
+    text
 }

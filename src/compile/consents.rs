@@ -63,7 +63,7 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
     let resolved = entity.source(&source.name).is_some();
     if resolved {
         let table = ident(&format!("{}_identifiers", entity.name));
-        let join = format!("join (select {id} as _owner, \"type\" as _type, \"value\" as _value from {table}) as i on i._owner = {}.{id}", "s");
+        let join = format!("join (select {id} as _owner, \"type\" as _type, \"value\" as _value from {table}) as i on i._owner = s.{}", ident(&entity.resolved_id()));
         let from = format!("{} as s", ident(&format!("{}_resolved", source.name)));
         let kinds = entity
             .identifiers

@@ -53,7 +53,6 @@ pub fn most_frequent(project: &Project, entity: &Entity, attribute: &Attribute) 
 /// The rows of every source that an attribute is read from. Several columns of one source count in their order: the first
 /// that is there.
 fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> String {
-    let id = ident(&entity.id());
     let mut sources: BTreeMap<&str, ()> = BTreeMap::new();
     for attribute in attributes {
         sources.extend(attribute.from.iter().map(|(source, _)| (source.as_str(), ())));
@@ -61,7 +60,7 @@ fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> Strin
     let parts = sources.keys().map(|name| {
         let source = &project.sources[*name];
         let at = source.updated_at.as_ref().map_or("_time".to_owned(), |column| ident(column));
-        let mut part = Select::from(ident(&format!("{name}_resolved"))).column(&id, &entity.id()).column("_key", "_key").column(at, "_at");
+        let mut part = Select::from(ident(&format!("{name}_resolved"))).column(ident(&entity.resolved_id()), &entity.id()).column("_key", "_key").column(at, "_at");
         for attribute in attributes {
             let own: Vec<String> = attribute.from.iter().filter(|(source, _)| source == name).map(|(_, column)| ident(column)).collect();
             let rank = attribute.from.iter().position(|(source, _)| source == name);

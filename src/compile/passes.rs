@@ -89,7 +89,10 @@ fn name(relation: &Relation) -> String {
 
 /// The rows of a relation that have a customer and happened by `as_of`.
 fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
-    let id = format!("e.{}", ident(&entity.id()));
+    let mut id = format!("e.{}", ident(&entity.resolved_id()));
+    if *relation == Relation::Consents {
+        id = format!("e.{}", ident(&entity.id()));
+    }
     let (from, timed) = match relation {
         Relation::Source(source) => (format!("{} as e", ident(&format!("{source}_resolved"))), true),
         Relation::Event(event) => (format!("(\n{}\n) as e", indent(&event_rows(project, &project.facts[event], entity))), true),
@@ -125,7 +128,7 @@ fn joins(project: &Project, source: &str, wanted: impl Fn(&String) -> bool) -> V
 #[must_use]
 pub fn event_rows(project: &Project, fact: &Fact, entity: &Entity) -> String {
     let parts = fact.parts.iter().map(|part| {
-        let id = entity.id();
+        let id = entity.resolved_id();
         let mut select = Select::from(format!("{} as e", ident(&format!("{}_resolved", part.source))))
             .column(format!("e.{}", ident(&id)), &id)
             .column("e._time", "_time")

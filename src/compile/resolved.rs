@@ -106,11 +106,11 @@ impl Rows {
                     text_literal(&identity.source)
                 ));
                 let found = format!("{alias}.{id}");
-                let found = match self.shared(entity, identity, &key) {
+                let customer = match self.shared(entity, identity, &key) {
                     Some(settled) => format!("coalesce({settled}, {found})"),
                     None => found,
                 };
-                self.ids.push((entity.id(), found));
+                self.ids.push((entity.resolved_id(), customer));
             }
             Role::Attach => {
                 let table = ident(&format!("{}_identifiers", entity.name));
@@ -124,7 +124,7 @@ impl Rows {
                     ));
                     found.push(format!("{alias}.{id}"));
                 }
-                self.ids.push((entity.id(), format!("coalesce({})", found.join(", "))));
+                self.ids.push((entity.resolved_id(), format!("coalesce({})", found.join(", "))));
             }
         }
     }
@@ -148,7 +148,7 @@ impl Rows {
 
     fn inherited(&mut self, parent: &crate::project::Parent, entity: &Entity) {
         let alias = self.parent(parent, &format!("p_{}", entity.name));
-        self.ids.push((entity.id(), format!("{alias}.{}", ident(&entity.id()))));
+        self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))));
     }
 
     fn timed(&mut self, parent: &crate::project::Parent) {

@@ -82,6 +82,12 @@ impl Entity {
         format!("{}_id", self.name)
     }
 
+    /// The name of the id column in `<source>_resolved`, where a column of the source may be called as [`Self::id`] is.
+    #[must_use]
+    pub fn resolved_id(&self) -> String {
+        format!("_{}_id", self.name)
+    }
+
     /// What a source may do in this entity's identity.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&IdentitySource> {

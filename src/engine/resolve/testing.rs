@@ -175,7 +175,7 @@ impl World {
     pub(super) async fn resolved(&self, source: &str) -> BTreeMap<String, String> {
         let sql = resolved::relation(&self.project, &self.project.sources[source]).unwrap();
         self.view("resolved", &sql).await;
-        let rows = self.query("select _key, customer_id from resolved").await;
+        let rows = self.query("select _key, _customer_id from resolved").await;
         let n = rows.len();
         let found: BTreeMap<_, _> =
             rows.iter().map(|row| row.split_once(' ').unwrap()).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();
