@@ -194,15 +194,17 @@ impl Device {
     fn settled(&self, rows: &str) -> String {
         let Self { column, key, contested } = self;
         let rows = indent(rows);
+        // The few contested nodes stand on the left, where joins keep a side in memory: the rows stream past them.
         let apart = format!(
-            "select r.*, cast(null as varchar) as {column}\nfrom (\n{rows}\n) as r\n\
-             where not exists (select 1 from ({contested}) as c where c.record_key = r.{key} and not c.settles)"
+            "select r.*, cast(null as varchar) as {column}\n\
+             from (select record_key as _node from ({contested}) as c where not settles) as c\n\
+             right join (\n{rows}\n) as r on c._node = r.{key}\nwhere c._node is null"
         );
         // What happened after the run's instant settles nothing.
         let owner = "case when c.settles and (r._time <= cohorte_now() or r._time is null) then c.owner end";
         let seen = format!(
             "select r.*, c.\"type\" as _type, c.\"value\" as _value, c.settles as _settles, {owner} as _owner\n\
-             from (\n{rows}\n) as r\njoin ({contested}) as c on c.record_key = r.{key}"
+             from ({contested}) as c\njoin (\n{rows}\n) as r on c.record_key = r.{key}"
         );
         let nearest = |order: &str| {
             format!(
