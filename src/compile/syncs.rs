@@ -46,14 +46,19 @@ pub fn value_column(name: &str) -> String {
 pub fn rows(project: &Project, sync: &Sync) -> String {
     let entity = &project.entities[&sync.entity];
     let id = ident(&entity.id());
-    let mut people = Select::from(people(sync, entity)).column(format!("p.{id}"), "entity_id").column("_is_member", "_member");
+    let mut people =
+        Select::from(people(sync, entity)).column(format!("p.{id}"), "entity_id").column("_is_member", "_member");
     // The first alternative whose columns are all there is the key.
     let mut chosen = "case".to_owned();
     let mut key = "case _alternative".to_owned();
     for (index, alternative) in sync.keys.iter().enumerate() {
         let there: Vec<String> = alternative.columns.iter().map(|(_, sql)| format!("{sql} is not null")).collect();
         chosen.push_str(&format!(" when {} then {index}", there.join(" and ")));
-        let parts: Vec<String> = alternative.columns.iter().map(|(name, _)| format!("{}, {}", text_literal(name), ident(&format!("_k{index}_{name}")))).collect();
+        let parts: Vec<String> = alternative
+            .columns
+            .iter()
+            .map(|(name, _)| format!("{}, {}", text_literal(name), ident(&format!("_k{index}_{name}"))))
+            .collect();
         key.push_str(&format!(" when {index} then cohorte_json_object({})", parts.join(", ")));
         for (name, sql) in &alternative.columns {
             people = people.column(sql, &format!("_k{index}_{name}"));
@@ -76,7 +81,8 @@ pub fn rows(project: &Project, sync: &Sync) -> String {
     }
     let mut gated = Select::from(format!("(\n{}\n) as r", indent(&people.to_string())));
     for index in 0..gates.len() {
-        gated = gated.join(format!("left join {} as c_{index} on c_{index}.contact_point = r._contact_{index}", granted(sync)));
+        gated = gated
+            .join(format!("left join {} as c_{index} on c_{index}.contact_point = r._contact_{index}", granted(sync)));
     }
     gated = gated
         .column("r.entity_id", "entity_id")
@@ -186,19 +192,27 @@ pub fn due(project: &Project, sync: &Sync) -> String {
     let mut select = Select::from(wanted).join("full join (select * from state) as s on s.key = w.key");
     // What the gate says of the row that was delivered: of its customer's row if it still has that key, and of the contact
     // point that was sent.
-    let consent_reasons: Vec<String> = CONSENT_REASONS.iter().chain(&["no contact point"]).map(|reason| text_literal(reason)).collect();
+    let consent_reasons: Vec<String> =
+        CONSENT_REASONS.iter().chain(&["no contact point"]).map(|reason| text_literal(reason)).collect();
     let mut lost = format!("b.withheld in ({})", consent_reasons.join(", "));
     select = select.join("left join (select key, min(withheld) as withheld from sync_rows where withheld is not null and withheld <> 'duplicate key' group by key) as b on b.key = s.key");
     if let Gate::Consent { purpose, .. } = &sync.gate {
         select = select.join(format!("left join {} as g on g.contact_point = s.contact_point", granted(sync)));
         let needs_grant = project.purposes.get(purpose).is_none_or(|purpose| purpose.basis == Basis::Consent);
-        let fails = if needs_grant { "not coalesce(g._granted and not g._withdrawn, false)" } else { "coalesce(g._withdrawn, false)" };
+        let fails = if needs_grant {
+            "not coalesce(g._granted and not g._withdrawn, false)"
+        } else {
+            "coalesce(g._withdrawn, false)"
+        };
         lost = format!("({lost} or (s.contact_point is not null and {fails}))");
     }
     let delivered = "(s.delivered_hash is not null or s.in_doubt_hash is not null)";
     let waits = "(s.next_attempt_at > cohorte_now() and s.attempted_hash is not distinct from w.hash)";
     let mut action = "case".to_owned();
-    action.push_str(&format!(" when w.key is null and {delivered} and coalesce({lost}, false) then {}", going(&sync.on_withdraw)));
+    action.push_str(&format!(
+        " when w.key is null and {delivered} and coalesce({lost}, false) then {}",
+        going(&sync.on_withdraw)
+    ));
     if sync.mode == Mode::Mirror {
         action.push_str(&format!(" when w.key is null and {delivered} then {}", going(&sync.on_remove)));
     }
@@ -211,7 +225,8 @@ pub fn due(project: &Project, sync: &Sync) -> String {
     action.push_str(&format!(" when s.in_doubt_hash is not null then coalesce({update}, 'add')"));
     action.push_str(&format!(" when s.delivered_hash is null then {add}"));
     action.push_str(&format!(" when s.delivered_hash <> w.hash then {update} end"));
-    let queue = format!("case when w.key is null and coalesce({lost}, false) then 0 when w.key is null then 1 else 2 end");
+    let queue =
+        format!("case when w.key is null and coalesce({lost}, false) then 0 when w.key is null then 1 else 2 end");
     select = select
         .column(queue, "queue")
         .column(action, "action")
@@ -224,7 +239,11 @@ pub fn due(project: &Project, sync: &Sync) -> String {
         let column = format!("w.{}", ident(&value_column(&name)));
         let value = if keys.contains(&name) {
             // A row that goes is found by the key that was sent.
-            format!("coalesce({column}, try_cast(cohorte_json_text(s.key, {}) as {}))", text_literal(&name), crate::project::sql_type(type_of(project, sync, &name)))
+            format!(
+                "coalesce({column}, try_cast(cohorte_json_text(s.key, {}) as {}))",
+                text_literal(&name),
+                crate::project::sql_type(type_of(project, sync, &name))
+            )
         } else {
             column
         };
@@ -246,7 +265,8 @@ fn type_of(project: &Project, sync: &Sync, name: &str) -> DataType {
     if let Some(field) = sync.fields.iter().find(|field| field.name == name) {
         return field.data_type;
     }
-    let sql = sync.keys.iter().flat_map(|key| &key.columns).find(|(column, _)| column == name).map(|(_, sql)| sql.as_str());
+    let sql =
+        sync.keys.iter().flat_map(|key| &key.columns).find(|(column, _)| column == name).map(|(_, sql)| sql.as_str());
     let entity = &project.entities[&sync.entity];
     let attribute = entity.attributes.values().find(|attribute| sql == Some(ident(&attribute.name).as_str()));
     let one = project.traits.values().find(|one| sql == Some(ident(&one.name).as_str()));

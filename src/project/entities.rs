@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::customer::Attribute;
-use super::sources::known_source;
+use super::parents::known_source;
 use super::{Project, Source};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, ColumnType, Named, Pick, Role, Spec, Text};
