@@ -1,3 +1,5 @@
+//! Runs of the identity stage, from rows of sources to rows of tables.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
