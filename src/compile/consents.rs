@@ -2,7 +2,7 @@
 
 use super::Clock;
 use super::passes::instant;
-use crate::project::{Consent, Entity, Project};
+use crate::project::{Consent, Entity, Project, Source};
 use crate::spec::{Basis, ColumnType};
 use crate::sql::{Select, ident, indent, text_literal};
 
@@ -55,6 +55,7 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
         let mut select =
             named(&own).filter(format!("({}) <> 'withdrawn'", consent.status)).filter(fits(&consent.channel, kind));
         select.filters.extend(nameless.clone());
+        select.filters.extend(unwritten(source, consent));
         // Where the contact point is this very column, there is none to fall back to.
         if consent.contact.as_deref() != Some(own.as_str()) {
             parts.push(select.to_string());
@@ -88,6 +89,13 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
         }
     }
     parts
+}
+
+/// An address that was written and cannot be one names somebody all the same: a grant for it covers no other point.
+fn unwritten(source: &Source, consent: &Consent) -> Option<String> {
+    let contact = consent.contact.as_ref()?;
+    let (name, _) = source.columns.iter().find(|(name, column)| column.raw.is_some() && ident(name) == *contact)?;
+    Some(format!("nullif(btrim({}), '') is null", ident(&format!("_raw_{name}"))))
 }
 
 fn part(consent: &Consent, from: String, contact: &str, joins: &[String]) -> Select {
