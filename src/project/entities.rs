@@ -21,6 +21,7 @@ pub(super) const RESERVED: &[&str] = &[
     "score_values",
     "segment_members",
     "segment_sizes",
+    "sync_journal",
     "sync_receipts",
     "sync_runs",
     "sync_state",

@@ -8,6 +8,7 @@ mod opened;
 mod publish;
 mod request;
 mod segments;
+pub mod sync;
 mod workspace;
 
 pub use build::{BuildOptions, Built, Why, build};
