@@ -1,3 +1,5 @@
+//! The identity stage on small warehouses: who becomes whom, and what is remembered.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
