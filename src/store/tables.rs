@@ -6,26 +6,23 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 
+pub use super::entity_tables::{contested, entity_tables, identifiers, ids, links, nodes, records};
 use super::write::{TableSpec, columns};
 
-mod identity;
+pub(super) const TEXT: DataType = DataType::Utf8;
+pub(super) const WHOLE: DataType = DataType::Int64;
+pub(super) const NUMBER: DataType = DataType::Float64;
+pub(super) const TRUTH: DataType = DataType::Boolean;
 
-pub use identity::{contested, entity_tables, identifiers, ids, links, nodes, records};
-
-const TEXT: DataType = DataType::Utf8;
-const WHOLE: DataType = DataType::Int64;
-const NUMBER: DataType = DataType::Float64;
-const TRUTH: DataType = DataType::Boolean;
-
-fn instant() -> DataType {
+pub(super) fn instant() -> DataType {
     DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()))
 }
 
-fn texts() -> DataType {
+pub(super) fn texts() -> DataType {
     DataType::List(Arc::new(Field::new("element", DataType::Utf8, true)))
 }
 
-fn table<'a>(
+pub(super) fn table<'a>(
     name: impl Into<String>,
     description: &str,
     list: impl IntoIterator<Item = (&'a str, DataType)>,

@@ -1,7 +1,7 @@
-//! The tables of one entity: who is who, why, and the life of every id.
+//! The tables of one entity (DESIGN §4): what identity resolution makes, and what it remembers.
 
-use super::{NUMBER, TEXT, TRUTH, WHOLE, instant, table, texts};
-use crate::store::write::TableSpec;
+use super::tables::{NUMBER, TEXT, TRUTH, WHOLE, instant, table, texts};
+use super::write::TableSpec;
 
 /// The tables of one entity, in the order in which they are written: records, identifiers, links, contested, ids, nodes.
 #[must_use]
