@@ -6,9 +6,11 @@ mod customer;
 mod entities;
 mod facts;
 mod features;
+mod graph;
 mod models;
 mod order;
 mod schemas;
+mod select;
 mod settings;
 mod sources;
 mod syncs;
@@ -21,6 +23,7 @@ pub use customer::{Attribute, CustomerScope};
 pub use entities::{Entity, Identifier, IdentitySource};
 pub use facts::{Fact, FactColumn, Relation};
 pub use features::{Feature, Features};
+pub use graph::{Graph, Kind, Model};
 pub use models::{PointRule, Rfm, Score, ScoreKind, Segment, Trait, TraitKind};
 pub use schemas::{RawColumn, Schemas};
 pub use settings::{Connection, Connector, Settings, memory};
@@ -66,6 +69,12 @@ pub struct Project {
     broken: BTreeSet<String>,
     /// By entity, the columns of its customers, also of models that did not resolve: those have an unknown type.
     customers: IndexMap<String, CustomerScope>,
+}
+
+/// The settings and connections alone: nothing of the models is looked at.
+#[must_use]
+pub fn connections(spec: &Spec, findings: &mut Findings) -> Option<(Settings, IndexMap<String, Connection>)> {
+    settings::resolve(spec, findings)
 }
 
 /// Resolves a spec. What could not be resolved is left out, and said in the findings.

@@ -33,6 +33,8 @@ pub struct Read {
 pub struct Opened {
     /// The files.
     pub files: Files,
+    /// What the files say: descriptions and tags are there alone.
+    pub spec: Spec,
     /// The project.
     pub project: Project,
     /// Warnings.
@@ -141,7 +143,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     if findings.has_errors() {
         return Err(Stopped::Findings(Box::new(files), findings.sorted()));
     }
-    Ok(Opened { files, project, findings: findings.sorted(), clock, warehouse, session, inputs, folder: request.project.clone(), limits })
+    Ok(Opened { files, spec, project, findings: findings.sorted(), clock, warehouse, session, inputs, folder: request.project.clone(), limits })
 }
 
 fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
@@ -149,7 +151,7 @@ fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvide
     session.register_table(reference, provider).map(|_| ()).map_err(|error| crate::store::failure_from(format!("opening the source `{name}`"), &error))
 }
 
-fn reader(name: &str, location: Location, declared: BTreeMap<String, DataType>, want_row: bool, timezone: chrono_tz::Tz) -> ReaderSpec {
+pub(super) fn reader(name: &str, location: Location, declared: BTreeMap<String, DataType>, want_row: bool, timezone: chrono_tz::Tz) -> ReaderSpec {
     let (format, place, delimiter) = match location {
         Location::Table(table) => (readers::Format::Delta, readers::Location::Table(table), None),
         Location::Files { path, format, delimiter } => {
