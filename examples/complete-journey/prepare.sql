@@ -1,14 +1,15 @@
 -- How data/ was made from the published files of 84.51° Complete Journey: what a user would do in the warehouse before
 -- anything else. DuckDB, in a folder with the published files:  duckdb < prepare.sql
 --
--- The files came out of R, which writes the product 900000 as 9e+05, in a column of whole numbers. Read as text, mend it
+-- The files came out of R, which writes the product 900000 as 9e+05 and the basket 40128000000 as 4.0128e+10, in columns of
+-- whole numbers. Read as text, mend it
 -- once, and nobody downstream has to know.
 
 create macro whole(id) as cast(cast(id as double) as bigint);
 
--- Lines, as published; the product id mended.
+-- Lines, as published; the ids mended.
 copy (
-  select household_id, store_id, basket_id, whole(product_id) as product_id, cast(cast(quantity as double) as bigint) as quantity,
+  select household_id, store_id, whole(basket_id) as basket_id, whole(product_id) as product_id, cast(cast(quantity as double) as bigint) as quantity,
          sales_value, retail_disc, coupon_disc, coupon_match_disc, week, transaction_timestamp
   from read_csv('transactions_sample.csv.gz', all_varchar = true)
   order by transaction_timestamp, basket_id, whole(product_id)

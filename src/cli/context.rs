@@ -26,13 +26,17 @@ impl Context {
     /// What a use-case is asked for; the clock and the environment are read here and nowhere else.
     #[must_use]
     pub fn request(&self) -> Request {
-        let as_of = self.global.as_of.map(|as_of| -> Arc<dyn Fn(chrono_tz::Tz) -> _ + Send + Sync> { Arc::new(move |zone| as_of.resolve(zone)) });
+        let as_of = self.global.as_of.map(|as_of| -> Arc<dyn Fn(chrono_tz::Tz) -> _ + Send + Sync> {
+            Arc::new(move |zone| as_of.resolve(zone))
+        });
         Request {
             project: self.global.project.clone(),
             target: self.global.target.clone(),
             vars: self.global.vars.iter().cloned().collect(),
             // Variables that are no Unicode cannot be named in YAML either.
-            env: std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect(),
+            env: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
             as_of,
             now: chrono::Utc::now(),
             accept: self.global.accept.clone(),

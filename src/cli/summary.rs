@@ -27,7 +27,10 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
         for segment in &built.segments {
             let note = match (&segment.tripped, segment.accepted) {
                 (Some(tripped), true) => format!("guard passed: {}", tripped.reason),
-                (Some(tripped), false) => format!("GUARD: {}; the members stay as they were (--accept {} lets it pass once)", tripped.reason, segment.segment),
+                (Some(tripped), false) => format!(
+                    "GUARD: {}; the members stay as they were (--accept {} lets it pass once)",
+                    tripped.reason, segment.segment
+                ),
                 (None, _) if segment.is_new => "new".to_owned(),
                 (None, _) => String::new(),
             };
@@ -48,7 +51,11 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
 
 /// A guard that tripped is told by the exit code.
 fn exit(built: &Built) -> Exit {
-    if built.segments.iter().any(|segment| segment.tripped.is_some() && !segment.accepted) { Exit::Guard } else { Exit::Done }
+    if built.segments.iter().any(|segment| segment.tripped.is_some() && !segment.accepted) {
+        Exit::Guard
+    } else {
+        Exit::Done
+    }
 }
 
 fn why(why: &Why) -> String {
@@ -82,7 +89,9 @@ fn as_json(context: &Context, built: &Built) -> Result<Exit> {
         }))?;
     }
     for table in &built.tables {
-        context.printer.object(&json!({"kind": "table", "table": table.table, "rows": table.rows, "version": table.version}))?;
+        context
+            .printer
+            .object(&json!({"kind": "table", "table": table.table, "rows": table.rows, "version": table.version}))?;
     }
     Ok(exit(built))
 }
@@ -103,7 +112,8 @@ fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
         ("retired", report.retired),
         ("returned", report.returned),
     ];
-    let said: Vec<String> = events.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", count(*n))).collect();
+    let said: Vec<String> =
+        events.iter().filter(|(_, n)| *n > 0).map(|(what, n)| format!("{} {what}", count(*n))).collect();
     if !said.is_empty() {
         text.push_str(&format!("  ids: {}\n", said.join(", ")));
     }
@@ -111,7 +121,12 @@ fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
         text.push_str(&format!("  {} links refused: {reason}\n", count(*n)));
     }
     for dropped in &report.dropped {
-        text.push_str(&format!("  {} values of {} identify nobody: {}\n", count(dropped.values), dropped.identifier, dropped.reason));
+        text.push_str(&format!(
+            "  {} values of {} identify nobody: {}\n",
+            count(dropped.values),
+            dropped.identifier,
+            dropped.reason
+        ));
     }
     text
 }

@@ -46,6 +46,25 @@ impl Clock {
         day.map_or(i64::MIN, |day| self.start_of(day).timestamp_micros())
     }
 
+    /// The instant a length of time before `as_of`, to the second: the same wall clock that many days, months or years
+    /// earlier. What must not last longer than promised is measured so, not from the start of a day.
+    #[must_use]
+    pub fn before(&self, length: Duration) -> i64 {
+        let count = length.count;
+        let wall = self.as_of.with_timezone(&self.timezone).naive_local();
+        let earlier = match length.unit {
+            Unit::Second | Unit::Minute | Unit::Hour => return self.since(length),
+            Unit::Day => wall.checked_sub_days(Days::new(u64::from(count))),
+            Unit::Week => wall.checked_sub_days(Days::new(u64::from(count) * 7)),
+            Unit::Month => wall.checked_sub_months(Months::new(count)),
+            Unit::Year => wall.checked_sub_months(Months::new(count.saturating_mul(12))),
+        };
+        let instant = earlier.map(|wall| {
+            self.timezone.from_local_datetime(&wall).latest().map_or_else(|| wall.and_utc(), |at| at.to_utc())
+        });
+        instant.map_or(i64::MIN, |at| at.timestamp_micros())
+    }
+
     /// The first instant of a local day; where midnight does not exist, the first that does.
     fn start_of(&self, day: NaiveDate) -> DateTime<Utc> {
         let mut wall = day.and_time(NaiveTime::MIN);
@@ -89,6 +108,13 @@ mod tests {
     #[test]
     fn hours_are_exact_and_open() {
         assert_eq!(since(&clock("2026-01-01T12:00:00Z", "UTC"), "2h"), "2026-01-01T10:00:00.000001+00:00");
+    }
+
+    #[test]
+    fn promises_are_kept_to_the_second() {
+        let clock = clock("2026-11-01T00:30:00Z", "Europe/Paris");
+        let before = DateTime::from_timestamp_micros(clock.before("3y".parse().unwrap())).unwrap();
+        assert_eq!(before.to_rfc3339(), "2023-11-01T00:30:00+00:00");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::Clock;
 use super::passes::instant;
-use crate::project::{Consent, Entity, Project};
+use crate::project::{Consent, Entity, Project, Source};
 use crate::spec::{Basis, ColumnType};
 use crate::sql::{Select, ident, indent, text_literal};
 
@@ -52,8 +52,10 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
             _ => continue,
         };
         let own = ident(column);
-        let mut select = named(&own).filter(format!("({}) <> 'withdrawn'", consent.status)).filter(fits(&consent.channel, kind));
+        let mut select =
+            named(&own).filter(format!("({}) <> 'withdrawn'", consent.status)).filter(fits(&consent.channel, kind));
         select.filters.extend(nameless.clone());
+        select.filters.extend(unwritten(source, consent));
         // Where the contact point is this very column, there is none to fall back to.
         if consent.contact.as_deref() != Some(own.as_str()) {
             parts.push(select.to_string());
@@ -63,7 +65,10 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
     let resolved = entity.source(&source.name).is_some();
     if resolved {
         let table = ident(&format!("{}_identifiers", entity.name));
-        let join = format!("join (select {id} as _owner, \"type\" as _type, \"value\" as _value from {table}) as i on i._owner = {}.{id}", "s");
+        let join = format!(
+            "join (select {id} as _owner, \"type\" as _type, \"value\" as _value from {table}) as i on i._owner = s.{}",
+            ident(&entity.resolved_id())
+        );
         let from = format!("{} as s", ident(&format!("{}_resolved", source.name)));
         let kinds = entity
             .identifiers
@@ -76,12 +81,21 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
             .map(|(name, kind)| format!("(_type = {} and {})", text_literal(name), fits(&consent.channel, kind)));
         let kinds: Vec<String> = kinds.collect();
         if !kinds.is_empty() {
-            let mut select = part(consent, from, "_value", &[join]).filter(format!("({}) = 'withdrawn'", consent.status)).filter(format!("({})", kinds.join(" or ")));
+            let mut select = part(consent, from, "_value", &[join])
+                .filter(format!("({}) = 'withdrawn'", consent.status))
+                .filter(format!("({})", kinds.join(" or ")));
             select.filters.extend(nameless);
             parts.push(select.to_string());
         }
     }
     parts
+}
+
+/// An address that was written and cannot be one names somebody all the same: a grant for it covers no other point.
+fn unwritten(source: &Source, consent: &Consent) -> Option<String> {
+    let contact = consent.contact.as_ref()?;
+    let (name, _) = source.columns.iter().find(|(name, column)| column.raw.is_some() && ident(name) == *contact)?;
+    Some(format!("nullif(btrim({}), '') is null", ident(&format!("_raw_{name}"))))
 }
 
 fn part(consent: &Consent, from: String, contact: &str, joins: &[String]) -> Select {
@@ -124,13 +138,19 @@ pub fn state(project: &Project, entity: &Entity, clock: &Clock) -> String {
     for purpose in project.purposes.values() {
         let name = text_literal(&purpose.name);
         if let Some(valid_for) = purpose.valid_for {
-            status.push_str(&format!(" when status = 'granted' and purpose = {name} and at < {} then 'expired'", instant(clock.since(valid_for))));
+            status.push_str(&format!(
+                " when status = 'granted' and purpose = {name} and at <= {} then 'expired'",
+                instant(clock.before(valid_for))
+            ));
         }
         basis.push_str(&format!(" when {name} then {}", text_literal(basis_name(purpose.basis))));
     }
     let status = if status == "case" { "status".to_owned() } else { status + " else status end" };
     let basis = if project.purposes.is_empty() { "cast(null as varchar)".to_owned() } else { basis + " end" };
-    let owners = format!("(select \"value\" as _value, min({id}) as {id} from {} where is_home group by \"value\") as o", ident(&format!("{}_identifiers", entity.name)));
+    let owners = format!(
+        "(select \"value\" as _value, min({id}) as {id} from {} where is_home group by \"value\") as o",
+        ident(&format!("{}_identifiers", entity.name))
+    );
     Select::from(format!("(\n{}\n) as c", indent(&ranked)))
         .join(format!("left join {owners} on o._value = c.contact_point"))
         .column(format!("o.{id}"), &entity.id())
@@ -159,7 +179,10 @@ fn basis_name(basis: Basis) -> &'static str {
 #[must_use]
 pub fn new_events(entity: &Entity, run_id: &str) -> String {
     let id = ident(&entity.id());
-    let owners = format!("(select \"value\" as _value, min({id}) as _owner from {} where is_home group by \"value\") as o", ident(&format!("{}_identifiers", entity.name)));
+    let owners = format!(
+        "(select \"value\" as _value, min({id}) as _owner from {} where is_home group by \"value\") as o",
+        ident(&format!("{}_identifiers", entity.name))
+    );
     Select::from("events as e")
         .join("left anti join ledger on ledger.event_id = e.event_id")
         .join(format!("left join {owners} on o._value = e.contact_point"))

@@ -31,7 +31,12 @@ pub fn base(entity: &Entity) -> String {
         .column("count(*) filter (where role = 'record')", "n_records")
         .group(&id);
     let list = |kind: ColumnType| {
-        let types: Vec<String> = entity.identifiers.iter().filter(|identifier| identifier.kind == Some(kind)).map(|identifier| text_literal(&identifier.name)).collect();
+        let types: Vec<String> = entity
+            .identifiers
+            .iter()
+            .filter(|identifier| identifier.kind == Some(kind))
+            .map(|identifier| text_literal(&identifier.name))
+            .collect();
         let types = if types.is_empty() { "''".to_owned() } else { types.join(", ") };
         format!("array_agg(\"value\" order by \"value\") filter (where \"type\" in ({types}))")
     };
@@ -74,7 +79,9 @@ pub fn wide(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
         .segments
         .values()
         .filter(|segment| segment.entity == entity.name)
-        .map(|segment| format!("case when {} then {} end", ident(&membership(&segment.name)), text_literal(&segment.name)))
+        .map(|segment| {
+            format!("case when {} then {} end", ident(&membership(&segment.name)), text_literal(&segment.name))
+        })
         .collect();
     let list = match names.as_slice() {
         [] => "string_to_array(cast(null as varchar), ',')".to_owned(),
@@ -100,8 +107,13 @@ pub fn columns(project: &Project, entity: &Entity) -> Vec<String> {
 /// Columns with personal data.
 #[must_use]
 pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
-    let attributes = entity.attributes.values().filter(|attribute| attribute.semantic.is_some_and(ColumnType::is_personal)).map(|attribute| attribute.name.clone());
-    let traits = project.traits.values().filter(|one| one.entity == entity.name && one.personal).map(|one| one.name.clone());
+    let attributes = entity
+        .attributes
+        .values()
+        .filter(|attribute| attribute.semantic.is_some_and(ColumnType::is_personal))
+        .map(|attribute| attribute.name.clone());
+    let traits =
+        project.traits.values().filter(|one| one.entity == entity.name && one.personal).map(|one| one.name.clone());
     attributes.chain(traits).chain(["emails".to_owned(), "phones".to_owned()]).collect()
 }
 
@@ -131,7 +143,14 @@ pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
     };
     select
         .join(format!("left join {} as b on b.{id} = w.{id}", ident(&format!("before_{}", entity.name))))
-        .column(format!("case when {} = {} then b.updated_at else cohorte_now() end", hashed("b", "b.segments"), hashed("w", "m.segments")), "updated_at")
+        .column(
+            format!(
+                "case when {} = {} then b.updated_at else cohorte_now() end",
+                hashed("b", "b.segments"),
+                hashed("w", "m.segments")
+            ),
+            "updated_at",
+        )
         .to_string()
 }
 
@@ -154,12 +173,13 @@ fn first(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
         };
         select = select.column(format!("{alias}.{}", ident(&attribute.name)), &attribute.name);
     }
-    let traits: BTreeMap<&str, Vec<&str>> = project.traits.values().filter(|one| one.entity == entity.name).fold(BTreeMap::new(), |mut all, one| {
-        if let TraitKind::Feature(feature) = &one.kind {
-            all.entry(feature.as_str()).or_insert_with(Vec::new).push(one.name.as_str());
-        }
-        all
-    });
+    let traits: BTreeMap<&str, Vec<&str>> =
+        project.traits.values().filter(|one| one.entity == entity.name).fold(BTreeMap::new(), |mut all, one| {
+            if let TraitKind::Feature(feature) = &one.kind {
+                all.entry(feature.as_str()).or_insert_with(Vec::new).push(one.name.as_str());
+            }
+            all
+        });
     for (index, pass) in passes.iter().enumerate() {
         let alias = format!("p_{index}");
         select = select.join(join(&pass_table(pass), &alias));
@@ -231,7 +251,10 @@ impl<'a> Layers<'a> {
     fn score(&mut self, score: &Score) {
         match &score.kind {
             ScoreKind::Points(rules) => {
-                let terms: Vec<String> = rules.iter().map(|rule| format!("cast({:?} as double) * {}", rule.points, ident(&rule.feature))).collect();
+                let terms: Vec<String> = rules
+                    .iter()
+                    .map(|rule| format!("cast({:?} as double) * {}", rule.points, ident(&rule.feature)))
+                    .collect();
                 // Rounded once: what is left of the binary fractions is no information.
                 self.add(&score.name, format!("round({}, 6)", terms.join(" + ")), std::iter::empty());
             }
@@ -252,7 +275,8 @@ impl<'a> Layers<'a> {
                 for ((_, sql), name) in parts.into_iter().zip(&names) {
                     self.add(name, sql, std::iter::empty());
                 }
-                let digits: Vec<String> = names.iter().map(|name| format!("cast({} as varchar)", ident(name))).collect();
+                let digits: Vec<String> =
+                    names.iter().map(|name| format!("cast({} as varchar)", ident(name))).collect();
                 let sql = format!("case when {someone} then {} end", digits.join(" || "));
                 self.add(&score.name, sql, names.iter().map(String::as_str));
             }

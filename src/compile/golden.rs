@@ -9,7 +9,8 @@ use crate::sql::{Select, ident, indent};
 /// One row per customer with every attribute but those picked by frequency, which have a statement each.
 #[must_use]
 pub fn relation(project: &Project, entity: &Entity) -> Option<String> {
-    let picked: Vec<&Attribute> = entity.attributes.values().filter(|attribute| attribute.pick != Pick::MostFrequent).collect();
+    let picked: Vec<&Attribute> =
+        entity.attributes.values().filter(|attribute| attribute.pick != Pick::MostFrequent).collect();
     if picked.is_empty() {
         return None;
     }
@@ -22,7 +23,10 @@ pub fn relation(project: &Project, entity: &Entity) -> Option<String> {
             Pick::SourceOrder => format!("{rank}, _at desc nulls last, _key, {value}"),
             _ => format!("_at desc nulls last, {rank}, _key, {value}"),
         };
-        select = select.column(format!("first_value({value} order by {order}) filter (where {value} is not null)"), &attribute.name);
+        select = select.column(
+            format!("first_value({value} order by {order}) filter (where {value} is not null)"),
+            &attribute.name,
+        );
     }
     Some(select.filter(format!("{id} is not null")).group(&id).to_string())
 }
@@ -45,7 +49,10 @@ pub fn most_frequent(project: &Project, entity: &Entity, attribute: &Attribute) 
         .group(&value);
     Select::from(format!("(\n{}\n) as counted", indent(&counted.to_string())))
         .column(&id, &entity.id())
-        .column(format!("first_value({value} order by _n desc, _last desc nulls last, _rank, {value})"), &attribute.name)
+        .column(
+            format!("first_value({value} order by _n desc, _last desc nulls last, _rank, {value})"),
+            &attribute.name,
+        )
         .group(&id)
         .to_string()
 }
@@ -53,7 +60,6 @@ pub fn most_frequent(project: &Project, entity: &Entity, attribute: &Attribute) 
 /// The rows of every source that an attribute is read from. Several columns of one source count in their order: the first
 /// that is there.
 fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> String {
-    let id = ident(&entity.id());
     let mut sources: BTreeMap<&str, ()> = BTreeMap::new();
     for attribute in attributes {
         sources.extend(attribute.from.iter().map(|(source, _)| (source.as_str(), ())));
@@ -61,9 +67,13 @@ fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> Strin
     let parts = sources.keys().map(|name| {
         let source = &project.sources[*name];
         let at = source.updated_at.as_ref().map_or("_time".to_owned(), |column| ident(column));
-        let mut part = Select::from(ident(&format!("{name}_resolved"))).column(&id, &entity.id()).column("_key", "_key").column(at, "_at");
+        let mut part = Select::from(ident(&format!("{name}_resolved")))
+            .column(ident(&entity.resolved_id()), &entity.id())
+            .column("_key", "_key")
+            .column(at, "_at");
         for attribute in attributes {
-            let own: Vec<String> = attribute.from.iter().filter(|(source, _)| source == name).map(|(_, column)| ident(column)).collect();
+            let own: Vec<String> =
+                attribute.from.iter().filter(|(source, _)| source == name).map(|(_, column)| ident(column)).collect();
             let rank = attribute.from.iter().position(|(source, _)| source == name);
             let null = format!("cast(null as {})", type_name(attribute));
             let value = match own.as_slice() {
@@ -71,7 +81,9 @@ fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> Strin
                 [one] => one.clone(),
                 many => format!("coalesce({})", many.join(", ")),
             };
-            part = part.column(value, &attribute.name).column(format!("cast({} as bigint)", rank.unwrap_or(0)), &format!("_rank_{}", attribute.name));
+            part = part
+                .column(value, &attribute.name)
+                .column(format!("cast({} as bigint)", rank.unwrap_or(0)), &format!("_rank_{}", attribute.name));
         }
         if source.time.is_some() {
             part = part.filter("(_time <= cohorte_now() or _time is null)");

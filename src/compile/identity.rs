@@ -17,11 +17,17 @@ pub fn tuple_key(source: &IdentitySource, alias: &str) -> String {
 /// for `attach` sources, which have none. Rows after `as_of` are not seen.
 #[must_use]
 pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Option<String> {
-    let seen = source.updated_at.as_ref().or(source.time.as_ref()).map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |column| ident(column));
+    let seen = source
+        .updated_at
+        .as_ref()
+        .or(source.time.as_ref())
+        .map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |column| ident(column));
     let mut rows = Select::from(ident(&source.name));
     match identity.role {
         Role::Record => {
-            rows = rows.column("_key", "key").column(identity.name_key.as_deref().unwrap_or("cast(null as varchar)"), "name");
+            rows = rows
+                .column("_key", "key")
+                .column(identity.name_key.as_deref().unwrap_or("cast(null as varchar)"), "name");
         }
         Role::Link => rows = rows.column(tuple_key(identity, ""), "key").column("cast(null as varchar)", "name"),
         Role::Attach => return None,
@@ -42,9 +48,11 @@ pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Opt
         select = select.column("seen_at", "first_seen_at").column("seen_at", "last_seen_at").filter("key is not null");
         return Some(select.to_string());
     }
-    let mut select = columns(Select::from(format!("(\n{}\n) as n", crate::sql::indent(&rows.to_string()))), entity, identity);
+    let mut select =
+        columns(Select::from(format!("(\n{}\n) as n", crate::sql::indent(&rows.to_string()))), entity, identity);
     select.group_by = select.columns.iter().map(|(sql, _)| sql.clone()).collect();
-    select = select.column("min(seen_at)", "first_seen_at").column("max(seen_at)", "last_seen_at").filter("key is not null");
+    select =
+        select.column("min(seen_at)", "first_seen_at").column("max(seen_at)", "last_seen_at").filter("key is not null");
     Some(select.to_string())
 }
 

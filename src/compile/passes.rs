@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use super::Clock;
-use super::sources::on_column;
 use super::pass::{PassFeature, PassSpec, Stream};
+use super::sources::on_column;
 use crate::project::{Entity, Fact, Feature, Project, Relation};
 use crate::sql::{Aggregate, Select, ident, indent};
 
@@ -70,7 +70,12 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
         features: columns.collect(),
         streams: streams
             .iter()
-            .map(|((filter, value, aggregate), bounds)| Stream { filter: *filter, value: *value, aggregate: *aggregate, since: bounds.iter().rev().copied().collect() })
+            .map(|((filter, value, aggregate), bounds)| Stream {
+                filter: *filter,
+                value: *value,
+                aggregate: *aggregate,
+                since: bounds.iter().rev().copied().collect(),
+            })
             .collect(),
         n_filters: filters.len(),
     };
@@ -95,15 +100,23 @@ fn name(relation: &Relation) -> String {
 
 /// The rows of a relation that have a customer and happened by `as_of`.
 fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
-    let id = format!("e.{}", ident(&entity.id()));
+    let mut id = format!("e.{}", ident(&entity.resolved_id()));
+    if *relation == Relation::Consents {
+        id = format!("e.{}", ident(&entity.id()));
+    }
     let (from, timed) = match relation {
         Relation::Source(source) => (format!("{} as e", ident(&format!("{source}_resolved"))), true),
-        Relation::Event(event) => (format!("(\n{}\n) as e", indent(&event_rows(project, &project.facts[event], entity))), true),
+        Relation::Event(event) => {
+            (format!("(\n{}\n) as e", indent(&event_rows(project, &project.facts[event], entity))), true)
+        }
         Relation::Consents => ("consents as e".to_owned(), false),
     };
     let mut select = Select::from(from).column(&id, &entity.id());
     if timed {
-        select = select.column("e._time", "_time").column("e._key", "_key").filter("(e._time <= cohorte_now() or e._time is null)");
+        select = select
+            .column("e._time", "_time")
+            .column("e._key", "_key")
+            .filter("(e._time <= cohorte_now() or e._time is null)");
     } else {
         select = select.column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time").column("''", "_key");
     }
@@ -131,7 +144,7 @@ fn joins(project: &Project, source: &str, wanted: impl Fn(&String) -> bool) -> V
 #[must_use]
 pub fn event_rows(project: &Project, fact: &Fact, entity: &Entity) -> String {
     let parts = fact.parts.iter().map(|part| {
-        let id = entity.id();
+        let id = entity.resolved_id();
         let mut select = Select::from(format!("{} as e", ident(&format!("{}_resolved", part.source))))
             .column(format!("e.{}", ident(&id)), &id)
             .column("e._time", "_time")
@@ -156,7 +169,11 @@ fn readable(entity: &Entity, rows: &Select, features: &[&Feature], since: &dyn F
         if since(feature) > i64::MIN {
             conditions.push(format!("e._time >= {}", instant(since(feature))));
         }
-        let condition = if conditions.is_empty() { "true".into() } else { format!("coalesce({}, false)", conditions.join(" and ")) };
+        let condition = if conditions.is_empty() {
+            "true".into()
+        } else {
+            format!("coalesce({}, false)", conditions.join(" and "))
+        };
         inner = inner.column(condition, &format!("when_{index}"));
         if let Some((value, _)) = &feature.value {
             inner = inner.column(value, &format!("value_{index}"));
@@ -191,8 +208,13 @@ fn readable(entity: &Entity, rows: &Select, features: &[&Feature], since: &dyn F
     // SQL has no mode with a rule for ties: each is counted, then ranked.
     let mut whole = Select::from(format!("(\n{}\n) as a", indent(&select.to_string()))).column("a.*", "");
     for (index, (feature, when, value)) in modes.into_iter().enumerate() {
-        let counted = format!("select {id}, {value} as v, count(*) as n\nfrom {from}\nwhere {when} and {value} is not null\ngroup by {id}, {value}");
-        let picked = format!("select {id}, first_value(v order by n desc, v) as v\nfrom (\n{}\n) as counted\ngroup by {id}", indent(&counted));
+        let counted = format!(
+            "select {id}, {value} as v, count(*) as n\nfrom {from}\nwhere {when} and {value} is not null\ngroup by {id}, {value}"
+        );
+        let picked = format!(
+            "select {id}, first_value(v order by n desc, v) as v\nfrom (\n{}\n) as counted\ngroup by {id}",
+            indent(&counted)
+        );
         whole = whole
             .join(format!("left join (\n{}\n) as m_{index} on m_{index}.{id} = a.{id}", indent(&picked)))
             .column(format!("m_{index}.v"), &feature.id);
@@ -203,7 +225,8 @@ fn readable(entity: &Entity, rows: &Select, features: &[&Feature], since: &dyn F
 /// An instant as a literal of the engine.
 #[must_use]
 pub fn instant(micros: i64) -> String {
-    let text = chrono::DateTime::from_timestamp_micros(micros).map(|instant| instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
+    let text = chrono::DateTime::from_timestamp_micros(micros)
+        .map(|instant| instant.to_rfc3339_opts(chrono::SecondsFormat::AutoSi, true));
     format!("arrow_cast('{}', 'Timestamp(µs, \"UTC\")')", text.unwrap_or_default())
 }
 

@@ -17,7 +17,9 @@ pub fn relation(project: &Project, source: &Source) -> Option<String> {
         if let Some(identity) = entity.source(&source.name) {
             rows.identified(entity, identity);
             found = true;
-        } else if let Some(parent) = source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0)) {
+        } else if let Some(parent) =
+            source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0))
+        {
             rows.inherited(parent, entity);
             found = true;
         }
@@ -41,7 +43,8 @@ fn relation_exists(project: &Project, source: &str, entity: &str, depth: usize) 
 
 fn timed(project: &Project, source: &str, depth: usize) -> bool {
     project.sources.get(source).is_some_and(|source| {
-        source.time.is_some() || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
+        source.time.is_some()
+            || (depth < 8 && source.parents.iter().any(|parent| timed(project, &parent.source, depth + 1)))
     })
 }
 
@@ -107,7 +110,7 @@ impl Rows {
                     Some(settled) => format!("coalesce({settled}, {found})"),
                     None => found,
                 };
-                self.ids.push((entity.id(), customer));
+                self.ids.push((entity.resolved_id(), customer));
             }
             Role::Attach => {
                 let table = ident(&format!("{}_identifiers", entity.name));
@@ -121,7 +124,7 @@ impl Rows {
                     ));
                     found.push(format!("{alias}.{id}"));
                 }
-                self.ids.push((entity.id(), format!("coalesce({})", found.join(", "))));
+                self.ids.push((entity.resolved_id(), format!("coalesce({})", found.join(", "))));
             }
         }
     }
@@ -145,7 +148,7 @@ impl Rows {
 
     fn inherited(&mut self, parent: &crate::project::Parent, entity: &Entity) {
         let alias = self.parent(parent, &format!("p_{}", entity.name));
-        self.ids.push((entity.id(), format!("{alias}.{}", ident(&entity.id()))));
+        self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))));
     }
 
     fn timed(&mut self, parent: &crate::project::Parent) {
@@ -155,9 +158,15 @@ impl Rows {
 
     fn parent(&mut self, parent: &crate::project::Parent, alias: &str) -> String {
         let on: Vec<String> = (parent.on.iter().enumerate())
-            .map(|(index, (theirs, _))| format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index))))
+            .map(|(index, (theirs, _))| {
+                format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index)))
+            })
             .collect();
-        self.joins.push(format!("left join {} as {alias} on {}", ident(&format!("{}_resolved", parent.source)), on.join(" and ")));
+        self.joins.push(format!(
+            "left join {} as {alias} on {}",
+            ident(&format!("{}_resolved", parent.source)),
+            on.join(" and ")
+        ));
         alias.to_owned()
     }
 
@@ -168,8 +177,11 @@ impl Rows {
         }
         let mut select = Select::from(format!("(\n{}\n) as s", indent(&rows)));
         select.joins = self.joins;
-        // `_time` of the source gives way to the one that is found.
-        select = select.column("s.* except (_time)", "").column(self.time, "_time");
+        // `_time` of the source gives way to the one that is found; helpers stay inside.
+        let mut hidden = vec!["_time".to_owned()];
+        hidden.extend((0..self.n_helpers).map(|helper| format!("_find_{helper}")));
+        hidden.extend(self.devices.iter().map(|device| device.column.clone()));
+        select = select.column(format!("s.* except ({})", hidden.join(", ")), "").column(self.time, "_time");
         for (name, sql) in self.ids {
             select = select.column(sql, &name);
         }

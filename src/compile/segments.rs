@@ -28,7 +28,10 @@ pub fn definition_hash(project: &Project, segment: &Segment) -> String {
 #[must_use]
 pub fn members(entity: &Entity) -> String {
     let id = ident(&entity.id());
-    format!("select unnest(_segments) as segment, {id} as entity_id\nfrom {}\nwhere _segments is not null", ident(&format!("{}_wide", entity.name)))
+    format!(
+        "select unnest(_segments) as segment, {id} as entity_id\nfrom {}\nwhere _segments is not null",
+        ident(&format!("{}_wide", entity.name))
+    )
 }
 
 /// One row per segment that has or had members: `segment`, `members`, `before`, `entered`, `exited`. Reads `members_now` and
@@ -91,8 +94,16 @@ pub fn stays(entity: &Entity) -> String {
 #[must_use]
 pub fn renamed(project: &Project) -> String {
     let renamed: Vec<String> = (project.segments.values())
-        .filter_map(|segment| segment.was.as_ref().map(|was| format!("when {} then {}", text_literal(was), text_literal(&segment.name))))
+        .filter_map(|segment| {
+            segment.was.as_ref().map(|was| format!("when {} then {}", text_literal(was), text_literal(&segment.name)))
+        })
         .collect();
-    let name = if renamed.is_empty() { "segment".to_owned() } else { format!("case segment {} else segment end", renamed.join(" ")) };
-    format!("select {name} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members")
+    let name = if renamed.is_empty() {
+        "segment".to_owned()
+    } else {
+        format!("case segment {} else segment end", renamed.join(" "))
+    };
+    format!(
+        "select {name} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members"
+    )
 }

@@ -27,7 +27,8 @@ pub fn relation(source: &Source) -> String {
     for name in all_columns(source) {
         relation = relation.column(ident(&name), &name);
     }
-    let time = source.time.as_ref().map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |time| ident(time));
+    let time =
+        source.time.as_ref().map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |time| ident(time));
     relation = relation.column(source.key_sql(""), "_key").column(time, "_time");
     for parent in &source.parents {
         for (index, (_, ours)) in parent.on.iter().enumerate() {
@@ -83,7 +84,11 @@ pub fn expectations(source: &Source) -> String {
         let broken = match &expectation.expected {
             Expected::Unique(columns) => {
                 let columns: Vec<String> = columns.iter().map(|column| ident(column)).collect();
-                let each = if columns.len() == 1 { columns[0].clone() } else { format!("cohorte_hash({})", columns.join(", ")) };
+                let each = if columns.len() == 1 {
+                    columns[0].clone()
+                } else {
+                    format!("cohorte_hash({})", columns.join(", "))
+                };
                 format!("count({each}) - count(distinct {each})")
             }
             Expected::NotNull(columns) => {
@@ -96,7 +101,10 @@ pub fn expectations(source: &Source) -> String {
             }
             Expected::Fresh(column, within) => {
                 let newest = format!("max({})", ident(column));
-                format!("case when {newest} >= cohorte_now() - interval {} then 0 else 1 end", text_literal(&interval(*within)))
+                format!(
+                    "case when {newest} >= cohorte_now() - interval {} then 0 else 1 end",
+                    text_literal(&interval(*within))
+                )
             }
             Expected::Sql(bound) => count_if(&format!("not coalesce({}, false)", bound.sql)),
         };
@@ -106,7 +114,10 @@ pub fn expectations(source: &Source) -> String {
         .column("cast(count(_key) - count(distinct _key) as bigint)", "duplicate_keys")
         .column(count_if("_key is null"), "null_keys")
         .column("cast(count(*) as bigint)", "n_rows")
-        .column(if source.time.is_some() { count_if("_time is null") } else { "cast(0 as bigint)".into() }, "null_times")
+        .column(
+            if source.time.is_some() { count_if("_time is null") } else { "cast(0 as bigint)".into() },
+            "null_times",
+        )
         .to_string()
 }
 

@@ -1,13 +1,17 @@
 //! Syncs as relations: what every customer's row would be, whether the gate lets it pass, and what is due.
 
-use std::collections::BTreeSet;
-
 use crate::project::{Contact, Entity, Gate, Project, Sync, SyncFrom, Withdraw};
 use crate::spec::{Basis, Mode, Nulls};
-use crate::sql::{DataType, Select, ident, indent, text_literal};
+use crate::sql::{Select, ident, indent, text_literal};
 
-/// Reasons for which a row is withheld; those of consent come first in [`CONSENT_REASONS`].
-pub const CONSENT_REASONS: [&str; 3] = ["no consent", "consent withdrawn", "consent expired"];
+/// Nothing that is sent is a contact point.
+const NO_CONTACT_POINT: &str = "no contact point";
+
+/// The consent came from the account that it would be sent to.
+pub const ECHO: &str = "came from there";
+
+/// Reasons of the gate: a delivered row that has one is withdrawn. The others are `no key`, `duplicate key` and [`ECHO`].
+pub const CONSENT_REASONS: [&str; 4] = ["no consent", "consent withdrawn", "consent expired", NO_CONTACT_POINT];
 
 /// The columns that are sent: those of the key that are no fields, then the fields.
 #[must_use]
@@ -40,20 +44,32 @@ pub fn value_column(name: &str) -> String {
     format!("v_{name}")
 }
 
-/// One row per customer: `entity_id`, `key`, `contact_point`, `is_member`, `withheld` (a reason or null), `hash`, and a
-/// column per sent value. Reads `<entity>`, `segment_members`, `consents`.
+/// One row per customer (for consents: per consent): `entity_id`, `key`, `is_member`, `creates` (may it make a row at the
+/// destination?), `withheld` (a reason or null), `hash`, and a column per sent value. The hash is that of the row, and of a
+/// gated one each contact point's behind it. Reads `<entity>`, `segment_members`, `consents`.
 #[must_use]
 pub fn rows(project: &Project, sync: &Sync) -> String {
     let entity = &project.entities[&sync.entity];
+    let is_consents = matches!(sync.from, SyncFrom::Consents(_));
     let id = ident(&entity.id());
-    let mut people = Select::from(people(sync, entity)).column(format!("p.{id}"), "entity_id").column("_is_member", "_member");
+    let member = match &sync.filter {
+        Some(filter) => format!("_is_member and coalesce({filter}, false)"),
+        None => "_is_member".to_owned(),
+    };
+    let mut people = Select::from(people(project, sync, entity))
+        .column(format!("p.{id}"), "_entity")
+        .column(member, "_member")
+        .column(if is_consents { "coalesce(p.status = 'granted', false)" } else { "true" }, "_creates")
+        .column(if is_consents { "_is_echo" } else { "false" }, "_echo");
     // The first alternative whose columns are all there is the key.
     let mut chosen = "case".to_owned();
     let mut key = "case _alternative".to_owned();
     for (index, alternative) in sync.keys.iter().enumerate() {
-        let there: Vec<String> = alternative.columns.iter().map(|(_, sql)| format!("{sql} is not null")).collect();
+        let there: Vec<String> = alternative.columns.iter().map(|(_, sql)| format!("({sql}) is not null")).collect();
         chosen.push_str(&format!(" when {} then {index}", there.join(" and ")));
-        let parts: Vec<String> = alternative.columns.iter().map(|(name, _)| format!("{}, {}", text_literal(name), ident(&format!("_k{index}_{name}")))).collect();
+        let part =
+            |(name, _): &(String, String)| format!("{}, {}", text_literal(name), ident(&format!("_k{index}_{name}")));
+        let parts: Vec<String> = alternative.columns.iter().map(part).collect();
         key.push_str(&format!(" when {index} then cohorte_json_object({})", parts.join(", ")));
         for (name, sql) in &alternative.columns {
             people = people.column(sql, &format!("_k{index}_{name}"));
@@ -68,66 +84,113 @@ pub fn rows(project: &Project, sync: &Sync) -> String {
         Gate::None(_) => &[],
     };
     for (index, Contact { sql }) in gates.iter().enumerate() {
-        people = people.column(sql, &format!("_contact_{index}"));
-    }
-    if let Some(filter) = &sync.filter {
-        let index = people.columns.iter().position(|(_, alias)| alias == "_member").unwrap_or(0);
-        people.columns[index].0 = format!("_is_member and coalesce({filter}, false)");
+        people = people.column(format!("cast({sql} as varchar)"), &format!("_contact_{index}"));
     }
     let mut gated = Select::from(format!("(\n{}\n) as r", indent(&people.to_string())));
     for index in 0..gates.len() {
-        gated = gated.join(format!("left join {} as c_{index} on c_{index}.contact_point = r._contact_{index}", granted(sync)));
+        let granted = granted(sync);
+        gated = gated.join(format!("left join {granted} as c_{index} on c_{index}.contact_point = r._contact_{index}"));
     }
     gated = gated
-        .column("r.entity_id", "entity_id")
+        .column("r._entity", "entity_id")
         .column(key + " end", "key")
-        .column(if gates.len() == 1 { "r._contact_0" } else { "cast(null as varchar)" }, "contact_point")
         .column("r._member", "is_member")
+        .column("r._creates", "creates")
         .column(reason(project, sync, gates.len()), "reason");
+    for index in 0..gates.len() {
+        gated = gated.column(format!("r._contact_{index}"), &format!("_contact_{index}"));
+    }
     for name in columns(sync) {
         gated = gated.column(value(sync, &name), &value_column(&name));
     }
     let values: Vec<String> = columns(sync).iter().map(|name| ident(&value_column(name))).collect();
-    // Of two customers with one key the first by id is sent: a destination has one row per key.
-    Select::from(format!("(\n{}\n) as g", indent(&gated.to_string())))
-        .column("entity_id", "entity_id")
-        .column("key", "key")
-        .column("contact_point", "contact_point")
-        .column("is_member", "is_member")
+    let mut hash = format!("cohorte_hash(key, {})", values.join(", "));
+    if !gates.is_empty() {
+        let points = (0..gates.len()).map(|index| {
+            format!(", ':', case when _contact_{index} is null then '' else cohorte_hash(_contact_{index}) end")
+        });
+        hash = format!("concat({hash}{})", points.collect::<String>());
+    }
+    let mut hashed = Select::from(format!("(\n{}\n) as g", indent(&gated.to_string())));
+    for name in ["entity_id", "key", "is_member", "creates", "reason"] {
+        hashed = hashed.column(ident(name), name);
+    }
+    hashed = hashed.column(hash, "hash").column(values.join(",\n  "), "");
+    // A destination has one row per key: of two with one key a consent that was withdrawn goes first, then the first by id.
+    Select::from(format!("(\n{}\n) as h", indent(&hashed.to_string())))
+        .column(ident("entity_id"), "entity_id")
+        .column(ident("key"), "key")
+        .column(ident("is_member"), "is_member")
+        .column(ident("creates"), "creates")
         .column(
             "case when key is null then 'no key' when reason is not null then reason \
-             when is_member and row_number() over (partition by key, is_member and reason is null order by entity_id) > 1 then 'duplicate key' end",
+             when is_member and row_number() over (partition by key, is_member and reason is null order by creates, entity_id, hash) > 1 then 'duplicate key' end",
             "withheld",
         )
-        .column(format!("cohorte_hash(key, {})", values.join(", ")), "hash")
+        .column(ident("hash"), "hash")
         .column(values.join(",\n  "), "")
         .to_string()
 }
 
 /// The customers that may be concerned, with `_is_member`. Everyone is looked at, not the members alone: a row that was
 /// delivered must be found again when its customer left.
-fn people(sync: &Sync, entity: &Entity) -> String {
+fn people(project: &Project, sync: &Sync, entity: &Entity) -> String {
     let id = ident(&entity.id());
     let table = ident(&entity.name);
     match &sync.from {
         SyncFrom::Segment(segment) => format!(
-            "(\n  select c.*, m.entity_id is not null as _is_member\n  from {table} as c\n  left join (select entity_id from segment_members where segment = {} and exited_at is null) as m on m.entity_id = c.{id}\n) as p",
+            "(\n  select c.*, m.entity_id is not null as _is_member\n  from {table} as c\n  left join (select entity_id from segment_members where segment = {} and exited_at is null group by entity_id) as m on m.entity_id = c.{id}\n) as p",
             text_literal(segment)
         ),
         SyncFrom::Entity => format!("(select *, is_known as _is_member from {table}) as p"),
         SyncFrom::Consents(purposes) => {
             let names: Vec<String> = purposes.iter().map(|purpose| text_literal(purpose)).collect();
+            // The customer's own columns of such a name give way to those of the consent.
+            let known = super::customer::columns(project, entity);
+            let hidden: Vec<String> = CONSENT_COLUMNS
+                .iter()
+                .filter(|name| known.iter().any(|known| known == *name))
+                .map(|name| ident(name))
+                .collect();
+            let customer =
+                if hidden.is_empty() { "c.*".to_owned() } else { format!("c.* except ({})", hidden.join(", ")) };
+            let own: Vec<String> = CONSENT_COLUMNS.iter().map(|name| format!("s.{}", ident(name))).collect();
+            let echoes = echoes(project, sync);
+            let echo = if echoes.is_empty() {
+                "false".to_owned()
+            } else {
+                format!("coalesce(s.source in ({}), false)", echoes.join(", "))
+            };
             format!(
-                "(\n  select c.*, s.contact_point, s.purpose, s.channel, s.scope, s.status, s.basis, s.source, s.proof, s.since, true as _is_member\n  \
-                 from consents as s\n  join {table} as c on c.{id} = s.{id}\n  where s.purpose in ({})\n) as p",
+                "(\n  select {customer}, {}, true as _is_member, {echo} as _is_echo\n  from consents as s\n  join {table} as c on c.{id} = s.{id}\n  where s.purpose in ({})\n) as p",
+                own.join(", "),
                 names.join(", ")
             )
         }
         SyncFrom::Sql(sql) => format!(
-            "(\n  select c.*, m.{id} is not null as _is_member\n  from {table} as c\n  left join (\n    select distinct {id} from (\n{}\n    ) as q\n  ) as m on m.{id} = c.{id}\n) as p",
+            "(\n  select c.*, m.{id} is not null and c.is_known as _is_member\n  from {table} as c\n  left join (\n    select distinct {id} from (\n{}\n    ) as q\n  ) as m on m.{id} = c.{id}\n) as p",
             indent(&indent(&indent(sql)))
         ),
     }
+}
+
+/// What a sync of consents may send of each.
+const CONSENT_COLUMNS: [&str; 9] =
+    ["contact_point", "purpose", "channel", "scope", "status", "basis", "source", "proof", "since"];
+
+/// The consents that the sync's own account tells, as literals: what came from there is not sent back.
+fn echoes(project: &Project, sync: &Sync) -> Vec<String> {
+    let Some(there) = project.connections.get(&sync.connection) else { return Vec::new() };
+    let same_account = |name: &String| {
+        project.connections.get(name).is_some_and(|from| {
+            from.name == there.name || (from.connector == there.connector && from.account == there.account)
+        })
+    };
+    let from_there = |source: &str| {
+        project.sources.get(source).and_then(|source| source.connection.as_ref()).is_some_and(same_account)
+    };
+    let consents = project.consents.values().filter(|consent| from_there(&consent.source));
+    consents.map(|consent| text_literal(&consent.name)).collect()
 }
 
 /// Contact points and what they consented to, for the gate's purpose and channel. Across scopes the most restrictive counts.
@@ -141,15 +204,20 @@ fn granted(sync: &Sync) -> String {
     )
 }
 
+fn needs_grant(project: &Project, purpose: &str) -> bool {
+    project.purposes.get(purpose).is_none_or(|purpose| purpose.basis == Basis::Consent)
+}
+
 fn reason(project: &Project, sync: &Sync, n_contacts: usize) -> String {
-    let Gate::Consent { purpose, .. } = &sync.gate else { return "cast(null as varchar)".into() };
+    let Gate::Consent { purpose, .. } = &sync.gate else {
+        return format!("case when r._echo then {} end", text_literal(ECHO));
+    };
     let none: Vec<String> = (0..n_contacts).map(|index| format!("r._contact_{index} is null")).collect();
-    let mut sql = format!("case when {} then 'no contact point'", none.join(" and "));
-    let needs_grant = project.purposes.get(purpose).is_none_or(|purpose| purpose.basis == Basis::Consent);
+    let mut sql = format!("case when {} then {}", none.join(" and "), text_literal(NO_CONTACT_POINT));
     for index in 0..n_contacts {
         sql.push_str(&format!(" when coalesce(c_{index}._withdrawn, false) then 'consent withdrawn'"));
     }
-    if needs_grant {
+    if needs_grant(project, purpose) {
         for index in 0..n_contacts {
             sql.push_str(&format!(
                 " when r._contact_{index} is not null and not coalesce(c_{index}._granted, false) then case when c_{index}._expired then 'consent expired' else 'no consent' end"
@@ -177,80 +245,173 @@ fn value(sync: &Sync, name: &str) -> String {
     }
 }
 
-/// What is due: `queue` (0 withdrawals, 1 removals, 2 the rest), `action`, `customer_id`, `key`, `contact_point`,
-/// `desired_hash`, and a column per sent value. Reads `sync_rows` (the result of [`rows`]), `state` (this sync's rows of
-/// `sync_state`) and `consents`.
+/// What is due, one row per key: `pass` (0 withdrawals, 1 consents that may not make a row, 2 the rest), `rank` (the order
+/// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, and a column `field_…` per sent value. Reads
+/// `_sync_rows` (the result of [`rows`]), `_sync_state` (what the destination has) and `consents`. `now` is in microseconds;
+/// `resend` says whether a row may be sent twice; `type_of` names the SQL type of a column of the key.
+///
+/// The same decision for one row in memory is `sync::state::due`.
 #[must_use]
-pub fn due(project: &Project, sync: &Sync) -> String {
-    let wanted = "(select * from sync_rows where is_member and withheld is null) as w";
-    let mut select = Select::from(wanted).join("full join (select * from state) as s on s.key = w.key");
-    // What the gate says of the row that was delivered: of its customer's row if it still has that key, and of the contact
-    // point that was sent.
-    let consent_reasons: Vec<String> = CONSENT_REASONS.iter().chain(&["no contact point"]).map(|reason| text_literal(reason)).collect();
-    let mut lost = format!("b.withheld in ({})", consent_reasons.join(", "));
-    select = select.join("left join (select key, min(withheld) as withheld from sync_rows where withheld is not null and withheld <> 'duplicate key' group by key) as b on b.key = s.key");
-    if let Gate::Consent { purpose, .. } = &sync.gate {
-        select = select.join(format!("left join {} as g on g.contact_point = s.contact_point", granted(sync)));
-        let needs_grant = project.purposes.get(purpose).is_none_or(|purpose| purpose.basis == Basis::Consent);
-        let fails = if needs_grant { "not coalesce(g._granted and not g._withdrawn, false)" } else { "coalesce(g._withdrawn, false)" };
-        lost = format!("({lost} or (s.contact_point is not null and {fails}))");
-    }
-    let delivered = "(s.delivered_hash is not null or s.in_doubt_hash is not null)";
-    let waits = "(s.next_attempt_at > cohorte_now() and s.attempted_hash is not distinct from w.hash)";
-    let mut action = "case".to_owned();
-    action.push_str(&format!(" when w.key is null and {delivered} and coalesce({lost}, false) then {}", going(&sync.on_withdraw)));
-    if sync.mode == Mode::Mirror {
-        action.push_str(&format!(" when w.key is null and {delivered} then {}", going(&sync.on_remove)));
-    }
-    action.push_str(&format!(" when w.key is null or {waits} then null"));
-    let (add, update) = match sync.mode {
-        Mode::Update => ("'update'", "'update'"),
-        Mode::Insert => ("'add'", "null"),
-        Mode::Upsert | Mode::Mirror => ("'add'", "'update'"),
+pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl Fn(&str) -> String) -> String {
+    let is_lost_point = "coalesce(l.is_lost, false)";
+    let is_lost = match &sync.gate {
+        // Whose key nobody has any more was erased, merged or changed: without a customer there is no consent.
+        Gate::Consent { .. } => {
+            let waits = if sync.mode == Mode::Insert { "true" } else { "s.attempts > 0" };
+            format!(
+                "case when w.key is null then k.key is null or k.is_lost or {is_lost_point} else {is_lost_point} and {waits} end"
+            )
+        }
+        Gate::None(_) => "false".to_owned(),
     };
-    action.push_str(&format!(" when s.in_doubt_hash is not null then coalesce({update}, 'add')"));
-    action.push_str(&format!(" when s.delivered_hash is null then {add}"));
-    action.push_str(&format!(" when s.delivered_hash <> w.hash then {update} end"));
-    let queue = format!("case when w.key is null and coalesce({lost}, false) then 0 when w.key is null then 1 else 2 end");
-    select = select
-        .column(queue, "queue")
-        .column(action, "action")
+    let mut joined = Select::from("(select * from _sync_rows where is_member and withheld is null) as w")
+        .join("full join _sync_state as s on s.key = w.key")
+        .join(format!("left join (\n{}\n) as k on k.key = s.key", indent(&known())));
+    if let Some(points) = lost_points(project, sync) {
+        joined = joined.join(format!("left join (\n{}\n) as l on l.key = s.key", indent(&points)));
+    }
+    joined = joined
+        .column("w.key is not null", "_wanted")
+        .column(format!("s.key is not null and coalesce({is_lost}, false)"), "_lost")
+        .column("coalesce(k.is_kept, false)", "_kept")
+        .column("coalesce(w.creates, true)", "_creates")
+        .column("w.hash", "_hash")
         .column("coalesce(w.entity_id, s.customer_id)", "customer_id")
         .column("coalesce(w.key, s.key)", "key")
-        .column("coalesce(w.contact_point, s.contact_point)", "contact_point")
-        .column("w.hash", "desired_hash");
-    let keys: BTreeSet<String> = key_columns(sync).into_iter().collect();
+        .column("coalesce(s.deliveries, 0)", "deliveries");
+    for name in STATE_COLUMNS {
+        joined = joined.column(format!("s.{name}"), name);
+    }
+    let keys = key_columns(sync);
     for name in columns(sync) {
         let column = format!("w.{}", ident(&value_column(&name)));
         let value = if keys.contains(&name) {
             // A row that goes is found by the key that was sent.
-            format!("coalesce({column}, try_cast(cohorte_json_text(s.key, {}) as {}))", text_literal(&name), crate::project::sql_type(type_of(project, sync, &name)))
+            let sent = format!("try_cast(cohorte_json_text(s.key, {}) as {})", text_literal(&name), type_of(&name));
+            format!("coalesce({column}, {sent})")
         } else {
             column
         };
-        select = select.column(value, &value_column(&name));
+        joined = joined.column(value, &format!("field_{name}"));
     }
-    format!("select * from (\n{}\n) as due\nwhere action is not null\norder by queue, key", indent(&select.to_string()))
+    let (withdrawn_hash, _) = going(&sync.on_withdraw, "withdrawn");
+    let (removed_hash, removal) = going(&sync.on_remove, "cleared");
+    let removal = if sync.mode == Mode::Mirror { removal } else { "null" };
+    let row_action = match sync.mode {
+        Mode::Update => "'update'",
+        Mode::Insert => {
+            "case when _creates and (delivered_hash is null or in_doubt_operation is not null) then 'add' end"
+        }
+        Mode::Upsert | Mode::Mirror => "case when delivered_hash is null and _creates then 'add' else 'update' end",
+    };
+    let mut decided = Select::from(format!("(\n{}\n) as j", indent(&joined.to_string())))
+        .column(
+            format!("case when _lost then 'withdraw' when _wanted then {row_action} when not _kept then {removal} end"),
+            "action",
+        )
+        .column(
+            format!("case when _lost then {withdrawn_hash} when _wanted then _hash else {removed_hash} end"),
+            "desired_hash",
+        )
+        .column("_wanted", "_wanted")
+        .column("_creates", "_creates")
+        .column("customer_id", "customer_id")
+        .column("key", "key")
+        .column("deliveries", "deliveries");
+    for name in STATE_COLUMNS {
+        decided = decided.column(name, name);
+    }
+    for name in columns(sync) {
+        let name = format!("field_{name}");
+        decided = decided.column(ident(&name), &name);
+    }
+    let holds = "in_doubt_operation is not null and (in_doubt_batch is null or in_doubt_operation in ('add', 'update')) or delivered_hash is not null and delivered_at is not null";
+    let mut select = Select::from(format!("(\n{}\n) as d", indent(&decided.to_string())))
+        .column("case when action = 'withdraw' then 0 when not _creates then 1 else 2 end", "pass")
+        .column(
+            "case action when 'withdraw' then 0 when 'remove' then 1 when 'clear' then 2 when 'add' then 3 else 4 end",
+            "rank",
+        );
+    for name in ["action", "customer_id", "key", "desired_hash", "deliveries"] {
+        select = select.column(ident(name), name);
+    }
+    for name in columns(sync) {
+        let name = format!("field_{name}");
+        select = select.column(ident(&name), &name);
+    }
+    // Nothing of ours is there to be taken away; it is there as it should be; it failed and waits; it must not come twice.
+    select = select
+        .filter("action is not null")
+        .filter(format!("(action in ('add', 'update') or {holds})"))
+        .filter("(in_doubt_operation is not null or delivered_hash is distinct from desired_hash)")
+        .filter(format!(
+            "(action = 'withdraw' or next_attempt_at is null or next_attempt_at <= {} or attempted_hash is distinct from desired_hash)",
+            super::passes::instant(now)
+        ));
+    if !resend {
+        select = select.filter(
+            "(action = 'withdraw' or not (in_doubt_operation is not null and in_doubt_hash is not distinct from desired_hash \
+             or coalesce(status in ('in_doubt', 'unknown'), false) and attempted_hash is not distinct from desired_hash))",
+        );
+    }
+    select.to_string()
 }
 
-fn going(what: &Withdraw) -> &'static str {
+/// Columns of the state that decide.
+const STATE_COLUMNS: [&str; 9] = [
+    "delivered_hash",
+    "delivered_at",
+    "in_doubt_batch",
+    "in_doubt_operation",
+    "in_doubt_hash",
+    "attempted_hash",
+    "next_attempt_at",
+    "status",
+    "attempts",
+];
+
+/// The keys that customers have: did one of them lose the consent, is one not to be sent back?
+fn known() -> String {
+    let reasons: Vec<String> = CONSENT_REASONS.iter().map(|reason| text_literal(reason)).collect();
+    format!(
+        "select key, bool_or(coalesce(withheld in ({}), false)) as is_lost, bool_or(coalesce(withheld = {}, false)) as is_kept\nfrom _sync_rows where key is not null group by key",
+        reasons.join(", "),
+        text_literal(ECHO)
+    )
+}
+
+/// The keys with which a contact point was sent that has no consent now, whoever's it is. Their hashes stand behind that of
+/// the row: 32 digits each, after a colon.
+fn lost_points(project: &Project, sync: &Sync) -> Option<String> {
+    let Gate::Consent { purpose, .. } = &sync.gate else { return None };
+    let (passes, unheard) = if needs_grant(project, purpose) {
+        ("_granted and not _withdrawn", "false")
+    } else {
+        ("not _withdrawn", "true")
+    };
+    let hashes = "select key, delivered_hash as hash from _sync_state where delivered_at is not null\nunion all\nselect key, in_doubt_hash as hash from _sync_state";
+    let points = format!(
+        "select key, unnest(string_to_array(substr(hash, 34), ':')) as point from (\n{}\n) as h where length(hash) > 33",
+        indent(hashes)
+    );
+    let granted = format!(
+        "select cohorte_hash(cast(contact_point as varchar)) as point, {passes} as passes from {} as g",
+        granted(sync)
+    );
+    Some(format!(
+        "select p.key as key, true as is_lost from (\n{}\n) as p\nleft join (\n{}\n) as o on o.point = p.point\nwhere p.point <> '' and not coalesce(o.passes, {unheard})\ngroup by p.key",
+        indent(&points),
+        indent(&granted)
+    ))
+}
+
+/// What a row that goes then holds, and the action.
+fn going(what: &Withdraw, cleared: &str) -> (String, &'static str) {
     match what {
-        Withdraw::Delete => "'remove'",
-        Withdraw::Clear(_) => "'clear'",
-        Withdraw::Nothing => "null",
+        Withdraw::Delete => ("cast(null as varchar)".to_owned(), "'remove'"),
+        Withdraw::Clear(_) => (text_literal(cleared), "'clear'"),
+        Withdraw::Nothing => ("cast(null as varchar)".to_owned(), "null"),
     }
-}
-
-/// The type of a sent value.
-fn type_of(project: &Project, sync: &Sync, name: &str) -> DataType {
-    if let Some(field) = sync.fields.iter().find(|field| field.name == name) {
-        return field.data_type;
-    }
-    let sql = sync.keys.iter().flat_map(|key| &key.columns).find(|(column, _)| column == name).map(|(_, sql)| sql.as_str());
-    let entity = &project.entities[&sync.entity];
-    let attribute = entity.attributes.values().find(|attribute| sql == Some(ident(&attribute.name).as_str()));
-    let one = project.traits.values().find(|one| sql == Some(ident(&one.name).as_str()));
-    attribute.map(|attribute| attribute.data_type).or(one.map(|one| one.data_type)).unwrap_or(DataType::Text)
 }
 
 /// Are nulls left out of what is sent?

@@ -34,7 +34,8 @@ impl Stage {
     /// An empty one, in the system's folder for temporary files.
     pub fn new() -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("cohorte-").tempdir().map_err(|error| {
-            Failure::world("W001", "making a folder for intermediate results", error).help("set TMPDIR to a folder that may be written")
+            Failure::world("W001", "making a folder for intermediate results", error)
+                .help("set TMPDIR to a folder that may be written")
         })?;
         Ok(Self { folder })
     }
@@ -72,7 +73,13 @@ impl Stage {
     }
 
     /// Keeps rows that are in memory already.
-    pub fn hold(&self, session: &SessionContext, name: &str, schema: SchemaRef, batches: Vec<RecordBatch>) -> Result<()> {
+    pub fn hold(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        schema: SchemaRef,
+        batches: Vec<RecordBatch>,
+    ) -> Result<()> {
         let held = MemTable::try_new(schema, vec![batches]).and_then(|table| {
             session.deregister_table(quoted(name))?;
             session.register_table(quoted(name), Arc::new(table))
@@ -139,7 +146,10 @@ pub async fn fused(session: &SessionContext, pass: &Pass, id: &str) -> Result<Da
         let mut columns = vec![key.clone()];
         let grouped = input.aggregate(vec![key], vec![call])?;
         for feature in &pass.spec.features {
-            columns.push(datafusion::functions::core::expr_fn::get_field(col("features"), feature.name.as_str()).alias(&feature.name));
+            columns.push(
+                datafusion::functions::core::expr_fn::get_field(col("features"), feature.name.as_str())
+                    .alias(&feature.name),
+            );
         }
         grouped.select(columns)
     };

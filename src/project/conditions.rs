@@ -3,7 +3,8 @@
 use indexmap::IndexMap;
 
 use super::consents::{channel, unknown_purpose};
-use super::facts::{Fact, filter, known};
+use super::fact_scope::{filter, known};
+use super::facts::Fact;
 use super::{CustomerScope, Feature, Project};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, ConditionMap, Named, Text};
@@ -97,9 +98,9 @@ impl Resolver<'_> {
             "not" => Some(Condition::Not(Box::new(self.condition(map.not.as_ref()?)?))),
             "did" => self.did(map),
             "in" => self.members(map.is_in.as_ref()?, span).map(Condition::All),
-            "not_in" => {
-                self.members(map.not_in.as_ref()?, span).map(|members| Condition::Not(Box::new(Condition::Any(members))))
-            }
+            "not_in" => self
+                .members(map.not_in.as_ref()?, span)
+                .map(|members| Condition::Not(Box::new(Condition::Any(members)))),
             _ => self.consent(map.consent.as_ref()?),
         }
     }

@@ -1,7 +1,8 @@
 //! Purposes, and the sources that say who consented to them.
 
 use super::Project;
-use super::facts::{Fact, FactColumn, Relation, source_scope};
+use super::fact_scope::source_scope;
+use super::facts::{Fact, FactColumn, Relation};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{Basis, ColumnType, Duration, Named, Spec, Text};
 use crate::sql::{DataType, SqlText, bind, bind_value, ident, text_literal};
@@ -67,7 +68,15 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
         }
     }
     let column = |name: &str| {
-        (name.to_owned(), FactColumn { sql: format!("e.{}", ident(name)), data_type: DataType::Text, semantic: None, joins: std::collections::BTreeSet::new() })
+        (
+            name.to_owned(),
+            FactColumn {
+                sql: format!("e.{}", ident(name)),
+                data_type: DataType::Text,
+                semantic: None,
+                joins: std::collections::BTreeSet::new(),
+            },
+        )
     };
     let fact = Fact {
         name: "consents".into(),
@@ -91,7 +100,7 @@ fn consent(
 ) -> Option<Consent> {
     let written = &named.spec;
     let Some(scope) = source_scope(project, &written.source.value) else {
-        super::sources::known_source(project, &written.source.value, written.source.span, findings);
+        super::parents::known_source(project, &written.source.value, written.source.span, findings);
         return None;
     };
     let sql = |text: &Text, wanted: Option<DataType>, findings: &mut Findings| {
@@ -115,12 +124,19 @@ fn consent(
                 let mut case = format!("case cast({column} as varchar)");
                 for (value, status) in map.map.iter() {
                     known_status(status, findings);
-                    case.push_str(&format!(" when {} then {}", text_literal(&value.value), text_literal(&status.value)));
+                    case.push_str(&format!(
+                        " when {} then {}",
+                        text_literal(&value.value),
+                        text_literal(&status.value)
+                    ));
                 }
                 case + " end"
             }),
             _ => {
-                findings.add(Finding::error("E122", "a status is SQL, `{value: granted}`, or `{column: …, map: {…}}`").at(written.status.span));
+                findings.add(
+                    Finding::error("E122", "a status is SQL, `{value: granted}`, or `{column: …, map: {…}}`")
+                        .at(written.status.span),
+                );
                 None
             }
         },
@@ -161,7 +177,9 @@ fn consent(
 fn known_status(status: &Text, findings: &mut Findings) {
     if !["granted", "withdrawn", "pending"].contains(&status.value.as_str()) {
         let message = format!("`{}` is no status of a consent", status.value);
-        findings.add(Finding::error("E122", message).at(status.span).help("a status is `granted`, `withdrawn` or `pending`"));
+        findings.add(
+            Finding::error("E122", message).at(status.span).help("a status is `granted`, `withdrawn` or `pending`"),
+        );
     }
 }
 

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 
 use super::customer::Attribute;
-use super::sources::known_source;
+use super::parents::known_source;
 use super::{Project, Source};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, ColumnType, Named, Pick, Role, Spec, Text};
@@ -21,6 +21,7 @@ pub(super) const RESERVED: &[&str] = &[
     "score_values",
     "segment_members",
     "segment_sizes",
+    "sync_journal",
     "sync_receipts",
     "sync_runs",
     "sync_state",
@@ -80,6 +81,12 @@ impl Entity {
     #[must_use]
     pub fn id(&self) -> String {
         format!("{}_id", self.name)
+    }
+
+    /// The name of the id column in `<source>_resolved`, where a column of the source may be called as [`Self::id`] is.
+    #[must_use]
+    pub fn resolved_id(&self) -> String {
+        format!("_{}_id", self.name)
     }
 
     /// What a source may do in this entity's identity.

@@ -4,18 +4,27 @@ mod conditions;
 mod consents;
 mod customer;
 mod entities;
+mod fact_scope;
 mod facts;
 mod features;
 mod graph;
+mod location;
 mod models;
 mod order;
+mod parents;
 mod schemas;
 mod select;
+mod scores;
+mod segments;
 mod settings;
+mod source_columns;
+mod source_scope;
 mod sources;
+mod sync_gate;
 mod syncs;
 #[cfg(test)]
 mod tests;
+mod traits;
 
 pub use conditions::Condition;
 pub use consents::{Consent, Purpose};
@@ -24,11 +33,14 @@ pub use entities::{Entity, Identifier, IdentitySource};
 pub use facts::{Fact, FactColumn, Relation};
 pub use features::{Feature, Features};
 pub use graph::{Graph, Kind, Model};
-pub use models::{PointRule, Rfm, Score, ScoreKind, Segment, Trait, TraitKind};
+pub use location::{Location, location};
 pub use schemas::{RawColumn, Schemas};
+pub use scores::{PointRule, Rfm, Score, ScoreKind};
+pub use segments::Segment;
 pub use settings::{Connection, Connector, Settings, memory};
-pub use sources::{Expectation, Expected, Location, Parent, Source, SourceColumn, location, sql_type};
+pub use sources::{Expectation, Expected, Parent, Source, SourceColumn, sql_type};
 pub use syncs::{Contact, Field, Gate, Key, Sync, SyncFrom, Withdraw};
+pub use traits::{Trait, TraitKind};
 
 use std::collections::BTreeSet;
 

@@ -3,7 +3,7 @@
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
-use crate::diag::{Finding, Findings, nearest};
+use crate::diag::{self, Failure, Finding, Findings, nearest};
 use crate::spec::Spec;
 use crate::text::Span;
 
@@ -63,6 +63,22 @@ pub struct Connection {
     pub url: Option<String>,
     /// Does it send?
     pub deliver: bool,
+}
+
+impl Connection {
+    /// Fails where the connection refers to an environment variable that is not set: for those who are about to use it.
+    pub fn ready(&self) -> diag::Result<()> {
+        let written = [&self.url, &self.path].into_iter().flatten().chain([&self.account]);
+        for text in written {
+            let reference = text.split_once("${env.").and_then(|(_, rest)| rest.split_once('}'));
+            if let Some((variable, _)) = reference {
+                let doing = format!("using the connection `{}`", self.name);
+                let cause = format!("the environment variable `{variable}` is not set");
+                return Err(Failure::project("E109", doing, cause).help("set it before running"));
+            }
+        }
+        Ok(())
+    }
 }
 
 impl std::fmt::Debug for Connection {

@@ -71,7 +71,13 @@ pub async fn build(opened: Opened, options: &BuildOptions, progress: &dyn Progre
     let lease = if options.plan_only {
         None
     } else {
-        Some(Lease::acquire(&opened.warehouse, LeaseOptions::new(format!("cohorte {}", options.command), chrono::Utc::now())).await?)
+        Some(
+            Lease::acquire(
+                &opened.warehouse,
+                LeaseOptions::new(format!("cohorte {}", options.command), chrono::Utc::now()),
+            )
+            .await?,
+        )
     };
     let built = compute(opened, options, progress, lease.as_ref(), started).await;
     if let Some(lease) = lease {
@@ -83,7 +89,13 @@ pub async fn build(opened: Opened, options: &BuildOptions, progress: &dyn Progre
     built
 }
 
-async fn compute(opened: Opened, options: &BuildOptions, progress: &dyn Progress, lease: Option<&Lease>, started: Instant) -> Result<Built, Stopped> {
+async fn compute(
+    opened: Opened,
+    options: &BuildOptions,
+    progress: &dyn Progress,
+    lease: Option<&Lease>,
+    started: Instant,
+) -> Result<Built, Stopped> {
     let mut findings = opened.findings.clone();
     let mut workspace = Workspace::new(opened).await?;
     if let Some(before) = workspace.published.as_of
@@ -91,15 +103,28 @@ async fn compute(opened: Opened, options: &BuildOptions, progress: &dyn Progress
         && !options.plan_only
     {
         let at = chrono::DateTime::from_timestamp_micros(before).unwrap_or_default();
-        let failure = Failure::project("W003", "building", format!("`as_of` {} lies before what is published, {at}", workspace.opened.clock.as_of))
-            .help("history is not rewritten: leave out `--as-of`, or give a later one");
+        let failure = Failure::project(
+            "W003",
+            "building",
+            format!("`as_of` {} lies before what is published, {at}", workspace.opened.clock.as_of),
+        )
+        .help("history is not rewritten: leave out `--as-of`, or give a later one");
         return Err(failure.into());
     }
     let why = why(&workspace).await?;
     if why == Why::Nothing && !options.full_refresh {
         let segments = Vec::new();
         publish::read_published(&mut workspace).await?;
-        return Ok(Built { workspace, findings, sources: BTreeMap::new(), why, customers: Vec::new(), segments, tables: Vec::new(), seconds: started.elapsed().as_secs_f64() });
+        return Ok(Built {
+            workspace,
+            findings,
+            sources: BTreeMap::new(),
+            why,
+            customers: Vec::new(),
+            segments,
+            tables: Vec::new(),
+            seconds: started.elapsed().as_secs_f64(),
+        });
     }
     progress.step("checking the sources", None);
     findings.extend(expectations::check(&workspace).await?);
@@ -121,10 +146,20 @@ async fn compute(opened: Opened, options: &BuildOptions, progress: &dyn Progress
         None => Vec::new(),
     };
     if lease.is_some() {
-        workspace.published = crate::store::Published::load(&workspace.opened.warehouse, &workspace.opened.session).await?;
+        workspace.published =
+            crate::store::Published::load(&workspace.opened.warehouse, &workspace.opened.session).await?;
     }
     progress.finish();
-    Ok(Built { workspace, findings, sources: BTreeMap::new(), why, customers: all, segments: changes, tables, seconds: started.elapsed().as_secs_f64() })
+    Ok(Built {
+        workspace,
+        findings,
+        sources: BTreeMap::new(),
+        why,
+        customers: all,
+        segments: changes,
+        tables,
+        seconds: started.elapsed().as_secs_f64(),
+    })
 }
 
 /// Compares what would be computed with what was published.
@@ -133,7 +168,8 @@ async fn why(workspace: &Workspace) -> Result<Why, Failure> {
         return Ok(Why::New);
     }
     let sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
-    let definitions = publish::project_fingerprint(workspace) != workspace.published.inputs.get(publish::PROJECT).cloned().unwrap_or_default();
+    let definitions = publish::project_fingerprint(workspace)
+        != workspace.published.inputs.get(publish::PROJECT).cloned().unwrap_or_default();
     if !sources.is_empty() || definitions {
         return Ok(Why::Changed { sources, definitions });
     }

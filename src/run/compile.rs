@@ -3,8 +3,9 @@
 use super::opened::Opened;
 use crate::compile::{consents, customer, golden, identity, passes, readable, resolved, sources, syncs};
 use crate::diag::Result;
-use crate::project::{Entity, Graph, Kind, Project};
+use crate::project::{Entity, Graph, Kind, Project, Sync, sql_type};
 use crate::spec::Pick;
+use crate::sql::{DataType, ident};
 
 /// A model's statements.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,11 +60,25 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Segment => one("its members", project.segments.get(name).and_then(|segment| readable::of_segment(project, clock, segment))),
         Kind::Sync => {
             let Some(sync) = project.syncs.get(name) else { return Vec::new() };
-            let mut all = one("sync_rows: what each customer's row would be, and whether the gate withholds it", Some(syncs::rows(project, sync)));
-            all.extend(one("what is due: sync_rows against what was delivered", Some(syncs::due(project, sync))));
+            let mut all = one("_sync_rows: what each customer's row would be, and whether the gate withholds it", Some(syncs::rows(project, sync)));
+            // Every destination that is built in may be told twice.
+            let due = syncs::due(project, sync, clock.micros(), true, |name| column_type(project, sync, name).to_owned());
+            all.extend(one("what is due: _sync_rows against _sync_state, what was delivered", Some(due)));
             all
         }
     }
+}
+
+/// The SQL type of a sent column.
+fn column_type(project: &Project, sync: &Sync, name: &str) -> &'static str {
+    let field = sync.fields.iter().find(|field| field.name == name).map(|field| field.data_type);
+    let own = || {
+        let sql = sync.keys.iter().flat_map(|key| &key.columns).find(|(column, _)| column == name).map(|(_, sql)| sql);
+        let is = |column: &str| sql.is_some_and(|sql| *sql == ident(column));
+        let attribute = project.entities.get(&sync.entity)?.attributes.values().find(|one| is(&one.name)).map(|one| one.data_type);
+        attribute.or_else(|| project.traits.values().find(|one| is(&one.name)).map(|one| one.data_type))
+    };
+    sql_type(field.or_else(own).unwrap_or(DataType::Text))
 }
 
 /// The rows of an event: those of its sources, or those of one source that its filter lets pass.
@@ -75,7 +90,7 @@ pub(super) fn event(project: &Project, name: &str) -> Option<String> {
     }
     let source = fact.sources.first()?;
     let filter = fact.filter.as_ref().map(|filter| format!("\nwhere {filter}")).unwrap_or_default();
-    Some(format!("select *\nfrom {} as e{filter}", crate::sql::ident(&format!("{source}_resolved"))))
+    Some(format!("select *\nfrom {} as e{filter}", ident(&format!("{source}_resolved"))))
 }
 
 fn of_entity(opened: &Opened, entity: &Entity) -> Vec<(String, String)> {

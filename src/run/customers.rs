@@ -48,7 +48,8 @@ pub(super) async fn current_consents(workspace: &Workspace, entity: &Entity) -> 
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     workspace.before(&tables::consent_ledger(), "ledger").await?;
     let events = consents::events(project, entity).unwrap_or_else(|| {
-        "select event_id, contact_point, purpose, channel, scope, status, source, proof, at from ledger where false".to_owned()
+        "select event_id, contact_point, purpose, channel, scope, status, source, proof, at from ledger where false"
+            .to_owned()
     });
     workspace.stage.keep(session, "events", &events).await?;
     workspace.stage.keep(session, "consents", &consents::state(project, entity, &workspace.opened.clock)).await?;

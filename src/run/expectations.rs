@@ -18,7 +18,8 @@ pub(super) async fn check(workspace: &Workspace) -> Result<Vec<Broken>> {
         let doing = format!("checking the source `{}`", source.name);
         let batches = workspace.collect(&doing, &sources::expectations(source)).await?;
         let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else { continue };
-        let counts: Vec<i64> = batch.columns().iter().map(|column| column.as_primitive::<Int64Type>().value(0)).collect();
+        let counts: Vec<i64> =
+            batch.columns().iter().map(|column| column.as_primitive::<Int64Type>().value(0)).collect();
         judge(source, &counts, &mut findings);
     }
     Ok(findings)
@@ -35,27 +36,46 @@ fn judge(source: &Source, counts: &[i64], findings: &mut Vec<Finding>) {
         let message = match &expectation.expected {
             Expected::Unique(columns) => format!("{count} of {rows} rows of `{name}` repeat `{}`", columns.join(", ")),
             Expected::NotNull(columns) => format!("{count} of {rows} rows of `{name}` lack `{}`", columns.join(", ")),
-            Expected::Accepted(column, _) => format!("{count} of {rows} rows of `{name}` have another `{column}` than is accepted"),
+            Expected::Accepted(column, _) => {
+                format!("{count} of {rows} rows of `{name}` have another `{column}` than is accepted")
+            }
             Expected::Fresh(column, within) => format!("the newest `{column}` of `{name}` is older than {within}"),
             Expected::Sql(_) => format!("{count} of {rows} rows of `{name}` do not fulfil what is expected"),
         };
-        let finding = if expectation.warn { Finding::warning("E401", message) } else { Finding::error("E401", message) };
+        let finding =
+            if expectation.warn { Finding::warning("E401", message) } else { Finding::error("E401", message) };
         findings.push(finding.at(expectation.span).label("expected here"));
     }
     if duplicates > 0 {
-        let message = format!("the key `{}` of the source `{name}` is not unique: {duplicates} of {rows} rows repeat one", source.key.join(", "));
-        findings.push(Finding::error("E402", message).at(source.span).help("name all columns of the key, or `versions: latest` where a key has several versions"));
+        let message = format!(
+            "the key `{}` of the source `{name}` is not unique: {duplicates} of {rows} rows repeat one",
+            source.key.join(", ")
+        );
+        findings.push(
+            Finding::error("E402", message)
+                .at(source.span)
+                .help("name all columns of the key, or `versions: latest` where a key has several versions"),
+        );
     }
     if null_keys > 0 {
         let message = format!("{null_keys} of {rows} rows of `{name}` have no `{}`", source.key.join(", "));
-        findings.push(Finding::error("E402", message).at(source.span).help("leave such rows out with `where`, or choose another key"));
+        findings.push(
+            Finding::error("E402", message)
+                .at(source.span)
+                .help("leave such rows out with `where`, or choose another key"),
+        );
     }
     if rows == 0 {
         findings.push(Finding::warning("E403", format!("the source `{name}` has no rows")).at(source.span));
     }
     if null_times > 0 {
         let column = source.time.as_deref().unwrap_or_default();
-        let message = format!("{null_times} of {rows} rows of `{name}` have no time in `{column}`, or one that cannot be read");
-        findings.push(Finding::warning("E404", message).at(source.span).help("`parse:` says how text becomes a time; rows without one count in no window"));
+        let message =
+            format!("{null_times} of {rows} rows of `{name}` have no time in `{column}`, or one that cannot be read");
+        findings.push(
+            Finding::warning("E404", message)
+                .at(source.span)
+                .help("`parse:` says how text becomes a time; rows without one count in no window"),
+        );
     }
 }

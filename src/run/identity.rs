@@ -14,10 +14,16 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
     let (ids, nodes) = (tables::ids(&entity.name), tables::nodes(&entity.name));
     let remembered = Remembered {
         ids: workspace.before(&ids, &format!("before_{}", ids.name)).await?.then(|| format!("before_{}", ids.name)),
-        nodes: workspace.before(&nodes, &format!("before_{}", nodes.name)).await?.then(|| format!("before_{}", nodes.name)),
+        nodes: workspace
+            .before(&nodes, &format!("before_{}", nodes.name))
+            .await?
+            .then(|| format!("before_{}", nodes.name)),
     };
-    let found = resolve(&opened.session, &opened.project, entity, &remembered, &workspace.run_id, opened.clock.as_of).await?;
-    let hold = |name: &str, batches: Vec<datafusion::arrow::record_batch::RecordBatch>, schema: &datafusion::arrow::datatypes::SchemaRef| {
+    let found =
+        resolve(&opened.session, &opened.project, entity, &remembered, &workspace.run_id, opened.clock.as_of).await?;
+    let hold = |name: &str,
+                batches: Vec<datafusion::arrow::record_batch::RecordBatch>,
+                schema: &datafusion::arrow::datatypes::SchemaRef| {
         let schema = batches.first().map_or_else(|| std::sync::Arc::clone(schema), |batch| batch.schema());
         workspace.stage.hold(&opened.session, name, schema, batches)
     };
@@ -39,7 +45,10 @@ pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
     let mut done: Vec<&str> = Vec::new();
     while !waiting.is_empty() {
         let ready = waiting.iter().position(|name| {
-            project.sources[*name].parents.iter().all(|parent| done.contains(&parent.source.as_str()) || !waiting.contains(&parent.source.as_str()))
+            project.sources[*name]
+                .parents
+                .iter()
+                .all(|parent| done.contains(&parent.source.as_str()) || !waiting.contains(&parent.source.as_str()))
         });
         // A circle of sources ends here; check has told it.
         let Some(index) = ready else { return Ok(()) };
@@ -60,7 +69,10 @@ pub(super) async fn golden_record(workspace: &Workspace, entity: &Entity) -> Res
         workspace.stage.keep(session, &name, &sql).await?;
     }
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
-        workspace.stage.keep(session, &format!("{name}_{}", attribute.name), &golden::most_frequent(project, entity, attribute)).await?;
+        workspace
+            .stage
+            .keep(session, &format!("{name}_{}", attribute.name), &golden::most_frequent(project, entity, attribute))
+            .await?;
     }
     Ok(())
 }

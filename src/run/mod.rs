@@ -15,6 +15,7 @@ mod request;
 mod segments;
 mod show;
 mod stored;
+pub mod sync;
 mod workspace;
 
 pub use compile::{Compiled, compile};

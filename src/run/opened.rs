@@ -9,7 +9,7 @@ use datafusion::prelude::SessionContext;
 
 use super::request::{Request, Stopped};
 use crate::compile::Clock;
-use crate::diag::{Failure, Finding, Findings, Fault, Result};
+use crate::diag::{Failure, Fault, Finding, Findings, Result};
 use crate::engine::readers::{self, ReaderSpec};
 use crate::engine::{Limits, session};
 use crate::project::{self, Location, Project, RawColumn, Schemas};
@@ -58,14 +58,20 @@ pub fn read(request: &Request) -> Result<Read> {
     let mut files = Files::default();
     let path = request.project.join("warehouse.yaml");
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let cause = if error.kind() == std::io::ErrorKind::NotFound { format!("there is no `warehouse.yaml` in `{}`", request.project.display()) } else { error.to_string() };
-        Failure::project("W002", "opening the project", cause).help("give the project's folder with `--project DIR`, or make a new one with `cohorte init DIR`")
+        let cause = if error.kind() == std::io::ErrorKind::NotFound {
+            format!("there is no `warehouse.yaml` in `{}`", request.project.display())
+        } else {
+            error.to_string()
+        };
+        Failure::project("W002", "opening the project", cause)
+            .help("give the project's folder with `--project DIR`, or make a new one with `cohorte init DIR`")
     })?;
     let warehouse = files.add("warehouse.yaml", text);
     let mut models = Vec::new();
     for path in model_files(&request.project.join("models"))? {
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error).help("model files are UTF-8 text")
+            Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error)
+                .help("model files are UTF-8 text")
         })?;
         models.push(files.add(shown(&request.project, &path), text));
     }
@@ -87,7 +93,9 @@ fn model_files(folder: &Path) -> Result<Vec<PathBuf>> {
         let entries = match std::fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => return Err(Failure::project("W002", format!("reading the folder `{}`", folder.display()), error)),
+            Err(error) => {
+                return Err(Failure::project("W002", format!("reading the folder `{}`", folder.display()), error));
+            }
         };
         for entry in entries.flatten() {
             let path = entry.path();
@@ -131,7 +139,8 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
             }
             // What is wrong with one source is told together with all else.
             Err(failure) if failure.fault == Fault::Project => {
-                let finding = Finding::error(failure.code, format!("{} failed: {}", failure.doing, failure.cause)).at(named.span);
+                let finding =
+                    Finding::error(failure.code, format!("{} failed: {}", failure.doing, failure.cause)).at(named.span);
                 findings.add(Finding { help: Some(failure.help).filter(|help| !help.is_empty()), ..finding });
             }
             Err(failure) => return Err(failure.into()),
@@ -143,15 +152,35 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     if findings.has_errors() {
         return Err(Stopped::Findings(Box::new(files), findings.sorted()));
     }
-    Ok(Opened { files, spec, project, findings: findings.sorted(), clock, warehouse, session, inputs, folder: request.project.clone(), limits })
+    Ok(Opened {
+        files,
+        spec,
+        project,
+        findings: findings.sorted(),
+        clock,
+        warehouse,
+        session,
+        inputs,
+        folder: request.project.clone(),
+        limits,
+    })
 }
 
 fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
     let reference = datafusion::common::TableReference::partial("raw", name.to_owned());
-    session.register_table(reference, provider).map(|_| ()).map_err(|error| crate::store::failure_from(format!("opening the source `{name}`"), &error))
+    session
+        .register_table(reference, provider)
+        .map(|_| ())
+        .map_err(|error| crate::store::failure_from(format!("opening the source `{name}`"), &error))
 }
 
-pub(super) fn reader(name: &str, location: Location, declared: BTreeMap<String, DataType>, want_row: bool, timezone: chrono_tz::Tz) -> ReaderSpec {
+fn reader(
+    name: &str,
+    location: Location,
+    declared: BTreeMap<String, DataType>,
+    want_row: bool,
+    timezone: chrono_tz::Tz,
+) -> ReaderSpec {
     let (format, place, delimiter) = match location {
         Location::Table(table) => (readers::Format::Delta, readers::Location::Table(table), None),
         Location::Files { path, format, delimiter } => {
@@ -164,7 +193,13 @@ pub(super) fn reader(name: &str, location: Location, declared: BTreeMap<String, 
             (format, readers::Location::Path(path), delimiter)
         }
     };
-    ReaderSpec { delimiter, types: declared, timezone: Some(timezone), want_row, ..ReaderSpec::new(name, format, place) }
+    ReaderSpec {
+        delimiter,
+        types: declared,
+        timezone: Some(timezone),
+        want_row,
+        ..ReaderSpec::new(name, format, place)
+    }
 }
 
 /// The columns of a stored table as models see them.
@@ -176,20 +211,28 @@ fn columns(provider: &Arc<dyn TableProvider>) -> Vec<RawColumn> {
             Arrow::Utf8View => (DataType::Text, None),
             Arrow::Utf8 | Arrow::LargeUtf8 | Arrow::Dictionary(..) => (DataType::Text, Some("varchar")),
             Arrow::Int64 => (DataType::Integer, None),
-            Arrow::Int8 | Arrow::Int16 | Arrow::Int32 | Arrow::UInt8 | Arrow::UInt16 | Arrow::UInt32 | Arrow::UInt64 => {
-                (DataType::Integer, Some("bigint"))
-            }
+            Arrow::Int8
+            | Arrow::Int16
+            | Arrow::Int32
+            | Arrow::UInt8
+            | Arrow::UInt16
+            | Arrow::UInt32
+            | Arrow::UInt64 => (DataType::Integer, Some("bigint")),
             Arrow::Float64 => (DataType::Number, None),
             Arrow::Float16 | Arrow::Float32 => (DataType::Number, Some("double")),
             Arrow::Decimal128(38, 9) => (DataType::Decimal, None),
-            Arrow::Decimal32(..) | Arrow::Decimal64(..) | Arrow::Decimal128(..) | Arrow::Decimal256(..) => (DataType::Decimal, Some("decimal(38, 9)")),
+            Arrow::Decimal32(..) | Arrow::Decimal64(..) | Arrow::Decimal128(..) | Arrow::Decimal256(..) => {
+                (DataType::Decimal, Some("decimal(38, 9)"))
+            }
             Arrow::Boolean => (DataType::Boolean, None),
             Arrow::Date32 => (DataType::Date, None),
             Arrow::Date64 => (DataType::Date, Some("date")),
             Arrow::Timestamp(TimeUnit::Microsecond, Some(zone)) if &**zone == "UTC" => (DataType::Timestamp, None),
             Arrow::Timestamp(_, Some(_)) => (DataType::Timestamp, Some("timestamp")),
             Arrow::Timestamp(_, None) => (DataType::Timestamp, None),
-            Arrow::List(inner) if matches!(inner.data_type(), Arrow::Utf8 | Arrow::Utf8View | Arrow::LargeUtf8) => (DataType::TextList, None),
+            Arrow::List(inner) if matches!(inner.data_type(), Arrow::Utf8 | Arrow::Utf8View | Arrow::LargeUtf8) => {
+                (DataType::TextList, None)
+            }
             _ => (DataType::Json, None),
         };
         let naive = matches!(field.data_type(), Arrow::Timestamp(_, None));

@@ -44,12 +44,23 @@ pub(super) fn project_fingerprint(workspace: &Workspace) -> String {
 }
 
 /// Writes what is on the stage, then the run.
-pub(super) async fn run(workspace: &Workspace, lease: &Lease, command: &str, segments: &[SegmentChange], started: Instant) -> Result<Vec<PublishedRows>> {
+pub(super) async fn run(
+    workspace: &Workspace,
+    lease: &Lease,
+    command: &str,
+    segments: &[SegmentChange],
+    started: Instant,
+) -> Result<Vec<PublishedRows>> {
     let mut publisher = Publisher { workspace, lease, commit: Commit::of_run(&workspace.run_id), written: Vec::new() };
     let project = &workspace.opened.project;
     publisher.roll_back().await?;
     for entity in project.entities.values() {
-        for spec in [tables::records(&entity.name), tables::identifiers(&entity.name), tables::links(&entity.name), tables::nodes(&entity.name)] {
+        for spec in [
+            tables::records(&entity.name),
+            tables::identifiers(&entity.name),
+            tables::links(&entity.name),
+            tables::nodes(&entity.name),
+        ] {
             publisher.overwrite(&spec, &spec.name).await?;
         }
         let ids = tables::ids(&entity.name);
@@ -105,7 +116,8 @@ impl Publisher<'_> {
     async fn overwrite(&mut self, spec: &TableSpec, from: &str) -> Result<()> {
         let plan = self.workspace.plan(from).await?;
         self.lease.check().await?;
-        let written = self.workspace.opened.warehouse.overwrite(spec, plan, &self.commit, &self.workspace.opened.session).await?;
+        let written =
+            self.workspace.opened.warehouse.overwrite(spec, plan, &self.commit, &self.workspace.opened.session).await?;
         self.note(spec, written);
         Ok(())
     }
@@ -113,14 +125,16 @@ impl Publisher<'_> {
     async fn append(&mut self, spec: &TableSpec, from: &str) -> Result<()> {
         let plan = self.workspace.plan(from).await?;
         self.lease.check().await?;
-        let written = self.workspace.opened.warehouse.append(spec, plan, &self.commit, &self.workspace.opened.session).await?;
+        let written =
+            self.workspace.opened.warehouse.append(spec, plan, &self.commit, &self.workspace.opened.session).await?;
         self.note(spec, written);
         Ok(())
     }
 
     async fn append_batch(&mut self, spec: &TableSpec, batch: RecordBatch) -> Result<()> {
         self.lease.check().await?;
-        let written = self.workspace.opened.warehouse.append(spec, batch, &self.commit, &self.workspace.opened.session).await?;
+        let written =
+            self.workspace.opened.warehouse.append(spec, batch, &self.commit, &self.workspace.opened.session).await?;
         self.note(spec, written);
         Ok(())
     }
@@ -160,7 +174,9 @@ impl Publisher<'_> {
         }
         let spec = tables::segment_sizes();
         let n = segments.len();
-        let figures = |of: fn(&SegmentChange) -> u64| -> ArrayRef { Arc::new(segments.iter().map(|change| Some(of(change) as i64)).collect::<Int64Array>()) };
+        let figures = |of: fn(&SegmentChange) -> u64| -> ArrayRef {
+            Arc::new(segments.iter().map(|change| Some(of(change) as i64)).collect::<Int64Array>())
+        };
         let columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
             ("segment", texts(segments.iter().map(|change| Some(change.segment.as_str())))),
             ("as_of", instants(n, self.workspace.opened.clock.micros())),
@@ -175,8 +191,16 @@ impl Publisher<'_> {
 
     async fn steps(&mut self, segments: &[SegmentChange], started: Instant) -> Result<()> {
         let spec = tables::run_steps();
-        let mut rows: Vec<(String, String, Option<u64>)> = self.written.iter().map(|table| (format!("table:{}", table.table), String::new(), Some(table.rows))).collect();
-        rows.extend(segments.iter().map(|change| (format!("segment:{}", change.segment), change.hash.clone(), Some(change.members))));
+        let mut rows: Vec<(String, String, Option<u64>)> = self
+            .written
+            .iter()
+            .map(|table| (format!("table:{}", table.table), String::new(), Some(table.rows)))
+            .collect();
+        rows.extend(
+            segments
+                .iter()
+                .map(|change| (format!("segment:{}", change.segment), change.hash.clone(), Some(change.members))),
+        );
         let n = rows.len();
         let same = |text: &'static str| texts((0..n).map(move |_| Some(text)));
         let millis = started.elapsed().as_millis() as i64;
@@ -186,7 +210,11 @@ impl Publisher<'_> {
             ("action", same("built")),
             ("why", same("")),
             ("fingerprint", texts(rows.iter().map(|(_, print, _)| Some(print.as_str())))),
-            ("rows", Arc::new(rows.iter().map(|(_, _, rows)| rows.map(|rows| rows as i64)).collect::<Int64Array>()) as ArrayRef),
+            (
+                "rows",
+                Arc::new(rows.iter().map(|(_, _, rows)| rows.map(|rows| rows as i64)).collect::<Int64Array>())
+                    as ArrayRef,
+            ),
             ("duration_ms", Arc::new(Int64Array::from(vec![millis; n])) as ArrayRef),
             ("outcome", same("done")),
         ]);
@@ -246,8 +274,10 @@ pub(super) async fn read_published(workspace: &mut Workspace) -> Result<()> {
     for table in workspace.published.list() {
         if let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &table.name).await? {
             let name = TableReference::bare(table.name.clone());
-            let registered = session.deregister_table(name.clone()).and_then(|_| session.register_table(name, provider));
-            registered.map_err(|error| crate::store::failure_from(format!("reading the table `{}`", table.name), &error))?;
+            let registered =
+                session.deregister_table(name.clone()).and_then(|_| session.register_table(name, provider));
+            registered
+                .map_err(|error| crate::store::failure_from(format!("reading the table `{}`", table.name), &error))?;
         }
     }
     Ok(())

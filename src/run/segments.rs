@@ -72,7 +72,17 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String
         let kept = tripped.is_some() && !accepted;
         definitions.push((segment, hash.clone(), reason, kept));
         let (members, entered, exited) = if kept { (before, 0, 0) } else { (members, entered, exited) };
-        changes.push(SegmentChange { segment: segment.name.clone(), members, before, entered, exited, tripped, accepted, is_new: hash_before.is_none(), hash });
+        changes.push(SegmentChange {
+            segment: segment.name.clone(),
+            members,
+            before,
+            entered,
+            exited,
+            tripped,
+            accepted,
+            is_new: hash_before.is_none(),
+            hash,
+        });
     }
     hold_definitions(workspace, &definitions)?;
     workspace.stage.keep(session, "segment_members", &segments::stays(entity)).await?;
@@ -86,7 +96,8 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String
 async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String, [u64; 4]>> {
     let mut sizes = BTreeMap::new();
     for batch in workspace.collect("counting the members of segments", &segments::sizes(entity)).await? {
-        let names = cast(batch.column(0), &DataType::Utf8View).map_err(|error| failure_from("counting the members of segments", &error.into()))?;
+        let names = cast(batch.column(0), &DataType::Utf8View)
+            .map_err(|error| failure_from("counting the members of segments", &error.into()))?;
         for row in 0..batch.num_rows() {
             let figure = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(row).unsigned_abs();
             sizes.insert(names.as_string_view().value(row).to_owned(), [figure(1), figure(2), figure(3), figure(4)]);
@@ -99,10 +110,16 @@ async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String
 async fn hashes_before(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
     let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
     workspace.before(&tables::run_steps(), "before_run_steps").await?;
-    let sql = format!("select model, fingerprint from before_run_steps where run_id = {} and model like 'segment:%'", crate::sql::text_literal(&run));
+    let sql = format!(
+        "select model, fingerprint from before_run_steps where run_id = {} and model like 'segment:%'",
+        crate::sql::text_literal(&run)
+    );
     let mut hashes = BTreeMap::new();
     for batch in workspace.collect("reading the last run's steps", &sql).await? {
-        let column = |index: usize| cast(batch.column(index), &DataType::Utf8View).map_err(|error| failure_from("reading the last run's steps", &error.into()));
+        let column = |index: usize| {
+            cast(batch.column(index), &DataType::Utf8View)
+                .map_err(|error| failure_from("reading the last run's steps", &error.into()))
+        };
         let (models, prints) = (column(0)?, column(1)?);
         for row in 0..batch.num_rows() {
             let name = models.as_string_view().value(row).trim_start_matches("segment:").to_owned();
@@ -130,7 +147,11 @@ fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64
     {
         let change = (entered + exited) as f64 / before as f64;
         if change > limit.share() {
-            return tripped(format!("{:.1} % of {before} members would change ({entered} enter, {exited} leave), at most {} % may", change * 100.0, limit.0));
+            return tripped(format!(
+                "{:.1} % of {before} members would change ({entered} enter, {exited} leave), at most {} % may",
+                change * 100.0,
+                limit.0
+            ));
         }
     }
     None
@@ -156,7 +177,9 @@ fn hold_definitions(workspace: &Workspace, definitions: &[(&Segment, String, &'s
 /// be kept for those who did not change.
 async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String]) -> Result<bool> {
     let wide = workspace.schema(&format!("{}_wide", entity.name)).await?;
-    let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &entity.name).await? else { return Ok(false) };
+    let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &entity.name).await? else {
+        return Ok(false);
+    };
     let before = provider.schema();
     let same = names.iter().all(|name| match (before.field_with_name(name), wide.field_with_name(name)) {
         (Ok(before), Ok(now)) => {

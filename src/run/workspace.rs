@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
-use datafusion::datasource::{MemTable, provider_as_source};
 use datafusion::common::TableReference;
+use datafusion::datasource::{MemTable, provider_as_source};
 
 use super::opened::Opened;
 use crate::compile;
@@ -91,6 +91,11 @@ impl Workspace {
     #[must_use]
     pub fn changed_inputs(&self) -> Vec<&str> {
         let before: &BTreeMap<String, String> = &self.published.inputs;
-        self.opened.inputs.iter().filter(|(name, fingerprint)| before.get(*name) != Some(fingerprint)).map(|(name, _)| name.as_str()).collect()
+        self.opened
+            .inputs
+            .iter()
+            .filter(|(name, fingerprint)| before.get(*name) != Some(fingerprint))
+            .map(|(name, _)| name.as_str())
+            .collect()
     }
 }

@@ -21,9 +21,23 @@ pub(super) fn too_long(tokens: &[TokenWithSpan]) -> Option<Location> {
                 Keyword::CASE => brackets.push((depth, depth)),
                 Keyword::END => depth = closed(&mut brackets, depth),
                 Keyword::WHEN | Keyword::THEN | Keyword::ELSE => depth = separated(&mut brackets, depth),
-                Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::IS | Keyword::IN | Keyword::LIKE | Keyword::ILIKE
-                | Keyword::BETWEEN | Keyword::COLLATE | Keyword::AT | Keyword::UNION | Keyword::INTERSECT
-                | Keyword::EXCEPT | Keyword::JOIN | Keyword::OVERLAPS | Keyword::OPERATOR | Keyword::SIMILAR => depth += 1,
+                Keyword::AND
+                | Keyword::OR
+                | Keyword::NOT
+                | Keyword::IS
+                | Keyword::IN
+                | Keyword::LIKE
+                | Keyword::ILIKE
+                | Keyword::BETWEEN
+                | Keyword::COLLATE
+                | Keyword::AT
+                | Keyword::UNION
+                | Keyword::INTERSECT
+                | Keyword::EXCEPT
+                | Keyword::JOIN
+                | Keyword::OVERLAPS
+                | Keyword::OPERATOR
+                | Keyword::SIMILAR => depth += 1,
                 _ => {}
             },
             Token::Whitespace(_)

@@ -4,10 +4,13 @@
 
 mod aggregate;
 mod bind;
+mod bind_call;
+mod bind_compare;
+mod bind_time;
 mod chain;
 mod functions;
 #[cfg(test)]
-mod golden;
+mod golden_tests;
 mod operators;
 mod parse;
 mod print;

@@ -24,8 +24,8 @@ pub use published::{Published, PublishedTable};
 pub use stored_types::{conform, stored_schema};
 pub use table::StoredTable;
 pub use tables::{
-    audit, consent_ledger, consents, contested, entity_tables, identifiers, ids, links, nodes, records, run_steps, runs, score_values,
-    segment_members, segment_sizes, sync_receipts, sync_runs, sync_state,
+    audit, consent_ledger, consents, contested, entity_tables, identifiers, ids, links, nodes, records, run_steps,
+    runs, score_values, segment_members, segment_sizes, sync_journal, sync_receipts, sync_runs, sync_state,
 };
 pub use warehouse::Warehouse;
 pub(crate) use warehouse::locate;

@@ -116,14 +116,7 @@ pub fn contested(entity: &str) -> TableSpec {
     table(
         format!("{entity}_contested"),
         "One row per identifier tuple with a value that several customers have: does it settle whose rows they are?",
-        [
-            ("source", TEXT),
-            ("record_key", TEXT),
-            ("type", TEXT),
-            ("value", TEXT),
-            ("settles", TRUTH),
-            ("owner", TEXT),
-        ],
+        [("source", TEXT), ("record_key", TEXT), ("type", TEXT), ("value", TEXT), ("settles", TRUTH), ("owner", TEXT)],
         &[],
         &["record_key", "value"],
     )
@@ -277,7 +270,8 @@ fn consent_columns<const N: usize>(last: [(&'static str, DataType); N]) -> Vec<(
     columns
 }
 
-/// `sync_state`, remembered: what each destination has of each customer.
+/// `sync_state`, remembered: what each destination has of each customer. `journal_mark` names the last entry of the journal
+/// that is in it.
 #[must_use]
 pub fn sync_state() -> TableSpec {
     table(
@@ -291,20 +285,58 @@ pub fn sync_state() -> TableSpec {
             ("customer_id", TEXT),
             ("key", TEXT),
             ("delivered_hash", TEXT),
+            ("delivered_at", instant()),
+            ("deliveries", WHOLE),
+            ("in_doubt_batch", TEXT),
+            ("in_doubt_action", TEXT),
+            ("in_doubt_operation", TEXT),
             ("in_doubt_hash", TEXT),
             ("status", TEXT),
-            ("delivered_at", instant()),
             ("destination_id", TEXT),
+            ("attempted_hash", TEXT),
             ("attempts", WHOLE),
             ("next_attempt_at", instant()),
             ("error", TEXT),
+            ("journal_mark", TEXT),
         ],
         &["sync"],
-        &["key", "destination_id"],
+        &["key", "delivered_hash", "in_doubt_hash", "attempted_hash", "destination_id"],
     )
 }
 
-/// `sync_runs`, remembered: one row per run of a sync, with counts by outcome.
+/// `sync_journal`, remembered until it is folded into `sync_state`: what is about to be sent, and what became of it. A row
+/// without an `outcome` is an intent; `seq` is the order of writing within a run of a sync.
+#[must_use]
+pub fn sync_journal() -> TableSpec {
+    table(
+        "sync_journal",
+        "One row per row that is about to be sent, and per answer, until both are folded into sync_state",
+        [
+            ("sync", TEXT),
+            ("account", TEXT),
+            ("object", TEXT),
+            ("audience", TEXT),
+            ("sync_run_id", TEXT),
+            ("seq", WHOLE),
+            ("batch_id", TEXT),
+            ("key", TEXT),
+            ("customer_id", TEXT),
+            ("action", TEXT),
+            ("operation", TEXT),
+            ("desired_hash", TEXT),
+            ("outcome", TEXT),
+            ("code", TEXT),
+            ("message", TEXT),
+            ("at", instant()),
+            ("destination_id", TEXT),
+        ],
+        &["sync"],
+        &["key", "desired_hash", "destination_id"],
+    )
+}
+
+/// `sync_runs`, remembered: one row per run of a sync, with counts by outcome. `added` to `withdrawn` count what the
+/// destination confirmed; `withheld_reasons` is JSON; `guard` says what tripped, `guard_accepted` whether it was passed.
 #[must_use]
 pub fn sync_runs() -> TableSpec {
     table(
@@ -323,7 +355,16 @@ pub fn sync_runs() -> TableSpec {
             ("rejected", WHOLE),
             ("retry", WHOLE),
             ("unknown", WHOLE),
+            ("not_sent", WHOLE),
             ("withheld", WHOLE),
+            ("added", WHOLE),
+            ("updated", WHOLE),
+            ("removed", WHOLE),
+            ("cleared", WHOLE),
+            ("withdrawn", WHOLE),
+            ("withheld_reasons", TEXT),
+            ("guard", TEXT),
+            ("guard_accepted", TRUTH),
             ("error", TEXT),
         ],
         &[],
@@ -331,7 +372,8 @@ pub fn sync_runs() -> TableSpec {
     )
 }
 
-/// `sync_receipts`, remembered: one row per attempted row.
+/// `sync_receipts`, remembered: one row per attempted row. A row that is withheld has one when its reason changes, not in
+/// every run: `sync_runs` counts them each time.
 #[must_use]
 pub fn sync_receipts() -> TableSpec {
     table(
@@ -341,12 +383,14 @@ pub fn sync_receipts() -> TableSpec {
             ("sync_run_id", TEXT),
             ("sync", TEXT),
             ("customer_id", TEXT),
+            ("action", TEXT),
             ("operation", TEXT),
             ("outcome", TEXT),
             ("code", TEXT),
             ("message", TEXT),
             ("request_id", TEXT),
             ("at", instant()),
+            ("seq", WHOLE),
         ],
         &["sync"],
         &[],
@@ -429,7 +473,7 @@ mod tests {
     fn all() -> Vec<TableSpec> {
         let mut all = entity_tables("customer");
         all.extend([segment_members(), segment_sizes(), score_values(), consents(), consent_ledger(), sync_state()]);
-        all.extend([sync_runs(), sync_receipts(), runs(), run_steps(), audit()]);
+        all.extend([sync_runs(), sync_receipts(), sync_journal(), runs(), run_steps(), audit()]);
         all
     }
 
@@ -449,7 +493,10 @@ mod tests {
     #[test]
     fn an_entity_names_its_tables_and_its_id() {
         let names: Vec<String> = entity_tables("guest").into_iter().map(|spec| spec.name).collect();
-        assert_eq!(names, ["guest_records", "guest_identifiers", "guest_links", "guest_contested", "guest_ids", "guest_nodes"]);
+        assert_eq!(
+            names,
+            ["guest_records", "guest_identifiers", "guest_links", "guest_contested", "guest_ids", "guest_nodes"]
+        );
         assert!(records("guest").schema.field_with_name("guest_id").is_ok());
     }
 }

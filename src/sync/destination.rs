@@ -36,6 +36,8 @@ pub struct Target {
     pub may_create: bool,
     /// May existing rows be changed? (`insert` mode must not.)
     pub may_update: bool,
+    /// Are nulls left out of adds and updates, so that the destination keeps its value? Clears always send them.
+    pub omit_nulls: bool,
 }
 
 /// Rows of one operation. Removals and clears carry the key columns; other columns are null.

@@ -207,6 +207,7 @@ pub(super) fn target() -> Target {
         clear: vec!["n".into()],
         may_create: true,
         may_update: true,
+        omit_nulls: false,
     }
 }
 

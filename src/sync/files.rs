@@ -27,12 +27,12 @@ use super::destination::{Batch, Destination, Operation, Outcome, Target};
 use crate::diag::Failure;
 
 /// The most rows of one file.
-const MAX_ROWS: usize = 50_000;
+pub const MAX_ROWS: usize = 50_000;
 
 /// How the rows are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// One JSON object per line; nulls are written.
+    /// One JSON object per line; nulls are written where the sync does not leave them out.
     #[default]
     Ndjson,
     /// Comma-separated with a header; null is the empty field, nested values are JSON text.
@@ -116,9 +116,10 @@ impl Destination for Files {
             columns_sent(target, batch).map_err(|error| cannot_write(&folder, &io::Error::other(error.to_string())))?;
         let count = rows.num_rows();
         let format = self.format;
+        let nulls = !target.omit_nulls || batch.operation == Operation::Clear;
         let (partial, whole) = (folder.join(format!(".{name}.partial")), folder.join(name));
         let written = on_disk(&folder, move || {
-            let result = write(&partial, format, &rows).and_then(|()| fs::rename(&partial, &whole));
+            let result = write(&partial, format, nulls, &rows).and_then(|()| fs::rename(&partial, &whole));
             if result.is_err() {
                 // Best effort: a hidden leftover harms nobody and the next attempt overwrites it.
                 let _ = fs::remove_file(&partial);
@@ -180,13 +181,13 @@ fn columns_sent(target: &Target, batch: &Batch) -> Result<RecordBatch, ArrowErro
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-fn write(path: &Path, format: Format, rows: &RecordBatch) -> io::Result<()> {
+fn write(path: &Path, format: Format, nulls: bool, rows: &RecordBatch) -> io::Result<()> {
     let file = File::create(path)?;
     let mut out = BufWriter::new(&file);
     let written = match format {
         Format::Ndjson => {
             let mut writer =
-                json::WriterBuilder::new().with_explicit_nulls(true).build::<_, json::writer::LineDelimited>(&mut out);
+                json::WriterBuilder::new().with_explicit_nulls(nulls).build::<_, json::writer::LineDelimited>(&mut out);
             writer.write(rows).and_then(|()| writer.finish())
         }
         Format::Csv => flat(rows).and_then(|rows| {

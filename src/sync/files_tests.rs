@@ -20,6 +20,7 @@ fn target(object: Option<&str>) -> Target {
         clear: vec!["city".to_owned()],
         may_create: true,
         may_update: true,
+        omit_nulls: false,
     }
 }
 

@@ -23,7 +23,7 @@ use super::destination::{Batch, Destination, Operation, Outcome, Target};
 use crate::diag::Failure;
 
 /// The most rows of one transaction.
-const MAX_ROWS: usize = 5_000;
+pub const MAX_ROWS: usize = 5_000;
 
 /// Transaction-wide settings. Deferred constraints must speak while a row can still be told from the others; a lock that another
 /// program holds must not hold us for ever.

@@ -8,6 +8,6 @@ mod yaml;
 
 pub use decode::{Unknown, decode};
 pub use located::{Constant, Located, OneOrMany, Section, TextOr, ValueSpec};
-pub use span::{FileId, Files, SourceFile, Span};
 pub use scalar::part_of_scalar;
+pub use span::{FileId, Files, SourceFile, Span};
 pub use yaml::{Key, Node, Value, YamlError, merge, parse};

@@ -83,9 +83,10 @@ fn escaped(rest: &mut std::str::CharIndices<'_>) -> char {
         'e' => return '\u{1b}',
         other => return other,
     };
-    let code = rest.by_ref().take(digits).fold(0u32, |code, (_, digit)| {
-        code.wrapping_mul(16).wrapping_add(digit.to_digit(16).unwrap_or_default())
-    });
+    let code = rest
+        .by_ref()
+        .take(digits)
+        .fold(0u32, |code, (_, digit)| code.wrapping_mul(16).wrapping_add(digit.to_digit(16).unwrap_or_default()));
     char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER)
 }
 
@@ -176,7 +177,8 @@ mod tests {
         let root = parse(FileId(0), text).unwrap();
         let span = root.get("a").unwrap().span;
         let value = "x = 'a } b' and revenue > bad";
-        for (word, expected) in [("x", "x"), ("bad", "bad"), ("revenue", "${vars.yy}"), ("and", "and"), ("}", "${vars.x}")]
+        for (word, expected) in
+            [("x", "x"), ("bad", "bad"), ("revenue", "${vars.yy}"), ("and", "and"), ("}", "${vars.x}")]
         {
             let start = value.find(word).unwrap();
             let found = part_of_scalar(text, span, value, start..start + word.len());

@@ -2,5 +2,6 @@
 //! than running it.
 
 mod cli;
+mod examples;
 mod postgres;
 mod tidy;

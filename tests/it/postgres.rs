@@ -57,6 +57,7 @@ impl Server {
             clear: vec!["orders".to_owned()],
             may_create: true,
             may_update: true,
+            omit_nulls: false,
         }
     }
 }

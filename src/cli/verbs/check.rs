@@ -29,11 +29,16 @@ pub(super) async fn run(_: Arguments, context: &Context) -> Result<Exit> {
         ("syncs", project.syncs.len()),
     ];
     if context.printer.format() == Format::Json {
-        let models: serde_json::Map<String, serde_json::Value> = sizes.iter().map(|(kind, size)| ((*kind).to_owned(), json!(size))).collect();
+        let models: serde_json::Map<String, serde_json::Value> =
+            sizes.iter().map(|(kind, size)| ((*kind).to_owned(), json!(size))).collect();
         context.printer.object(&json!({"kind": "check", "project": project.settings.name, "models": models, "features": project.features.iter().count()}))?;
         return Ok(Exit::Done);
     }
-    let said: Vec<String> = sizes.iter().filter(|(_, size)| *size > 0).map(|(kind, size)| format!("{} {kind}", count(*size as u64))).collect();
+    let said: Vec<String> = sizes
+        .iter()
+        .filter(|(_, size)| *size > 0)
+        .map(|(kind, size)| format!("{} {kind}", count(*size as u64)))
+        .collect();
     context.printer.talk(&format!("{} is in order: {}", project.settings.name, said.join(", ")));
     Ok(Exit::Done)
 }

@@ -11,8 +11,8 @@ use datafusion::common::ScalarValue;
 
 use super::batch::{long_to_number, number_to_long};
 use super::shape;
-use crate::compile::pass::{Aggregate, PassFeature, PassSpec, Stream};
-use crate::sql::DataType;
+use crate::compile::pass::{PassFeature, PassSpec, Stream};
+use crate::sql::{Aggregate, DataType};
 
 /// The value columns of the tests: one per type.
 pub(super) const TYPES: [DataType; 7] = [

@@ -12,7 +12,8 @@ use super::accumulator::PassAccumulator;
 use super::naive::{Row, TYPES, arguments, feature, spec};
 use super::plan::Plan;
 use super::shape;
-use crate::compile::pass::{Aggregate, PassSpec, Stream};
+use crate::compile::pass::{PassSpec, Stream};
+use crate::sql::Aggregate;
 
 const GROUPS: usize = 5;
 const FILTERS: usize = 3;

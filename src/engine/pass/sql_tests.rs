@@ -15,8 +15,8 @@ use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 
 use super::{HashFirst, call, udaf};
-use crate::compile::pass::{Aggregate, PassFeature, PassSpec, Stream};
-use crate::sql::DataType;
+use crate::compile::pass::{PassFeature, PassSpec, Stream};
+use crate::sql::{Aggregate, DataType};
 
 const PARTITIONS: usize = 4;
 const ALL: i64 = i64::MIN;

@@ -34,7 +34,8 @@ pub(super) fn devices(partition: &Partition, is_link: impl Fn(u32) -> bool) -> V
         let value = contested.value;
         let kind = evidence.type_of_value[value as usize];
         let from = evidence.occurrences.partition_point(|&(other, _)| other < value);
-        let nodes = evidence.occurrences[from..].iter().take_while(|&&(other, _)| other == value).map(|&(_, node)| node);
+        let nodes =
+            evidence.occurrences[from..].iter().take_while(|&&(other, _)| other == value).map(|&(_, node)| node);
         for node in nodes.filter(|&node| is_link(node)) {
             let place = node as usize;
             if own[place] < kind {

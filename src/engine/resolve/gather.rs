@@ -107,7 +107,8 @@ impl Gathered {
             let there = values.iter().zip(kinds).filter_map(|(values, &kind)| Some((kind, cell(values, row)?)));
             identifiers.extend(there.filter(|(_, value)| !value.trim().is_empty()));
             let source = identity.source.as_str();
-            let node = RawNode { source, key, name: cell(&names, row), scopes: &scopes_here, identifiers: &identifiers };
+            let node =
+                RawNode { source, key, name: cell(&names, row), scopes: &scopes_here, identifiers: &identifiers };
             let number = self.builder.add(&node)? as usize;
             if self.seen.len() <= number {
                 self.seen.resize(number + 1, Seen::NEVER);

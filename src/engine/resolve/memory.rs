@@ -42,7 +42,12 @@ impl Ledger {
 }
 
 /// Reads the remembered tables.
-pub(super) async fn read(session: &SessionContext, entity: &Entity, from: &Remembered, nodes: &Table) -> Result<Ledger> {
+pub(super) async fn read(
+    session: &SessionContext,
+    entity: &Entity,
+    from: &Remembered,
+    nodes: &Table,
+) -> Result<Ledger> {
     let mut reading = Reading {
         doing: doing(entity),
         id: entity.id(),

@@ -95,8 +95,12 @@ pub async fn resolve(
 /// Runs heavy work where it holds up no stream.
 async fn heavy<T: Send + 'static>(entity: &Entity, work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|error| {
-        Failure::world("W001", doing(entity), if error.is_panic() { "an internal error" } else { "the work was cancelled" })
-            .help("report this: it is a mistake in cohorte")
+        Failure::world(
+            "W001",
+            doing(entity),
+            if error.is_panic() { "an internal error" } else { "the work was cancelled" },
+        )
+        .help("report this: it is a mistake in cohorte")
     })
 }
 

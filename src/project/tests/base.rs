@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::diag::render::{Look, findings_text};
 use crate::diag::{Finding, Findings};
-use crate::project::{RawColumn, Schemas, location, resolve};
+use crate::project::{Project, RawColumn, Schemas, location, resolve};
 use crate::spec::{Variables, read};
 use crate::sql::DataType;
 use crate::text::Files;
@@ -149,6 +149,7 @@ pub(super) fn schemas() -> Schemas {
 pub(super) struct Checked {
     pub(super) files: Files,
     pub(super) findings: Vec<Finding>,
+    pub(super) project: Option<Project>,
 }
 
 /// Reads and resolves files; `warehouse.yaml` is the first of them.
@@ -167,8 +168,8 @@ pub(super) fn run(texts: &[(&str, &str)], target: Option<&str>) -> Checked {
             schemas.insert(named.name.clone(), schemas["orders"].clone());
         }
     }
-    let _ = resolve(&files, &spec, &schemas, &mut findings);
-    Checked { files, findings: findings.sorted() }
+    let project = resolve(&files, &spec, &schemas, &mut findings);
+    Checked { files, findings: findings.sorted(), project }
 }
 
 /// The base with other files beside it. A file with the path of one of the base's replaces it.
@@ -218,11 +219,12 @@ impl Checked {
         self.has(code, underlined, words);
     }
 
-    /// There is a finding of this code, with this text underlined, and with words of its message or help.
+    /// There is a finding of this code, with this text underlined (any, where it is empty), and with words of its message
+    /// or help.
     #[track_caller]
     pub(super) fn has(&self, code: &str, underlined: &str, words: &str) {
         let lines = self.lines();
-        let begins = format!("{code} {underlined} | ");
+        let begins = if underlined.is_empty() { format!("{code} ") } else { format!("{code} {underlined} | ") };
         assert!(
             lines.iter().any(|line| line.starts_with(&begins) && line.contains(words)),
             "`{begins}… {words}` is not in {lines:#?}"

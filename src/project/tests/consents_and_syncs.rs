@@ -11,7 +11,11 @@ fn statuses_of_consent() {
     changed("at: captured_at", "at: 3").only("E204", "3", "`at` is integer, a time is needed");
     changed("at: captured_at", "at: captured_ta").only("E202", "captured_ta", "did you mean `captured_at`?");
     changed("contact: email", "contact: emails").only("E202", "emails", "did you mean `email`?");
-    changed("purpose: purpose", "purpose: {value: newsleter}").only("E202", "{value: newsleter}", "did you mean `newsletter`?");
+    changed("purpose: purpose", "purpose: {value: newsleter}").only(
+        "E202",
+        "{value: newsleter}",
+        "did you mean `newsletter`?",
+    );
     changed("source: preference_centre\n", "source: preference_center\n").only(
         "E202",
         "preference_center",
@@ -21,14 +25,26 @@ fn statuses_of_consent() {
 
 #[test]
 fn who_is_sent_and_where() {
-    changed("{segment: vip, where: \"country = 'FR'\"}", "{segment: vip, entity: customer}").only("E134", "vips", "exactly one of");
+    changed("{segment: vip, where: \"country = 'FR'\"}", "{segment: vip, entity: customer}").only(
+        "E134",
+        "vips",
+        "exactly one of",
+    );
     changed("{segment: vip, where: \"country = 'FR'\"}", "{}").only("E134", "vips", "exactly one of");
     changed("{segment: vip, where", "{segment: vips, where").only("E202", "vips", "did you mean `vip`?");
     changed("\"country = 'FR'\"", "country").only("E204", "country", "boolean is needed here");
     changed("connection: dwh", "connection: dhw").only("E202", "dhw", "did you mean `dwh`?");
-    changed("{segment: vip, where: \"country = 'FR'\"}", "{consents: [newsletters]}").only("E202", "newsletters", "`newsletter`");
+    changed("{segment: vip, where: \"country = 'FR'\"}", "{consents: [newsletters]}").only(
+        "E202",
+        "newsletters",
+        "`newsletter`",
+    );
     changed("object: vips}", "object: vips, format: csv}").only("E133", "csv", "only a `files` connection");
-    changed("{connection: dwh, object: vips}", "{connection: drop, format: xlsx}").only("E133", "xlsx", "`ndjson`, `csv`");
+    changed("{connection: dwh, object: vips}", "{connection: drop, format: xlsx}").only(
+        "E133",
+        "xlsx",
+        "`ndjson`, `csv`",
+    );
 }
 
 #[test]
@@ -43,7 +59,8 @@ fn what_a_sync_must_say() {
     changed("    key: email\n", "").only("E135", "vips", "has no `key`");
     changed("key: email", "key: [email, first_name]").only("E135", "email", "a table has one key");
     changed("key: email", "key: e_mail").only("E202", "e_mail", "did you mean `email`?");
-    let no_fields = changed("    fields: {email: email, first_name: first_name, ltv: \"round(revenue, 2)\", vip: true}\n", "");
+    let no_fields =
+        changed("    fields: {email: email, first_name: first_name, ltv: \"round(revenue, 2)\", vip: true}\n", "");
     no_fields.has("E133", "vips", "has no `fields`");
     changed("first_name: first_name, ltv", "first_name: firstname, ltv").only("E202", "firstname", "`first_name`");
 }
@@ -53,8 +70,16 @@ fn consent_gates() {
     changed("    consent: {purpose: newsletter}\n", "").only("E136", "vips", "names no consent");
     changed("consent: {purpose: newsletter}", "consent: {}").only("E136", "{}", "`consent` needs `purpose`, or `none`");
     changed("consent: {purpose: newsletter}", "consent: {none: ''}").only("E136", "''", "in words");
-    changed("consent: {purpose: newsletter}", "consent: {purpose: newletter}").only("E202", "newletter", "`newsletter`");
-    changed("consent: {purpose: newsletter}", "consent: {purpose: newsletter, channel: sms}").only("E202", "sms", "it has email");
+    changed("consent: {purpose: newsletter}", "consent: {purpose: newletter}").only(
+        "E202",
+        "newletter",
+        "`newsletter`",
+    );
+    changed("consent: {purpose: newsletter}", "consent: {purpose: newsletter, channel: sms}").only(
+        "E202",
+        "sms",
+        "it has email",
+    );
     let unsent = changed("key: email\n    fields: {email: email, ", "key: {customer_id: customer_id}\n    fields: {");
     unsent.only("E137", "{purpose: newsletter}", "sends no contact point of the channel `email`");
 }
@@ -89,6 +114,8 @@ fn queries_of_a_sync() {
 
 #[test]
 fn a_sync_of_a_segment_that_is_wrong_is_not_blamed() {
-    let checked = added("segments:\n  w: {when: \"revenu\"}\nsyncs:\n  s: {from: {segment: w}, to: {connection: drop}, key: email}");
+    let checked = added(
+        "segments:\n  w: {when: \"revenu\"}\nsyncs:\n  s: {from: {segment: w}, to: {connection: drop}, key: email}",
+    );
     checked.only("E202", "revenu", "`revenue`");
 }

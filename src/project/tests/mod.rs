@@ -6,5 +6,6 @@ mod models;
 mod names;
 mod placed;
 mod robust;
+mod shipped;
 mod sql;
 mod yaml;

@@ -6,7 +6,11 @@ use super::base::{added, changed, check};
 fn sources_without_a_place_or_a_key() {
     added("sources:\n  s: {key: order_id}").only("E112", "s", "either `table` or `path`");
     added("sources:\n  s: {table: a, path: b.csv, key: order_id}").only("E112", "s", "either `table` or `path`");
-    added("sources:\n  s: {path: a.dat, key: order_id}").only("E112", "a.dat", "the format of these files is not known");
+    added("sources:\n  s: {path: a.dat, key: order_id}").only(
+        "E112",
+        "a.dat",
+        "the format of these files is not known",
+    );
     added("sources:\n  s: {table: s}").only("E113", "s", "`key: _row`");
     added("sources:\n  s: {table: s, key: order_id, versions: latest}").only("E113", "latest", "needs `updated_at`");
     added("sources:\n  s: {table: s, key: order_id, columns: {status: {type: [a]}}}").only("E102", "[a]", "");
@@ -63,11 +67,8 @@ fn windows_need_a_time_and_rows_a_customer() {
     checked.has("E124", "90d", "`within` cannot be");
     checked.has("E124", "purchase", "recency cannot be");
     checked.has("E202", "purchase.time", "");
-    added("sources:\n  s: {table: s, key: order_id}\nscores:\n  a: {points: [{did: crm, points: 1, half_life: 3d}]}").only(
-        "E124",
-        "3d",
-        "`half_life` cannot be",
-    );
+    added("sources:\n  s: {table: s, key: order_id}\nscores:\n  a: {points: [{did: crm, points: 1, half_life: 3d}]}")
+        .only("E124", "3d", "`half_life` cannot be");
     added("segments:\n  a: {when: {did: products, where: \"category = 'x'\"}}").only(
         "E125",
         "\"category = 'x'\"",
@@ -102,7 +103,8 @@ fn conditions_that_say_nothing_or_too_much() {
 
 #[test]
 fn circles() {
-    let segments = added("segments:\n  a: {when: {in: b}}\n  b: {when: {not: {not_in: c}}}\n  c: {when: {any: [{in: a}]}}");
+    let segments =
+        added("segments:\n  a: {when: {in: b}}\n  b: {when: {not: {not_in: c}}}\n  c: {when: {any: [{in: a}]}}");
     segments.only("E128", "a", "a → b → c → a");
     assert_eq!(segments.findings[0].others.len(), 2);
     added("segments:\n  a: {when: {in: a}}").only("E128", "a", "a → a");

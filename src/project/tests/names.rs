@@ -50,7 +50,11 @@ fn names_that_are_not_known() {
         ("sources:\n  a: {table: a, key: order_id, connection: dropp}", "dropp", "did you mean `drop`?"),
         ("sources:\n  a: {table: a, key: order_id, columns: {x: {from: emial}}}", "emial", "did you mean `email`?"),
         ("sources:\n  a: {table: a, key: order_id, belongs_to: {orderz: {order_id: order_id}}}", "orderz", "`orders`"),
-        ("sources:\n  a: {table: a, key: order_id, belongs_to: {orders: {id: order_id}, products: {sku: status}}}", "id", ""),
+        (
+            "sources:\n  a: {table: a, key: order_id, belongs_to: {orders: {id: order_id}, products: {sku: status}}}",
+            "id",
+            "",
+        ),
     ] {
         added(text).has("E202", underlined, help);
     }
@@ -58,18 +62,29 @@ fn names_that_are_not_known() {
 
 #[test]
 fn names_in_the_identity() {
-    changed("ids: {email: email}}\n        orders", "ids: {emial: email}}\n        orders")
-        .has("E202", "emial", "did you mean `email`?");
+    changed("ids: {email: email}}\n        orders", "ids: {emial: email}}\n        orders").has(
+        "E202",
+        "emial",
+        "did you mean `email`?",
+    );
     changed("{anonymous_id: anonymous_id,", "{anonymous_id: anonymous,").has("E202", "anonymous", "`anonymous_id`");
     changed("        crm: {role", "        crn: {role").has("E202", "crn", "did you mean `crm`?");
     changed("[crm.country]", "[crm.contry]").only("E202", "crm.contry", "did you mean `crm.country`?");
     changed("[crm.country]", "[cmr.country]").only("E202", "cmr.country", "did you mean `crm`?");
-    changed("    attributes:", "      never_across: [brand]\n    attributes:").only("E202", "brand", "no source of the identity");
+    changed("    attributes:", "      never_across: [brand]\n    attributes:").only(
+        "E202",
+        "brand",
+        "no source of the identity",
+    );
     changed("[crm.country]", "[crm]").only("E116", "crm", "write `source.column`");
     changed("[crm.country]", "[products.category]").only("E121", "products.category", "takes no part in the identity");
     changed("[crm.country]", "[crm.country, crm.born_on]").only("E204", "crm.born_on", "is date, the others are text");
     changed("crm: {role: record", "crm: {role: link").only("E119", "customer", "no source of `customer` has the role");
-    changed("orders: {role: link, ids: {email: email}}", "orders: {role: link, ids: {}}").only("E120", "orders", "carries no");
+    changed("orders: {role: link, ids: {email: email}}", "orders: {role: link, ids: {}}").only(
+        "E120",
+        "orders",
+        "carries no",
+    );
 }
 
 #[test]
@@ -81,12 +96,15 @@ fn a_project_without_entities() {
 #[test]
 fn what_did_not_resolve_is_reported_once() {
     // A trait, an attribute, a source and an event that are wrong do not make their readers wrong.
-    let checked = check(&[("models/more.yaml", concat!(
-        "traits:\n  a: {sum: orders.amont}\n  b: {sql: \"a * 2\"}\n  c: {sql: \"lowr(email)\"}\n",
-        "segments:\n  d: {when: \"a > 1 and b > 1 and c = 'x'\"}\n  e: {when: {did: broken}}\n  f: {when: {did: gone, within: 3d}}\n",
-        "events:\n  broken: [{source: orders, where: \"statu = 'x'\"}]\n",
-        "sources:\n  gone: {key: order_id}\n",
-    ))]);
+    let checked = check(&[(
+        "models/more.yaml",
+        concat!(
+            "traits:\n  a: {sum: orders.amont}\n  b: {sql: \"a * 2\"}\n  c: {sql: \"lowr(email)\"}\n",
+            "segments:\n  d: {when: \"a > 1 and b > 1 and c = 'x'\"}\n  e: {when: {did: broken}}\n  f: {when: {did: gone, within: 3d}}\n",
+            "events:\n  broken: [{source: orders, where: \"statu = 'x'\"}]\n",
+            "sources:\n  gone: {key: order_id}\n",
+        ),
+    )]);
     let codes: Vec<&str> = checked.findings.iter().map(|finding| finding.code).collect();
     assert_eq!(codes, ["E202", "E205", "E202", "E112"], "{}", checked.text());
 }

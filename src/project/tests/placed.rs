@@ -42,6 +42,8 @@ fn syntax_errors_are_underlined_where_they_are() {
 
 #[test]
 fn a_where_is_underlined_as_people_see_it() {
-    let checked = added("traits:\n  étés: {}\nsegments:\n  a:\n    when: {did: orders, where: \"statsu = 'paid' and amount > 'x'\"}\n");
+    let checked = added(
+        "traits:\n  étés: {}\nsegments:\n  a:\n    when: {did: orders, where: \"statsu = 'paid' and amount > 'x'\"}\n",
+    );
     insta::assert_snapshot!(checked.text());
 }

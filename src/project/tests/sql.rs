@@ -18,8 +18,8 @@ fn sql_that_cannot_be_parsed() {
     assert!(when(&format!("revenue > {}", vec!["1"; 390].join("+"))).findings.is_empty());
     when(&vec!["revenue > 1"; 300].join(" or ")).only("E201", ">", "many values are a list");
     when(&format!("revenue > {}", vec!["1"; 30_000].join("+"))).only("E201", "+", "too long");
-    when(&format!("revenue > 1{}", "::int".repeat(30_000))).only("E201", "::", "too long");
-    when(&format!("{} true", "not ".repeat(30_000))).only("E201", "not", "too long");
+    when(&format!("revenue > 1{}", "::int".repeat(30_000))).only("E201", ":", "too long");
+    when(&format!("{} true", "not ".repeat(30_000))).only("E201", "n", "too long");
     let many = vec!["'FR'"; 5_000].join(", ");
     assert!(when(&format!("country in ({many})")).findings.is_empty());
 }
@@ -28,9 +28,17 @@ fn sql_that_cannot_be_parsed() {
 fn forms_that_are_not_allowed() {
     when("revenue in (select 1)").only("E203", "revenue in (select 1", "a query inside an expression");
     when("exists (select 1)").has("E203", "select 1", "a query inside an expression");
-    when("revenue > (select max(amount) from orders)").has("E203", "select max(amount) from orders", "a query inside an expression");
+    when("revenue > (select max(amount) from orders)").has(
+        "E203",
+        "select max(amount) from orders",
+        "a query inside an expression",
+    );
     when("row_number() over (order by revenue) < 3").has("E203", "row_number", "declare a trait");
-    when("last_order_at - first_seen_at > interval '3 days'").has("E203", "last_order_at - first_seen_at", "days_between");
+    when("last_order_at - first_seen_at > interval '3 days'").has(
+        "E203",
+        "last_order_at - first_seen_at",
+        "days_between",
+    );
     when("born_on < date '2001-13-01'").has("E203", "", "a date is written");
     when("last_order_at > 'yesterday'").only("E203", "'yesterday'", "an instant is written");
     when("born_on in ('tomorrow')").only("E203", "'tomorrow'", "a date is written");

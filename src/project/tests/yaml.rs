@@ -21,15 +21,31 @@ fn values_of_the_wrong_shape() {
     added("segments:\n  a: {when: 3}").only("E102", "3", "text or a map is expected here, a whole number was found");
     added("segments:\n  a: {}").only("E102", "{}", "`when` is missing");
     added("traits:\n  a: {count: [orders]}").only("E102", "[orders]", "text is expected here, a list was found");
-    added("segments:\n  a: {when: \"true\", guard: {min: -1}}").only("E102", "-1", "a whole number that is not negative");
-    added("segments:\n  a: {when: \"true\", guard: {min: many}}").only("E102", "many", "a whole number is expected here");
-    added("segments:\n  a: {when: \"true\", guard: {max_change: 30}}").only("E102", "30", "a percentage is expected here");
+    added("segments:\n  a: {when: \"true\", guard: {min: -1}}").only(
+        "E102",
+        "-1",
+        "a whole number that is not negative",
+    );
+    added("segments:\n  a: {when: \"true\", guard: {min: many}}").only(
+        "E102",
+        "many",
+        "a whole number is expected here",
+    );
+    added("segments:\n  a: {when: \"true\", guard: {max_change: 30}}").only(
+        "E102",
+        "30",
+        "a percentage is expected here",
+    );
     added("segments:\n  a: {when: \"true\", include: anonymos}").only("E102", "anonymos", "did you mean `anonymous`?");
     changed("role: record", "role: recrod").has("E102", "recrod", "did you mean `record`?");
     changed("points: 1,", "points: .inf,").has("E102", ".inf", "a number is expected here");
     changed("amount: amount}", "amount: amount, tiers: 1}").has("E102", "1", "`tiers` is from 2 to 9");
     changed("{channels: [email]}", "{channels: []}").has("E102", "newsletter", "has no channel");
-    changed("{channels: [email]}", "{channels: [email, sms]}").has("E102", "{purpose: newsletter}", "`channel` is missing");
+    changed("{channels: [email]}", "{channels: [email, sms]}").has(
+        "E102",
+        "{purpose: newsletter}",
+        "`channel` is missing",
+    );
 }
 
 #[test]
@@ -89,6 +105,15 @@ fn settings() {
 }
 
 #[test]
+fn a_secret_that_is_not_set_is_missed_when_it_is_used() {
+    let checked = check(&[]);
+    let project = checked.project.as_ref().unwrap();
+    let failure = project.connections["dwh"].ready().unwrap_err();
+    assert_eq!((failure.code, failure.cause.as_str()), ("E109", "the environment variable `DWH_URL` is not set"));
+    assert!(project.connections["drop"].ready().is_ok());
+}
+
+#[test]
 fn targets_and_variables() {
     let texts = [("warehouse.yaml", WAREHOUSE)];
     assert!(run(&texts, Some("prod")).findings.iter().all(|finding| finding.code == "E118"));
@@ -99,7 +124,11 @@ fn targets_and_variables() {
         "\"country = '${vars.brnad}'\"",
         "did you mean `${vars.brand}`?",
     );
-    added("segments:\n  a: {description: \"${env.X}\", when: \"true\"}").only("E108", "\"${env.X}\"", "warehouse.yaml only");
+    added("segments:\n  a: {description: \"${env.X}\", when: \"true\"}").only(
+        "E108",
+        "\"${env.X}\"",
+        "warehouse.yaml only",
+    );
     added("segments:\n  a: {description: \"${x}\", when: \"true\"}").only("E108", "\"${x}\"", "refers to nothing");
     let open = added("segments:\n  a: {description: \"a ${vars.brand\", when: \"true\"}");
     assert!(open.findings.is_empty(), "{}", open.text());

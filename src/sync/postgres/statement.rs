@@ -44,7 +44,10 @@ pub(super) fn of<'a>(table: &'a Table, target: &Target, operation: Operation) ->
             format!("update {name} as t set {} from due where {matches} returning due.n", nulls.join(", "))
         }
         Operation::Add | Operation::Update if !target.may_create => {
-            let values = set.iter().map(|(place, column)| format!("{} = due.c{place}", quoted(&column.name)));
+            let values = set.iter().map(|(place, column)| {
+                let (column, value) = (quoted(&column.name), format!("due.c{place}"));
+                format!("{column} = {}", kept(target, &column, value))
+            });
             let values = values.collect::<Vec<_>>().join(", ");
             format!("update {name} as t set {values} from due where {matches} returning due.n")
         }
@@ -53,7 +56,10 @@ pub(super) fn of<'a>(table: &'a Table, target: &Target, operation: Operation) ->
                 |columns: &[&Column]| columns.iter().map(|column| quoted(&column.name)).collect::<Vec<_>>().join(", ");
             let sources = (0..columns.len()).map(|place| format!("due.c{place}")).collect::<Vec<_>>().join(", ");
             let on_conflict = if target.may_update {
-                let values = set.iter().map(|(_, column)| format!("{0} = excluded.{0}", quoted(&column.name)));
+                let values = set.iter().map(|(_, column)| {
+                    let column = quoted(&column.name);
+                    format!("{column} = {}", kept(target, &column, format!("excluded.{column}")))
+                });
                 format!("do update set {}", values.collect::<Vec<_>>().join(", "))
             } else {
                 "do nothing".to_owned()
@@ -76,6 +82,11 @@ pub(super) fn of<'a>(table: &'a Table, target: &Target, operation: Operation) ->
         }
     };
     Statement { sql: format!("with {}, put as ({put}) select n from put", due(&columns)), columns }
+}
+
+/// The value that a column is set to: where nulls are left out, its own stays in their place.
+fn kept(target: &Target, column: &str, value: String) -> String {
+    if target.omit_nulls { format!("coalesce({value}, t.{column})") } else { value }
 }
 
 /// The rows of the batch, cast to the types of the table's columns.
@@ -120,6 +131,7 @@ mod tests {
             clear: vec!["odd\"name".into()],
             may_create,
             may_update,
+            omit_nulls: false,
         }
     }
 

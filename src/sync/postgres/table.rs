@@ -293,6 +293,7 @@ mod tests {
             clear: vec!["n".into()],
             may_create: true,
             may_update: true,
+            omit_nulls: false,
         }
     }
 

@@ -1,0 +1,147 @@
+//! The consent that a sync's rows need, and what becomes of rows that leave or lose it.
+
+use super::CustomerScope;
+use super::consents::{channel, contact_type, unknown_purpose};
+use super::syncs::{Contact, Field, Gate, Key, Resolver, SyncFrom, Withdraw};
+use crate::diag::{Finding, nearest};
+use crate::spec;
+use crate::sql::DataType;
+use crate::text::{Located, TextOr};
+
+impl Resolver<'_> {
+    pub(super) fn going(
+        &mut self,
+        key: &str,
+        written: Option<&Located<TextOr<spec::OnRemove>>>,
+        fields: &[Field],
+    ) -> Option<Withdraw> {
+        let Some(written) = written else {
+            return Some(if key == "on_remove" { Withdraw::Nothing } else { Withdraw::Delete });
+        };
+        match &written.value {
+            TextOr::Text(word) => match word.as_str() {
+                "delete" => Some(Withdraw::Delete),
+                "nothing" => Some(Withdraw::Nothing),
+                other => {
+                    let near = nearest(other, ["delete", "nothing", "clear"].into_iter());
+                    let finding = Finding::error("E130", format!("`{key}` does not know `{other}`")).at(written.span);
+                    self.findings.add(Finding {
+                        help: Some(near.map_or("write `delete`, `nothing` or `{clear: [field]}`".into(), |near| {
+                            format!("did you mean `{near}`?")
+                        })),
+                        ..finding
+                    });
+                    None
+                }
+            },
+            TextOr::Other(clear) => {
+                for field in &clear.clear {
+                    if !fields.iter().any(|known| known.name == field.value) {
+                        let near = nearest(&field.value, fields.iter().map(|field| field.name.as_str()));
+                        let finding = Finding::error(
+                            "E202",
+                            format!("the sync `{}` sends no field `{}`", self.named.name, field.value),
+                        )
+                        .at(field.span);
+                        self.findings
+                            .add(Finding { help: near.map(|near| format!("did you mean `{near}`?")), ..finding });
+                        return None;
+                    }
+                }
+                Some(Withdraw::Clear(clear.clear.iter().map(|field| field.value.clone()).collect()))
+            }
+        }
+    }
+
+    pub(super) fn gate(
+        &mut self,
+        from: &SyncFrom,
+        fields: &[Field],
+        keys: &[Key],
+        scope: &CustomerScope,
+    ) -> Option<Gate> {
+        if matches!(from, SyncFrom::Consents(_)) {
+            return Some(Gate::None("consents themselves are sent".into()));
+        }
+        let Some(written) = &self.named.spec.consent else {
+            self.findings.add(
+                Finding::error("E136", format!("the sync `{}` sends people, but names no consent", self.named.name))
+                    .at(self.named.span)
+                    .help("write `consent: {purpose: newsletter, channel: email}`, or `consent: {none: \"why\"}`"),
+            );
+            return None;
+        };
+        if let Some(why) = &written.none {
+            if why.trim().is_empty() || written.purpose.is_some() {
+                self.findings.add(
+                    Finding::error("E136", "`none` says in words why no consent is needed, and stands alone")
+                        .at(why.span),
+                );
+                return None;
+            }
+            return Some(Gate::None(why.value.clone()));
+        }
+        let Some(purpose) = &written.purpose else {
+            self.findings.add(Finding::error("E136", "`consent` needs `purpose`, or `none`").at(written.span));
+            return None;
+        };
+        if let Some(finding) = unknown_purpose(self.project, &purpose.value, purpose.span) {
+            self.findings.add(finding);
+            return None;
+        }
+        let channel = channel(self.project, &purpose.value, written.channel.as_ref(), written.span, self.findings)?;
+        let contacts = match &written.contact {
+            Some(contact) => vec![Contact {
+                sql: match fields.iter().find(|field| field.name == contact.value) {
+                    Some(field) => field.sql.clone(),
+                    None => self.bind(contact, scope, Some(DataType::Text))?.sql,
+                },
+            }],
+            None => self.sent_contacts(fields, keys, scope, &channel),
+        };
+        if contacts.is_empty() {
+            self.findings.add(
+                Finding::error(
+                    "E137",
+                    format!("the sync `{}` sends no contact point of the channel `{channel}`", self.named.name),
+                )
+                .at(written.span)
+                .help("the gate checks the contact point that is sent: send it as a field, or name it with `contact:`"),
+            );
+            return None;
+        }
+        Some(Gate::Consent { purpose: purpose.value.clone(), channel, contacts })
+    }
+
+    /// Fields and key columns that are contact points of the channel: those that are exactly an attribute of its type.
+    pub(super) fn sent_contacts(
+        &self,
+        fields: &[Field],
+        keys: &[Key],
+        scope: &CustomerScope,
+        channel: &str,
+    ) -> Vec<Contact> {
+        let wanted = contact_type(channel);
+        let attributes = &self.project.entities[&scope.entity].attributes;
+        let is_contact = |sql: &str| {
+            attributes.values().any(|attribute| {
+                let fits = match wanted {
+                    Some(wanted) => attribute.semantic == Some(wanted),
+                    None => matches!(attribute.semantic, Some(spec::ColumnType::Email | spec::ColumnType::Phone)),
+                };
+                fits && sql == crate::sql::ident(&attribute.name)
+            })
+        };
+        let sent = fields
+            .iter()
+            .map(|field| &field.sql)
+            .chain(keys.iter().flat_map(|key| key.columns.iter().map(|(_, sql)| sql)));
+        let mut found: Vec<Contact> = Vec::new();
+        for sql in sent {
+            if is_contact(sql) && !found.iter().any(|contact| contact.sql == *sql) {
+                found.push(Contact { sql: sql.clone() });
+            }
+        }
+        found
+    }
+}

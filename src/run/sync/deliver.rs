@@ -1,0 +1,325 @@
+//! The real thing: what is due is sent, and what became of it is recorded.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+
+use super::super::workspace::Workspace;
+use super::destination::{self, target_of_pass};
+use super::difference::{Difference, Preview, Wanted, preview};
+use super::journal::DeltaJournal;
+use super::record;
+use super::remembered::{Place, Remembered};
+use crate::compile::passes::instant;
+use crate::diag::{Failure, Result};
+use crate::project::{Connection, Sync};
+use crate::report::Progress;
+use crate::sql::text_literal;
+use crate::store::{Commit, Lease, LeaseOptions, failure_from, tables};
+use crate::sync::clock::{Cancel, Clock};
+use crate::sync::destination::Destination;
+use crate::sync::guard;
+use crate::sync::journal::{Action, Verdict};
+use crate::sync::state::State;
+use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
+
+/// How a sync is delivered.
+pub struct How<'a> {
+    /// Let guards that trip pass, once.
+    pub accept: bool,
+    /// Show what would be sent, and send nothing.
+    pub dry_run: bool,
+    /// What time it is.
+    pub clock: &'a dyn Clock,
+    /// Asks for the end after the batch that is under way.
+    pub cancel: &'a Cancel,
+    /// Is told how far it has come.
+    pub progress: &'a dyn Progress,
+}
+
+/// How a delivery ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was due was attempted.
+    Done,
+    /// Nothing was sent, as was asked.
+    DryRun,
+    /// Nothing was sent, since neither the target nor the connection says `deliver: true`.
+    NotDelivering,
+    /// The desired rows were taken as delivered; nothing was sent.
+    Baseline,
+    /// A guard tripped: withdrawals went, all else stays due.
+    Guarded,
+    /// It was asked to stop; what was not sent stays due.
+    Cancelled,
+    /// It could not go on; what was not sent stays due.
+    Failed(Failure),
+}
+
+impl Outcome {
+    /// As it stands in `sync_runs`.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::DryRun => "dry_run",
+            Self::NotDelivering => "not_delivering",
+            Self::Baseline => "baseline",
+            Self::Guarded => "guarded",
+            Self::Cancelled => "cancelled",
+            Self::Failed(_) => "failed",
+        }
+    }
+}
+
+/// What a delivery did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Report {
+    /// The sync.
+    pub sync: String,
+    /// Names this run of the sync in `sync_runs` and `sync_receipts`; empty where nothing was recorded.
+    pub sync_run_id: String,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// What was due when it began.
+    pub preview: Preview,
+    /// Rows by what was done and the last word about them.
+    pub rows: BTreeMap<(Action, Verdict), u64>,
+    /// Batches that were answered.
+    pub batches: u64,
+    /// What became of the doubts of an earlier run.
+    pub settled: Settled,
+    /// Was a tripped guard passed with `--accept`?
+    pub guard_accepted: bool,
+}
+
+impl Report {
+    fn new(sync: &Sync, sync_run_id: &str, preview: Preview) -> Self {
+        Self {
+            sync: sync.name.clone(),
+            sync_run_id: sync_run_id.to_owned(),
+            outcome: Outcome::Done,
+            preview,
+            rows: BTreeMap::new(),
+            batches: 0,
+            settled: Settled::default(),
+            guard_accepted: false,
+        }
+    }
+
+    /// Rows with this last word.
+    #[must_use]
+    pub fn count(&self, verdict: Verdict) -> u64 {
+        self.rows.iter().filter(|((_, last), _)| *last == verdict).map(|(_, count)| count).sum()
+    }
+
+    /// Rows for which this was confirmed.
+    #[must_use]
+    pub fn done(&self, action: Action) -> u64 {
+        self.rows.iter().filter(|((done, last), _)| *done == action && last.is_positive()).map(|(_, count)| count).sum()
+    }
+
+    /// Why it is no success, where it is none: a tripped guard, or what stopped it. Its exit code is the process's.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        match &self.outcome {
+            Outcome::Guarded => guard::failure(&self.sync, &self.preview.tripped),
+            Outcome::Failed(failure) => Some(failure.clone()),
+            _ => None,
+        }
+    }
+}
+
+/// Delivers a sync. Reads the session's `<entity>`, `segment_members` and `consents`; takes the warehouse's lease, so the
+/// caller holds none. An error says that it could not begin or not be recorded; what went wrong underway is in the report.
+pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>) -> Result<Report> {
+    let connection = destination::connection(workspace, sync)?;
+    if how.dry_run || !connection.deliver {
+        let outcome = if how.dry_run { Outcome::DryRun } else { Outcome::NotDelivering };
+        return Ok(Report { outcome, ..Report::new(sync, "", preview(workspace, sync).await?) });
+    }
+    let mut opened = destination::open(workspace, sync, connection)?;
+    deliver_to(workspace, sync, connection, opened.as_mut(), how).await
+}
+
+/// As [`deliver`], to this destination.
+pub(super) async fn deliver_to(
+    workspace: &Workspace,
+    sync: &Sync,
+    connection: &Connection,
+    destination: &mut dyn Destination,
+    how: &How<'_>,
+) -> Result<Report> {
+    let holder = format!("cohorte sync {}", sync.name);
+    let lease = Lease::acquire(&workspace.opened.warehouse, LeaseOptions::new(holder, how.clock.now())).await?;
+    let sync_run_id = uuid::Uuid::new_v4().simple().to_string();
+    let place = Place::of(sync, connection);
+    let delivery = Delivery { workspace, sync, lease: &lease, place: &place, how, sync_run_id: &sync_run_id };
+    let report = delivery.run(destination).await;
+    let released = lease.release().await;
+    let report = report?;
+    released?;
+    Ok(report)
+}
+
+struct Delivery<'a> {
+    workspace: &'a Workspace,
+    sync: &'a Sync,
+    lease: &'a Lease,
+    place: &'a Place,
+    how: &'a How<'a>,
+    sync_run_id: &'a str,
+}
+
+impl Delivery<'_> {
+    async fn run(&self, destination: &mut dyn Destination) -> Result<Report> {
+        let (workspace, sync, how) = (self.workspace, self.sync, self.how);
+        let started = how.clock.now();
+        how.progress.step(&format!("comparing `{}`", sync.name), None);
+        let mut remembered = Remembered::load(workspace, &sync.name).await?;
+        remembered.save(workspace, self.lease).await?;
+        let wanted = Wanted::stage(workspace, sync).await?;
+        let mut journal = DeltaJournal {
+            workspace,
+            lease: self.lease,
+            progress: how.progress,
+            sync: &sync.name,
+            place: self.place,
+            sync_run_id: self.sync_run_id,
+            seq: 0,
+        };
+        let settled = self.settle(destination, &wanted, remembered.at(self.place), &mut journal).await?;
+        if journal.is_written() {
+            remembered = Remembered::load(workspace, &sync.name).await?;
+            remembered.save(workspace, self.lease).await?;
+        }
+        let difference = Difference::stage(workspace, sync, &wanted, remembered.at(self.place), how.clock).await?;
+        // From here on the state is what the journal says.
+        drop(remembered);
+        let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, difference.preview.clone()) };
+        report.guard_accepted = how.accept && !report.preview.tripped.is_empty();
+        let is_guarded = !report.preview.tripped.is_empty() && !how.accept;
+        if report.preview.is_baseline && !is_guarded {
+            self.baseline(started).await?;
+            report.outcome = Outcome::Baseline;
+        } else {
+            how.progress.step(&format!("delivering `{}`", sync.name), Some(report.preview.due()));
+            let before = journal.seq;
+            self.send(destination, &wanted, &difference, is_guarded, &mut journal, &mut report).await;
+            if journal.seq > before {
+                Remembered::load(workspace, &sync.name).await?.save(workspace, self.lease).await?;
+            }
+        }
+        let finished = how.clock.now();
+        record::withheld(workspace, self.lease, &sync.name, self.sync_run_id, finished).await?;
+        record::run(workspace, self.lease, &report, started, finished).await?;
+        Ok(report)
+    }
+
+    async fn settle(
+        &self,
+        destination: &mut dyn Destination,
+        wanted: &Wanted,
+        state: &[State],
+        journal: &mut DeltaJournal<'_>,
+    ) -> Result<Settled> {
+        let doubts: Vec<State> = state.iter().filter(|row| row.doubt.is_some()).cloned().collect();
+        if doubts.is_empty() {
+            return Ok(Settled::default());
+        }
+        syncer::settle(destination, &wanted.target, &doubts, journal, self.how.clock).await
+    }
+
+    /// The passes, one after the other; what goes wrong ends them and is in the report.
+    async fn send(
+        &self,
+        destination: &mut dyn Destination,
+        wanted: &Wanted,
+        difference: &Difference,
+        is_guarded: bool,
+        journal: &mut DeltaJournal<'_>,
+        report: &mut Report,
+    ) {
+        for (pass, &rows) in difference.passes.iter().enumerate() {
+            if rows == 0 {
+                continue;
+            }
+            // Withdrawals, and consents that were withdrawn: no guard holds them back.
+            if pass == 2 && is_guarded {
+                break;
+            }
+            let summary = match self.pass(destination, wanted, pass, journal).await {
+                Ok(summary) => summary,
+                Err(failure) => {
+                    report.outcome = Outcome::Failed(failure);
+                    return;
+                }
+            };
+            report.batches += summary.batches;
+            for (key, count) in summary.rows {
+                *report.rows.entry(key).or_default() += count;
+            }
+            match summary.ended {
+                Ended::Complete => {}
+                Ended::Cancelled => {
+                    report.outcome = Outcome::Cancelled;
+                    return;
+                }
+                Ended::Failed(failure) => {
+                    report.outcome = Outcome::Failed(failure);
+                    return;
+                }
+            }
+        }
+        if is_guarded {
+            report.outcome = Outcome::Guarded;
+        }
+    }
+
+    async fn pass(
+        &self,
+        destination: &mut dyn Destination,
+        wanted: &Wanted,
+        pass: usize,
+        journal: &mut DeltaJournal<'_>,
+    ) -> Result<Summary> {
+        let target = target_of_pass(self.sync, &wanted.target, pass);
+        destination.prepare(&target).await?;
+        let doing = format!("reading what is due in the sync `{}`", self.sync.name);
+        let sql = format!("select * from _sync_due where pass = {pass} order by rank, key");
+        let stream = async { self.workspace.opened.session.sql(&sql).await?.execute_stream().await };
+        let stream = stream.await.map_err(|error| failure_from(doing, &error))?;
+        let terms = Terms { on_withdraw: destination::withdrawal(self.sync), ..Terms::default() };
+        let summary =
+            syncer::deliver(destination, &target, stream, journal, &terms, self.how.clock, self.how.cancel).await;
+        Ok(summary)
+    }
+
+    /// Takes the desired rows as delivered: nothing was there before, so they are simply added.
+    async fn baseline(&self, at: DateTime<Utc>) -> Result<()> {
+        let literal = |value: Option<&str>| value.map_or_else(|| "cast(null as varchar)".to_owned(), text_literal);
+        let constants: Vec<String> = self
+            .place
+            .constants(&self.sync.name)
+            .into_iter()
+            .map(|(name, value)| format!("{} as {name}", literal(value)))
+            .collect();
+        let at = instant(at.timestamp_micros());
+        let null = "cast(null as varchar)";
+        let sql = format!(
+            "select {constants}, entity_id as customer_id, key, hash as delivered_hash, {at} as delivered_at, \
+             cast(0 as bigint) as deliveries, {null} as in_doubt_batch, {null} as in_doubt_action, {null} as in_doubt_operation, \
+             {null} as in_doubt_hash, 'delivered' as status, {null} as destination_id, {null} as attempted_hash, \
+             cast(0 as bigint) as attempts, arrow_cast(null, 'Timestamp(µs, \"UTC\")') as next_attempt_at, {null} as error, {null} as journal_mark \
+             from _sync_rows where is_member and withheld is null",
+            constants = constants.join(", "),
+        );
+        self.workspace.view("_sync_baseline", &sql).await?;
+        let plan = self.workspace.plan("_sync_baseline").await?;
+        let opened = &self.workspace.opened;
+        self.lease.check().await?;
+        let commit = Commit::of_run(&self.workspace.run_id);
+        opened.warehouse.append(&tables::sync_state(), plan, &commit, &opened.session).await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,149 @@
+//! A connection of the project becomes a destination, and a sync a target there.
+
+use std::sync::Arc;
+
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
+
+use super::super::workspace::Workspace;
+use crate::compile::syncs;
+use crate::diag::{Failure, Result};
+use crate::project::{Connection, Connector, Sync, Withdraw};
+use crate::spec::Mode;
+use crate::sync::destination::{Destination, Operation, Target};
+use crate::sync::files::{self, Files, Format};
+use crate::sync::postgres::{self, Postgres};
+
+/// The sync's connection.
+pub(super) fn connection<'a>(workspace: &'a Workspace, sync: &Sync) -> Result<&'a Connection> {
+    workspace.opened.project.connections.get(&sync.connection).ok_or_else(|| {
+        Failure::project(
+            "E110",
+            format!("delivering the sync `{}`", sync.name),
+            format!("there is no connection `{}`", sync.connection),
+        )
+        .help("declare it in warehouse.yaml")
+    })
+}
+
+/// Something that speaks to the connection. Nothing is connected yet.
+pub(super) fn open(workspace: &Workspace, sync: &Sync, connection: &Connection) -> Result<Box<dyn Destination>> {
+    let lacks = |cause: String, help: String| {
+        Failure::project(
+            "E110",
+            format!("opening the connection `{}` for the sync `{}`", connection.name, sync.name),
+            cause,
+        )
+        .help(help)
+    };
+    let given = |what: &str, value: Option<&String>| {
+        let value =
+            value.ok_or_else(|| lacks(format!("it has no `{what}`"), format!("write `{what}` in warehouse.yaml")))?;
+        match unset(value) {
+            None => Ok(value.clone()),
+            Some(name) => Err(lacks(
+                format!("the environment variable `{name}` in its `{what}` is not set"),
+                format!("set `{name}` before running; `--dry-run` works without"),
+            )),
+        }
+    };
+    Ok(match connection.connector {
+        Connector::Files => {
+            let path = workspace.opened.folder.join(given("path", connection.path.as_ref())?);
+            let path =
+                std::path::absolute(&path).map_err(|error| lacks(error.to_string(), "name a folder".to_owned()))?;
+            Box::new(Files::new(path, Format::named(&sync.format)?))
+        }
+        Connector::Postgres => Box::new(Postgres::new(&connection.name, &given("url", connection.url.as_ref())?)?),
+    })
+}
+
+/// The variable of a reference that was left as it is.
+fn unset(text: &str) -> Option<&str> {
+    text.split_once("${env.")?.1.split_once('}').map(|(name, _)| name)
+}
+
+/// The most rows of a batch there.
+pub(super) fn max_rows(connection: &Connection) -> u64 {
+    (match connection.connector {
+        Connector::Files => files::MAX_ROWS,
+        Connector::Postgres => postgres::MAX_ROWS,
+    }) as u64
+}
+
+/// May a batch be sent twice there? So it is with everything that sets values or deletes by key.
+pub(super) fn may_resend(connection: &Connection) -> bool {
+    match connection.connector {
+        Connector::Files | Connector::Postgres => true,
+    }
+}
+
+/// The target of a sync whose rows have this schema.
+pub(super) fn target(sync: &Sync, rows: &Schema) -> Result<Target> {
+    let fields = syncs::columns(sync).into_iter().map(|name| {
+        let column = rows.field_with_name(&syncs::value_column(&name)).map_err(|error| {
+            Failure::world("W604", format!("reading the rows of the sync `{}`", sync.name), error)
+                .help("this is a defect of cohorte, nothing was sent: report it with the sync's definition")
+        })?;
+        // A leaver's fields are null, and so are the columns of a key that was not chosen.
+        Ok(Field::new(name, column.data_type().clone(), true))
+    });
+    Ok(Target {
+        sync: sync.name.clone(),
+        object: sync.object.clone(),
+        key: syncs::key_columns(sync),
+        schema: Arc::new(Schema::new(fields.collect::<Result<Vec<_>>>()?)),
+        clear: cleared(&sync.on_remove),
+        may_create: sync.mode != Mode::Update,
+        may_update: sync.mode != Mode::Insert,
+        omit_nulls: syncs::omits_nulls(sync),
+    })
+}
+
+/// The same for one of the passes of [`syncs::due`].
+pub(super) fn target_of_pass(sync: &Sync, target: &Target, pass: usize) -> Target {
+    match pass {
+        0 => Target { clear: cleared(&sync.on_withdraw), ..target.clone() },
+        1 => Target { may_create: false, ..target.clone() },
+        _ => target.clone(),
+    }
+}
+
+fn cleared(what: &Withdraw) -> Vec<String> {
+    match what {
+        Withdraw::Clear(fields) => fields.clone(),
+        Withdraw::Delete | Withdraw::Nothing => Vec::new(),
+    }
+}
+
+/// What a withdrawal does.
+pub(super) fn withdrawal(sync: &Sync) -> Operation {
+    match sync.on_withdraw {
+        Withdraw::Clear(_) => Operation::Clear,
+        Withdraw::Delete | Withdraw::Nothing => Operation::Remove,
+    }
+}
+
+/// The SQL type of a sent column, to read a key back that was written as JSON.
+pub(super) fn sql_type(target: &Target, name: &str) -> String {
+    let Ok(field) = target.schema.field_with_name(name) else { return "varchar".to_owned() };
+    match field.data_type() {
+        kind if kind.is_integer() => "bigint".to_owned(),
+        kind if kind.is_floating() => "double".to_owned(),
+        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Date32 | DataType::Date64 => "date".to_owned(),
+        DataType::Timestamp(..) => "timestamptz".to_owned(),
+        _ => "varchar".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::unset;
+
+    #[test]
+    fn a_reference_that_was_left_is_found() {
+        assert_eq!(unset("postgres://u:${env.CRM_PASSWORD}@h/d"), Some("CRM_PASSWORD"));
+        assert_eq!(unset("postgres://u:p@h/d"), None);
+    }
+}

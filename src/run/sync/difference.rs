@@ -1,0 +1,227 @@
+//! What a sync would do: desired rows against delivered ones, counted. Nothing is written.
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::array::{AsArray, RecordBatch};
+use datafusion::arrow::compute::{cast, concat_batches};
+use datafusion::arrow::datatypes::{DataType, Int64Type};
+
+use super::super::workspace::Workspace;
+use super::destination;
+use super::mask::{self, Sample};
+use super::remembered::{Place, Remembered, register, texts};
+use crate::compile::syncs;
+use crate::diag::{Failure, Result};
+use crate::project::Sync;
+use crate::spec::FirstRun;
+use crate::store::failure_from;
+use crate::sync::clock::{Clock, SystemClock};
+use crate::sync::destination::Target;
+use crate::sync::guard::{self, Figures, Limits, Tripped};
+use crate::sync::state::State;
+
+/// Rows that are shown.
+const SAMPLES: usize = 3;
+
+/// What a sync would do.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Preview {
+    /// The sync.
+    pub sync: String,
+    /// Where it goes.
+    pub connection: String,
+    /// Does the connection deliver? Else `sync` shows, and sends nothing.
+    pub delivers: bool,
+    /// Was nothing delivered there before?
+    pub is_first: bool,
+    /// The first run takes the desired rows as delivered (`first_run: baseline`).
+    pub is_baseline: bool,
+    /// Rows that are desired and pass the gate.
+    pub desired: u64,
+    /// Rows of ours that the destination has.
+    pub delivered: u64,
+    /// Desired rows that it does not have, and will be sent.
+    pub adds: u64,
+    /// Desired rows that it has otherwise, and will be sent.
+    pub updates: u64,
+    /// Rows that left and are deleted.
+    pub removes: u64,
+    /// Rows that left and whose fields are cleared.
+    pub clears: u64,
+    /// Rows that lost their consent or their customer.
+    pub withdrawals: u64,
+    /// Desired rows that it has as they are.
+    pub unchanged: u64,
+    /// Desired rows that differ and are not sent now: they failed and wait, are in doubt, or the mode does not allow it.
+    pub waiting: u64,
+    /// Wanted rows that are not sent, by reason.
+    pub withheld: BTreeMap<String, u64>,
+    /// Guards that trip: until they are accepted, only withdrawals go.
+    pub tripped: Vec<Tripped>,
+    /// Batches (requests, files, transactions) that would be sent.
+    pub batches: u64,
+    /// Some rows that would be sent, personal values masked.
+    pub samples: Vec<Sample>,
+}
+
+impl Preview {
+    /// Rows that would be sent.
+    #[must_use]
+    pub fn due(&self) -> u64 {
+        self.adds + self.updates + self.removes + self.clears + self.withdrawals
+    }
+}
+
+/// Computes what a sync would do now. Reads the session's `<entity>`, `segment_members` and `consents`, whether they are
+/// staged or published. Writes nothing, connects nowhere, needs no secret.
+pub async fn preview(workspace: &Workspace, sync: &Sync) -> Result<Preview> {
+    let connection = destination::connection(workspace, sync)?;
+    let remembered = Remembered::load(workspace, &sync.name).await?;
+    let wanted = Wanted::stage(workspace, sync).await?;
+    let state = remembered.at(&Place::of(sync, connection));
+    Ok(Difference::stage(workspace, sync, &wanted, state, &SystemClock).await?.preview)
+}
+
+/// The rows of a sync, staged as `_sync_rows`.
+pub(super) struct Wanted {
+    pub(super) target: Target,
+}
+
+impl Wanted {
+    pub(super) async fn stage(workspace: &Workspace, sync: &Sync) -> Result<Self> {
+        let sql = syncs::rows(&workspace.opened.project, sync);
+        keep(workspace, "_sync_rows", &sql).await?;
+        let schema = workspace.schema("_sync_rows").await?;
+        Ok(Self { target: destination::target(sync, &schema)? })
+    }
+}
+
+/// Stages a statement under a name that other syncs use, too: each has a folder of its own.
+async fn keep(workspace: &Workspace, name: &str, sql: &str) -> Result<()> {
+    let own = format!("{name}_{}", uuid::Uuid::new_v4().simple());
+    workspace.stage.keep(&workspace.opened.session, &own, sql).await?;
+    workspace.view(name, &format!("select * from {own}")).await
+}
+
+/// What is due, staged as `_sync_due`, and counted.
+pub(super) struct Difference {
+    pub(super) preview: Preview,
+    /// Rows by pass.
+    pub(super) passes: [u64; 3],
+}
+
+impl Difference {
+    /// Computes it; `_sync_rows` are staged.
+    pub(super) async fn stage(
+        workspace: &Workspace,
+        sync: &Sync,
+        wanted: &Wanted,
+        state: &[State],
+        clock: &dyn Clock,
+    ) -> Result<Self> {
+        register(workspace, state)?;
+        let connection = destination::connection(workspace, sync)?;
+        let project = &workspace.opened.project;
+        let resend = destination::may_resend(connection);
+        let type_of = |name: &str| destination::sql_type(&wanted.target, name);
+        let due = syncs::due(project, sync, clock.now().timestamp_micros(), resend, type_of);
+        keep(workspace, "_sync_due", &due).await?;
+
+        let mut preview = Preview {
+            sync: sync.name.clone(),
+            connection: connection.name.clone(),
+            delivers: connection.deliver,
+            is_first: state.is_empty(),
+            ..Preview::default()
+        };
+        preview.is_baseline = preview.is_first && sync.first_run == FirstRun::Baseline;
+        let is_delivered = |row: &&State| {
+            row.delivered_at.is_some()
+                && row.delivered_hash.as_deref().is_some_and(|hash| hash != "cleared" && hash != "withdrawn")
+        };
+        preview.delivered = state.iter().filter(is_delivered).count() as u64;
+        let doing = format!("comparing the sync `{}` with what was delivered", sync.name);
+        let totals = "select \
+             count(*) filter (where w.withheld is null), \
+             count(*) filter (where w.withheld is null and s.delivered_hash = w.hash and s.in_doubt_operation is null) \
+             from _sync_rows as w left join _sync_state as s on s.key = w.key where w.is_member";
+        let totals = figures(&workspace.collect(&doing, totals).await?, &doing)?;
+        if let Some((_, figures)) = totals.first() {
+            (preview.desired, preview.unchanged) = (figures[0], figures[1]);
+        }
+        let withheld =
+            "select withheld, count(*) from _sync_rows where is_member and withheld is not null group by withheld";
+        preview.withheld = figures(&workspace.collect(&doing, withheld).await?, &doing)?
+            .into_iter()
+            .map(|(reason, figures)| (reason, figures[0]))
+            .collect();
+        let mut passes = [0; 3];
+        let due = "select action, pass, count(*) from _sync_due group by action, pass";
+        for (action, figures) in figures(&workspace.collect(&doing, due).await?, &doing)? {
+            let [pass, rows] = figures[..] else { continue };
+            passes[pass.min(2) as usize] += rows;
+            preview.batches += rows.div_ceil(destination::max_rows(connection));
+            *(match action.as_str() {
+                "withdraw" => &mut preview.withdrawals,
+                "remove" => &mut preview.removes,
+                "clear" => &mut preview.clears,
+                "add" => &mut preview.adds,
+                _ => &mut preview.updates,
+            }) += rows;
+        }
+        let limits = limits(sync);
+        let leaving = Figures {
+            desired: preview.desired,
+            delivered: preview.delivered,
+            removed: preview.removes + preview.clears,
+            withdrawn: preview.withdrawals,
+        };
+        preview.tripped = guard::check(&limits, &leaving);
+        if preview.is_baseline {
+            (preview.adds, preview.updates, preview.batches) = (0, 0, 0);
+        }
+        preview.waiting = (preview.desired - preview.unchanged).saturating_sub(preview.adds + preview.updates);
+        if preview.is_baseline {
+            preview.waiting = 0;
+        } else {
+            preview.samples = samples(workspace, sync, &doing).await?;
+        }
+        Ok(Self { preview, passes })
+    }
+}
+
+async fn samples(workspace: &Workspace, sync: &Sync, doing: &str) -> Result<Vec<Sample>> {
+    let sql = format!("select * from _sync_due order by pass, rank, key limit {SAMPLES}");
+    let batches = workspace.collect(doing, &sql).await?;
+    let Some(first) = batches.first() else { return Ok(Vec::new()) };
+    let samples =
+        concat_batches(&first.schema(), &batches).and_then(|due| mask::samples(&workspace.opened.project, sync, &due));
+    samples.map_err(|error| failure_from(doing, &error.into()))
+}
+
+fn limits(sync: &Sync) -> Limits {
+    let guard = sync.guard.as_ref();
+    Limits {
+        max_removed: guard.and_then(|guard| guard.max_removed.as_ref()).map(|limit| limit.value.0),
+        min_rows: guard.and_then(|guard| guard.min_rows.as_ref()).map(|limit| limit.value),
+    }
+}
+
+/// Rows of a text and whole numbers; where the first column is a number, the text is empty.
+fn figures(batches: &[RecordBatch], doing: &str) -> Result<Vec<(String, Vec<u64>)>> {
+    let read = |error: datafusion::arrow::error::ArrowError| -> Failure { failure_from(doing, &error.into()) };
+    let mut rows = Vec::new();
+    for batch in batches {
+        let is_text = !batch.column(0).data_type().is_integer();
+        let names = if is_text { Some(texts(batch, batch.schema().field(0).name()).map_err(read)?) } else { None };
+        let numbers = batch.columns().iter().skip(usize::from(is_text)).map(|column| cast(column, &DataType::Int64));
+        let numbers = numbers.collect::<std::result::Result<Vec<_>, _>>().map_err(read)?;
+        for row in 0..batch.num_rows() {
+            let name = names.as_ref().map_or_else(String::new, |names| names.value(row).to_owned());
+            let figures = numbers.iter().map(|column| column.as_primitive::<Int64Type>().value(row).unsigned_abs());
+            rows.push((name, figures.collect()));
+        }
+    }
+    rows.sort();
+    Ok(rows)
+}

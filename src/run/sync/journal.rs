@@ -1,0 +1,64 @@
+//! The journal of a sync as a Delta table: every call is one commit, so it is there whole or not at all.
+
+use async_trait::async_trait;
+
+use super::super::workspace::Workspace;
+use super::remembered::{Place, with_constants};
+use crate::diag::{Failure, Result};
+use crate::report::Progress;
+use crate::store::{Commit, Lease, tables};
+use crate::sync::journal::{Entry, Intent, Journal, Receipt};
+use crate::sync::tables::journal_batch;
+
+/// Appends to `sync_journal`. Before each call the lease is asked: a run that stalled and was replaced sends nothing more.
+pub(super) struct DeltaJournal<'a> {
+    pub(super) workspace: &'a Workspace,
+    pub(super) lease: &'a Lease,
+    pub(super) progress: &'a dyn Progress,
+    pub(super) sync: &'a str,
+    pub(super) place: &'a Place,
+    pub(super) sync_run_id: &'a str,
+    /// The number of the next entry.
+    pub(super) seq: i64,
+}
+
+impl DeltaJournal<'_> {
+    /// Was anything written?
+    pub(super) fn is_written(&self) -> bool {
+        self.seq > 0
+    }
+
+    async fn append(&mut self, entries: &[Entry]) -> Result<()> {
+        if entries.is_empty() {
+            return Ok(());
+        }
+        let mut constants = self.place.constants(self.sync).to_vec();
+        constants.push(("sync_run_id", Some(self.sync_run_id)));
+        let batch = journal_batch(entries).and_then(|batch| with_constants(&batch, &constants));
+        let batch = batch.and_then(|batch| super::record::numbered(&batch, self.seq));
+        let batch = batch.map_err(|error| {
+            Failure::world("W001", format!("writing the journal of the sync `{}`", self.sync), error)
+        })?;
+        self.lease.check().await?;
+        let commit = Commit::of_run(&self.workspace.run_id);
+        let opened = &self.workspace.opened;
+        opened.warehouse.append(&tables::sync_journal(), batch, &commit, &opened.session).await?;
+        self.seq += entries.len() as i64;
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Journal for DeltaJournal<'_> {
+    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure> {
+        let entries: Vec<Entry> = intents.iter().cloned().map(Entry::Intent).collect();
+        self.append(&entries).await
+    }
+
+    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure> {
+        let entries: Vec<Entry> = receipts.iter().cloned().map(Entry::Receipt).collect();
+        self.append(&entries).await?;
+        self.progress.advance(receipts.len() as u64);
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! Rows that are shown: enough to see what is sent, not who it is.
+
+use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::error::ArrowError;
+use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
+
+use super::remembered::texts;
+use crate::compile::syncs;
+use crate::project::{Entity, Gate, Project, Sync};
+use crate::spec::ColumnType;
+use crate::sql::ident;
+
+/// A row that is due, with personal values masked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sample {
+    /// `add`, `update`, …
+    pub action: String,
+    /// The sent columns in order; null is none.
+    pub values: Vec<(String, Option<String>)>,
+}
+
+/// The rows of a table of due rows.
+pub(super) fn samples(project: &Project, sync: &Sync, due: &RecordBatch) -> Result<Vec<Sample>, ArrowError> {
+    let names = syncs::columns(sync);
+    let actions = texts(due, "action")?;
+    let options = FormatOptions::new();
+    let mut samples: Vec<Sample> = (0..due.num_rows())
+        .map(|row| Sample { action: actions.value(row).to_owned(), values: Vec::with_capacity(names.len()) })
+        .collect();
+    for name in names {
+        let Some(column) = due.column_by_name(&format!("field_{name}")) else { continue };
+        let is_personal = is_personal(project, sync, &name);
+        let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
+        for (row, sample) in samples.iter_mut().enumerate() {
+            let shown = || formatter.value(row).try_to_string();
+            let shown = if column.is_null(row) { None } else { Some(shown()?) };
+            sample.values.push((name.clone(), if is_personal { shown.as_deref().map(masked) } else { shown }));
+        }
+    }
+    Ok(samples)
+}
+
+/// Fields say it themselves; a column of the key that is no field is personal unless it is known not to be.
+fn is_personal(project: &Project, sync: &Sync, name: &str) -> bool {
+    let field = sync.fields.iter().find(|field| field.name == name);
+    if field.is_some_and(|field| field.personal) {
+        return true;
+    }
+    let mut sql =
+        sync.keys.iter().flat_map(|key| &key.columns).filter(|(column, _)| column == name).map(|(_, sql)| sql);
+    let entity = &project.entities[&sync.entity];
+    if field.is_some() {
+        sql.any(|sql| is_contact(sync, sql))
+    } else {
+        !sql.all(|sql| is_harmless(project, sync, entity, sql))
+    }
+}
+
+fn is_contact(sync: &Sync, sql: &str) -> bool {
+    matches!(&sync.gate, Gate::Consent { contacts, .. } if contacts.iter().any(|contact| contact.sql == sql))
+}
+
+fn is_harmless(project: &Project, sync: &Sync, entity: &Entity, sql: &str) -> bool {
+    let is = |name: &str| sql == ident(name);
+    let attribute = entity.attributes.values().find(|attribute| is(&attribute.name));
+    let one = project.traits.values().find(|one| one.entity == entity.name && is(&one.name));
+    is(&entity.id())
+        || !is_contact(sync, sql)
+            && (attribute.is_some_and(|attribute| !attribute.semantic.is_some_and(ColumnType::is_personal))
+                || one.is_some_and(|one| !one.personal))
+}
+
+/// `jane@x.fr` → `j***@***`, `Jane` → `J***`.
+fn masked(text: &str) -> String {
+    let first: String = text.chars().take(1).collect();
+    if text.contains('@') { format!("{first}***@***") } else { format!("{first}***") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::masked;
+
+    #[test]
+    fn masks_leave_one_letter() {
+        assert_eq!(masked("jane@x.fr"), "j***@***");
+        assert_eq!(masked("Élodie"), "É***");
+        assert_eq!(masked(""), "***");
+    }
+}

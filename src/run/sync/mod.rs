@@ -1,0 +1,30 @@
+//! Syncs: what is due is found, shown (`preview`) or delivered (`deliver`).
+//!
+//! A delivery, in this order: the journal of a run that died is folded into the state; doubts are settled with the
+//! destination; what is due is computed; withdrawals go; guards are asked; the rest goes; the journal is folded again, and
+//! receipts and the run are recorded. `sync_journal`, `sync_state`, `sync_runs` and `sync_receipts` are read at their latest
+//! version: they do not belong to the published set, since what was sent cannot be rolled back.
+//!
+//! Who is withdrawn: a delivered row whose key or contact point has lost its consent, in every mode; and in a gated sync a
+//! delivered key that no customer has any more (erased, merged, changed). Without a gate such a key is only removed by a
+//! mirror. A withheld row gets a receipt when its reason changes, not in every run: `sync_runs` counts reasons each time.
+//!
+//! Memory: the fold holds the state of the one sync and what was journaled since the last fold, some 400 bytes per row of
+//! either. Everything else streams or spills.
+
+mod deliver;
+mod destination;
+mod difference;
+mod journal;
+mod mask;
+mod record;
+mod remembered;
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use deliver::{How, Outcome, Report, deliver};
+pub use difference::{Preview, preview};
+pub use mask::Sample;
