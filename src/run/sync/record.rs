@@ -11,7 +11,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::datasource::MemTable;
-use datafusion::sql::TableReference;
+use datafusion::common::TableReference;
 
 use super::super::workspace::Workspace;
 use super::deliver::{Outcome, Report};
