@@ -26,8 +26,32 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
         text.push_str(&identity(&customers.entity, &customers.identity));
     }
     text.push_str(&segments(built));
+    text.push_str(&work(built));
     printer.data(&text)?;
     Ok(exit(built))
+}
+
+/// What was computed and written.
+fn work(built: &Built) -> String {
+    if built.customers.is_empty() {
+        return String::new();
+    }
+    let project = &built.workspace.opened.project;
+    let passes: usize = built.customers.iter().map(|customers| customers.passes.len()).sum();
+    let features: usize = built.customers.iter().flat_map(|customers| &customers.passes).map(|(_, features, _)| features).sum();
+    let rows: u64 = built.tables.iter().map(|table| table.rows).sum();
+    format!(
+        "\n{} traits, {} scores and {} segments from {} sources: {} features in {} passes; {} rows in {} tables, {:.1} s\n",
+        count(project.traits.len() as u64),
+        count(project.scores.len() as u64),
+        count(project.segments.len() as u64),
+        count(project.sources.len() as u64),
+        count(features as u64),
+        count(passes as u64),
+        count(rows),
+        count(built.tables.len() as u64),
+        built.seconds
+    )
 }
 
 /// Each segment with its size and change.
