@@ -22,7 +22,7 @@ pub fn of_trait(project: &Project, clock: &Clock, one: &Trait) -> Option<String>
             let mut query = Query::new(project, entity, clock);
             query.features(&BTreeSet::from([feature.clone()]), &format!("c.{id}"));
             Some(query.finish(
-                Select::from("features").column(&id, &entity.id()).column(ident(feature), &one.name),
+                &Select::from("features").column(&id, &entity.id()).column(ident(feature), &one.name),
                 &[(feature, &one.name)],
             ))
         }
@@ -55,7 +55,7 @@ pub fn of_score(project: &Project, clock: &Clock, score: &Score) -> Option<Strin
     for (name, _) in score.columns() {
         select = select.column(ident(&name), &name);
     }
-    Some(query.finish(select, &[]))
+    Some(query.finish(&select, &[]))
 }
 
 /// A segment: the ids of its members, as its definition has them.
@@ -155,7 +155,7 @@ impl<'a> Query<'a> {
         self.with("features", select.to_string());
     }
 
-    fn finish(self, select: Select, names: &[(&String, &String)]) -> String {
+    fn finish(self, select: &Select, names: &[(&String, &String)]) -> String {
         self.finish_with(&select.to_string(), names)
     }
 

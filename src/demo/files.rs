@@ -85,14 +85,14 @@ fn layout(output: Output) -> Layout {
 /// A text file, packed where its name says so.
 enum Text {
     Plain(BufWriter<File>),
-    Packed(GzEncoder<BufWriter<File>>),
+    Packed(Box<GzEncoder<BufWriter<File>>>),
 }
 
 impl Text {
     fn create(path: &Path) -> std::io::Result<Self> {
         let file = BufWriter::with_capacity(1 << 16, File::create(path)?);
         Ok(if path.extension().is_some_and(|extension| extension == "gz") {
-            Self::Packed(GzBuilder::new().mtime(0).operating_system(255).write(file, Compression::new(9)))
+            Self::Packed(Box::new(GzBuilder::new().mtime(0).operating_system(255).write(file, Compression::new(9))))
         } else {
             Self::Plain(file)
         })

@@ -94,7 +94,7 @@ pub(crate) fn write(scene: &Scene, person: &Person, presence: &Presence, checkou
     if !person.persona.visits_the_site() {
         return;
     }
-    let devices: Vec<String> = (0..1 + dice.weighted(&[55, 33, 12]) as u64)
+    let devices: Vec<String> = (0..=dice.weighted(&[55, 33, 12]) as u64)
         .map(|n| ids::code(scene.seed, Kind::Device, person.number * 4 + n))
         .collect();
     let shared = person.household.shares.device.then(|| ids::code(scene.seed, Kind::SharedDevice, person.household.id));

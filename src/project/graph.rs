@@ -248,7 +248,7 @@ impl Builder<'_> {
             self.add(Kind::Trait, &named.name, named.spec.description.as_ref(), &named.spec.tags, needs);
         }
         for named in spec.scores.values() {
-            let mut needs = self.entity(project.scores.get(&named.name).map(|score| &score.entity));
+            let mut needs = entity(project.scores.get(&named.name).map(|score| &score.entity));
             let facts = named.spec.points.iter().map(|rule| &rule.did.value);
             let facts = facts.chain(named.spec.rfm.iter().map(|rfm| &rfm.value.event.value));
             needs.extend(facts.flat_map(|fact| self.fact(fact)));
@@ -256,7 +256,7 @@ impl Builder<'_> {
         }
         for named in spec.segments.values() {
             let segment = project.segments.get(&named.name);
-            let mut needs = self.entity(segment.map(|segment| &segment.entity));
+            let mut needs = entity(segment.map(|segment| &segment.entity));
             needs.extend(segment.into_iter().flat_map(|segment| &segment.reads).flat_map(|read| self.column(read)));
             self.condition(&named.spec.when, &mut needs);
             self.add(Kind::Segment, &named.name, named.spec.description.as_ref(), &named.spec.tags, needs);
@@ -281,10 +281,6 @@ impl Builder<'_> {
         vec![(kind, name.to_owned())]
     }
 
-    fn entity(&self, name: Option<&String>) -> Vec<(Kind, String)> {
-        name.map(|name| (Kind::Entity, name.clone())).into_iter().collect()
-    }
-
     /// A column of the customer: a trait or a score; attributes come with the entity.
     fn column(&self, name: &str) -> Vec<(Kind, String)> {
         let score = self.project.scores.values().find(|score| score.columns().iter().any(|(column, _)| column == name));
@@ -305,7 +301,7 @@ impl Builder<'_> {
 
     fn trait_needs(&self, name: &str, written: &spec::Trait) -> Vec<(Kind, String)> {
         let resolved = self.project.traits.get(name);
-        let mut needs = self.entity(resolved.map(|one| &one.entity));
+        let mut needs = entity(resolved.map(|one| &one.entity));
         if let Some(TraitKind::Sql(_, reads)) = resolved.map(|one| &one.kind) {
             needs.extend(reads.iter().flat_map(|read| self.column(read)));
         }
@@ -341,12 +337,12 @@ impl Builder<'_> {
     }
 
     fn sync_needs(&self, sync: &Sync) -> Vec<(Kind, String)> {
-        let mut needs = self.entity(Some(&sync.entity));
+        let mut needs = entity(Some(&sync.entity));
         match &sync.from {
             SyncFrom::Segment(segment) => needs.push((Kind::Segment, segment.clone())),
             SyncFrom::Entity => {}
             SyncFrom::Consents(purposes) => {
-                needs.extend(purposes.iter().map(|purpose| (Kind::Purpose, purpose.clone())))
+                needs.extend(purposes.iter().map(|purpose| (Kind::Purpose, purpose.clone())));
             }
             SyncFrom::Sql(sql) => {
                 let tables = tables_of(sql);
@@ -393,4 +389,8 @@ fn tables_of(sql: &str) -> BTreeSet<String> {
 
 fn parsed(sql: &str) -> Vec<Statement> {
     Parser::parse_sql(&GenericDialect {}, sql).unwrap_or_default()
+}
+
+fn entity(name: Option<&String>) -> Vec<(Kind, String)> {
+    name.map(|name| (Kind::Entity, name.clone())).into_iter().collect()
 }

@@ -54,7 +54,7 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String
     let hashes_before = hashes_before(workspace).await?;
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
-    let mut definitions: Vec<(&Segment, String, &'static str, bool)> = Vec::new();
+    let mut definitions: Vec<Definition<'_>> = Vec::new();
     for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
         let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
         let hash = segments::definition_hash(project, segment);
@@ -157,8 +157,11 @@ fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64
     None
 }
 
-fn hold_definitions(workspace: &Workspace, definitions: &[(&Segment, String, &'static str, bool)]) -> Result<()> {
-    let texts = |of: &dyn Fn(&(&Segment, String, &'static str, bool)) -> String| -> ArrayRef {
+/// A segment, the hash of its definition, why members move, and whether a guard keeps them.
+type Definition<'a> = (&'a Segment, String, &'static str, bool);
+
+fn hold_definitions(workspace: &Workspace, definitions: &[Definition<'_>]) -> Result<()> {
+    let texts = |of: &dyn Fn(&Definition<'_>) -> String| -> ArrayRef {
         Arc::new(definitions.iter().map(|definition| Some(of(definition))).collect::<StringViewArray>())
     };
     let kept: BooleanArray = definitions.iter().map(|(_, _, _, kept)| Some(*kept)).collect();

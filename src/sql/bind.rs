@@ -206,6 +206,7 @@ impl Binder<'_> {
         None
     }
 
+    #[expect(clippy::unnecessary_wraps, reason = "a branch among branches that may fail")]
     pub(super) fn now(&mut self, sql: &str, data_type: DataType) -> Option<Typed> {
         self.uses_now = true;
         Some((sql.to_owned(), data_type))

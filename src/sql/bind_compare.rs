@@ -139,9 +139,12 @@ impl Binder<'_> {
             }
             parts.push((" else ".into(), (result, found)));
         }
-        let parts: String =
-            parts.iter().map(|(before, given)| format!("{before}{}", self.given_as(data_type, given))).collect();
-        whole_bound.then(|| (format!("case{parts} end"), data_type))
+        let mut sql = String::new();
+        for (before, given) in &parts {
+            sql.push_str(before);
+            sql.push_str(&self.given_as(data_type, given));
+        }
+        whole_bound.then(|| (format!("case{sql} end"), data_type))
     }
 }
 

@@ -52,7 +52,7 @@ pub(super) fn binary(op: &BinaryOperator, left: DataType, right: DataType) -> Op
 
 fn arithmetic(left: DataType, right: DataType) -> Option<DataType> {
     let number = |side: DataType| side.is_number() || side == Unknown;
-    (number(left) && number(right)).then(|| match (left, right) {
+    (number(left) && number(right)).then_some(match (left, right) {
         (Integer, Integer) => Integer,
         (Decimal | Integer, Decimal | Integer) => Decimal,
         (Unknown, other) | (other, Unknown) => other,

@@ -28,10 +28,7 @@ pub fn part_of_scalar(text: &str, span: Span, value: &str, part: Range<usize>) -
         return Span { start: at(start), end: at(end), ..span };
     }
     // Nothing visible: the place after the character before, which is where a parser missed something.
-    let end = match first.checked_sub(1).and_then(place) {
-        Some((_, end)) => end,
-        None => return span,
-    };
+    let Some((_, end)) = first.checked_sub(1).and_then(place) else { return span };
     Span { start: at(end), end: at(end), ..span }
 }
 

@@ -116,7 +116,7 @@ impl<'text> Reader<'text> {
             }
             Some(Err(error)) => {
                 let at = error.marker().index();
-                Err(self.error(self.span(at, at + 1), error.info().to_owned()))
+                Err(failed(self.span(at, at + 1), error.info().to_owned()))
             }
             None => Ok((Event::StreamEnd, self.span(usize::MAX, usize::MAX))),
         }
@@ -124,7 +124,7 @@ impl<'text> Reader<'text> {
 
     fn node(&mut self, event: Event<'text>, span: Span, depth: usize) -> Result<Node, YamlError> {
         if depth > MAX_DEPTH {
-            return Err(self.error(span, "this is nested too deep"));
+            return Err(failed(span, "this is nested too deep"));
         }
         match event {
             Event::Scalar(text, style, 0, _) => Ok(Node { span, value: scalar(&text, style) }),
@@ -149,7 +149,7 @@ impl<'text> Reader<'text> {
                             return Ok(Node { span: Span { end, ..span }, value: Value::Map(entries) });
                         }
                         Event::Scalar(text, _, 0, _) => text.into_owned(),
-                        _ => return Err(self.error(key_span, "a key must be plain text")),
+                        _ => return Err(failed(key_span, "a key must be plain text")),
                     };
                     if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
                         let message = format!("the key `{text}` is written twice");
@@ -161,9 +161,9 @@ impl<'text> Reader<'text> {
                 }
             }
             Event::Alias(_) | Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) => {
-                Err(self.error(span, "anchors and aliases (`&name`, `*name`) are not read: write the value out"))
+                Err(failed(span, "anchors and aliases (`&name`, `*name`) are not read: write the value out"))
             }
-            _ => Err(self.error(span, "a value is expected here")),
+            _ => Err(failed(span, "a value is expected here")),
         }
     }
 
@@ -172,7 +172,7 @@ impl<'text> Reader<'text> {
             match self.next()? {
                 (Event::StreamEnd, _) => return Ok(root),
                 (Event::DocumentStart(_), span) => {
-                    return Err(self.error(span, "a second document begins here; one file holds one"));
+                    return Err(failed(span, "a second document begins here; one file holds one"));
                 }
                 _ => {}
             }
@@ -182,10 +182,10 @@ impl<'text> Reader<'text> {
     fn span(&self, start: usize, end: usize) -> Span {
         Span { file: self.file, start: self.offsets.byte(start), end: self.offsets.byte(end) }
     }
+}
 
-    fn error(&self, span: Span, message: impl Into<String>) -> YamlError {
-        YamlError { span, message: message.into(), first: None }
-    }
+fn failed(span: Span, message: impl Into<String>) -> YamlError {
+    YamlError { span, message: message.into(), first: None }
 }
 
 /// The core schema's scalars, where they are written plain.

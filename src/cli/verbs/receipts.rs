@@ -50,7 +50,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
     for receipt in &receipts {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         table.row([
-            seconds(&receipt.at),
+            seconds(receipt.at.as_deref()),
             text(&receipt.sync),
             text(&receipt.customer_id),
             text(&receipt.operation),

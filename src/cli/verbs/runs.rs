@@ -45,9 +45,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         let tables = run.tables.map(|n| n.to_string()).unwrap_or_default();
         table.row([
             text(&run.run_id).chars().take(8).collect(),
-            seconds(&run.started_at),
+            seconds(run.started_at.as_deref()),
             took(run),
-            seconds(&run.as_of),
+            seconds(run.as_of.as_deref()),
             text(&run.command),
             text(&run.outcome),
             tables,
@@ -58,9 +58,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
 }
 
 /// A time without its fractions.
-pub(super) fn seconds(time: &Option<String>) -> String {
-    let parsed = time.as_deref().and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
-    parsed.map_or_else(|| time.clone().unwrap_or_default(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
+pub(super) fn seconds(time: Option<&str>) -> String {
+    let parsed = time.and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
+    parsed.map_or_else(|| time.unwrap_or_default().to_owned(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
 fn took(run: &RunRow) -> String {

@@ -252,6 +252,7 @@ pub(super) fn timestamp(text: &str, zone: Option<Tz>) -> Option<i64> {
 }
 
 /// Minutes east of Greenwich; `Some(None)` where no zone is written.
+#[expect(clippy::option_option, reason = "not a zone, no zone, or a zone")]
 fn offset(text: &str) -> Option<Option<i64>> {
     match text {
         "" => return Some(None),

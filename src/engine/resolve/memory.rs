@@ -1,6 +1,6 @@
 //! What earlier runs left, on the nodes that exist now.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::prelude::SessionContext;
@@ -153,7 +153,7 @@ impl Reading<'_> {
 
     /// What has become of the ids. An id that was merged is so for ever, whatever happened to it before.
     fn settle(&mut self) -> Result<()> {
-        let mut balance: HashMap<u32, i32> = HashMap::new();
+        let mut balance: BTreeMap<u32, i32> = BTreeMap::new();
         for (id, change) in std::mem::take(&mut self.absences) {
             *balance.entry(self.place(id)?).or_default() += change;
         }
