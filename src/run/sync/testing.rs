@@ -200,7 +200,14 @@ impl Shop {
     pub(super) async fn deliver(&mut self, accept: bool) -> Report {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
-        let how = How { accept, dry_run: false, clock: &clock, cancel: &Cancel::default(), progress: &NoProgress };
+        let how = How {
+            held: false,
+            accept,
+            dry_run: false,
+            clock: &clock,
+            cancel: &Cancel::default(),
+            progress: &NoProgress,
+        };
         let report = deliver(&workspace, &Self::sync(&workspace), &how).await.unwrap();
         self.pass_time();
         report
@@ -209,7 +216,14 @@ impl Shop {
     pub(super) async fn try_deliver(&self, dry_run: bool) -> Result<Report> {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
-        let how = How { accept: false, dry_run, clock: &clock, cancel: &Cancel::default(), progress: &NoProgress };
+        let how = How {
+            held: false,
+            accept: false,
+            dry_run,
+            clock: &clock,
+            cancel: &Cancel::default(),
+            progress: &NoProgress,
+        };
         deliver(&workspace, &Self::sync(&workspace), &how).await
     }
 
@@ -217,8 +231,14 @@ impl Shop {
     pub(super) async fn deliver_to(&mut self, destination: &mut dyn Destination) -> Report {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
-        let how =
-            How { accept: false, dry_run: false, clock: &clock, cancel: &Cancel::default(), progress: &NoProgress };
+        let how = How {
+            held: false,
+            accept: false,
+            dry_run: false,
+            clock: &clock,
+            cancel: &Cancel::default(),
+            progress: &NoProgress,
+        };
         let sync = Self::sync(&workspace);
         let connection = &workspace.opened.project.connections[&sync.connection];
         let report = super::deliver::deliver_to(&workspace, &sync, connection, destination, &how).await.unwrap();
