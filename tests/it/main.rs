@@ -4,4 +4,5 @@
 mod cli;
 mod examples;
 mod postgres;
+mod sync;
 mod tidy;

@@ -6,10 +6,10 @@ use chrono::{DateTime, Utc};
 
 use super::super::workspace::Workspace;
 use super::destination::{self, target_of_pass};
-use super::difference::{Difference, Preview, Wanted, preview};
+use super::difference::{Difference, Preview, Wanted, preview_at};
 use super::journal::DeltaJournal;
 use super::record;
-use super::remembered::{Place, Remembered};
+use super::remembered::{Place, Remembered, register};
 use crate::compile::passes::instant;
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Sync};
@@ -138,7 +138,7 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>) -> Resul
     let connection = destination::connection(workspace, sync)?;
     if how.dry_run || !connection.deliver {
         let outcome = if how.dry_run { Outcome::DryRun } else { Outcome::NotDelivering };
-        return Ok(Report { outcome, ..Report::new(sync, "", preview(workspace, sync).await?) });
+        return Ok(Report { outcome, ..Report::new(sync, "", preview_at(workspace, sync, how.clock).await?) });
     }
     let mut opened = destination::open(workspace, sync, connection)?;
     deliver_to(workspace, sync, connection, opened.as_mut(), how).await
@@ -189,15 +189,17 @@ impl Delivery<'_> {
             place: self.place,
             sync_run_id: self.sync_run_id,
             seq: 0,
+            folded: 0,
         };
         let settled = self.settle(destination, &wanted, remembered.at(self.place), &mut journal).await?;
-        if journal.is_written() {
+        if journal.seq > 0 {
+            journal.fold().await?;
             remembered = Remembered::load(workspace, &sync.name).await?;
-            remembered.save(workspace, self.lease).await?;
         }
         let difference = Difference::stage(workspace, sync, &wanted, remembered.at(self.place), how.clock).await?;
-        // From here on the state is what the journal says.
+        // From here on the state is what the journal says; it need not be in memory.
         drop(remembered);
+        register(workspace, &[])?;
         let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, difference.preview.clone()) };
         report.guard_accepted = how.accept && !report.preview.tripped.is_empty();
         let is_guarded = (how.held || !report.preview.tripped.is_empty()) && !how.accept;
@@ -206,15 +208,12 @@ impl Delivery<'_> {
             report.outcome = Outcome::Baseline;
         } else {
             how.progress.step(&format!("delivering `{}`", sync.name), Some(report.preview.due()));
-            let before = journal.seq;
             self.send(destination, &wanted, &difference, is_guarded, &mut journal, &mut report).await;
-            if journal.seq > before {
-                Remembered::load(workspace, &sync.name).await?.save(workspace, self.lease).await?;
-            }
+            journal.fold().await?;
         }
         let finished = how.clock.now();
         record::withheld(workspace, self.lease, &sync.name, self.sync_run_id, finished).await?;
-        record::run(workspace, self.lease, &report, started, finished).await?;
+        record::run(workspace, self.lease, self.place, &report, started, finished).await?;
         Ok(report)
     }
 

@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 use super::super::workspace::Workspace;
 use super::destination;
 use super::mask::{self, Sample};
+use super::record;
 use super::remembered::{Place, Remembered, register, texts};
 use crate::compile::syncs;
 use crate::diag::{Failure, Result};
@@ -75,11 +76,16 @@ impl Preview {
 /// Computes what a sync would do now. Reads the session's `<entity>`, `segment_members` and `consents`, whether they are
 /// staged or published. Writes nothing, connects nowhere, needs no secret.
 pub async fn preview(workspace: &Workspace, sync: &Sync) -> Result<Preview> {
+    preview_at(workspace, sync, &SystemClock).await
+}
+
+/// The same, at this time.
+pub(super) async fn preview_at(workspace: &Workspace, sync: &Sync, clock: &dyn Clock) -> Result<Preview> {
     let connection = destination::connection(workspace, sync)?;
     let remembered = Remembered::load(workspace, &sync.name).await?;
     let wanted = Wanted::stage(workspace, sync).await?;
     let state = remembered.at(&Place::of(sync, connection));
-    Ok(Difference::stage(workspace, sync, &wanted, state, &SystemClock).await?.preview)
+    Ok(Difference::stage(workspace, sync, &wanted, state, clock).await?.preview)
 }
 
 /// The rows of a sync, staged as `_sync_rows`.
@@ -131,7 +137,7 @@ impl Difference {
             sync: sync.name.clone(),
             connection: connection.name.clone(),
             delivers: connection.deliver,
-            is_first: state.is_empty(),
+            is_first: state.is_empty() && !record::has_run(workspace, sync, &Place::of(sync, connection)).await?,
             ..Preview::default()
         };
         preview.is_baseline = preview.is_first && sync.first_run == FirstRun::Baseline;

@@ -3,12 +3,15 @@
 use async_trait::async_trait;
 
 use super::super::workspace::Workspace;
-use super::remembered::{Place, with_constants};
+use super::remembered::{Place, Remembered, with_constants};
 use crate::diag::{Failure, Result};
 use crate::report::Progress;
 use crate::store::{Commit, Lease, tables};
 use crate::sync::journal::{Entry, Intent, Journal, Receipt};
 use crate::sync::tables::journal_batch;
+
+/// Entries after which the journal is folded in the midst of a run, so that a fold never holds more of them in memory.
+const FOLD_EVERY: i64 = 250_000;
 
 /// Appends to `sync_journal`. Before each call the lease is asked: a run that stalled and was replaced sends nothing more.
 pub(super) struct DeltaJournal<'a> {
@@ -20,12 +23,18 @@ pub(super) struct DeltaJournal<'a> {
     pub(super) sync_run_id: &'a str,
     /// The number of the next entry.
     pub(super) seq: i64,
+    /// The number of the first entry that is not folded yet.
+    pub(super) folded: i64,
 }
 
 impl DeltaJournal<'_> {
-    /// Was anything written?
-    pub(super) fn is_written(&self) -> bool {
-        self.seq > 0
+    /// Folds what was written into the state.
+    pub(super) async fn fold(&mut self) -> Result<()> {
+        if self.seq > self.folded {
+            Remembered::load(self.workspace, self.sync).await?.save(self.workspace, self.lease).await?;
+            self.folded = self.seq;
+        }
+        Ok(())
     }
 
     async fn append(&mut self, entries: &[Entry]) -> Result<()> {
@@ -58,6 +67,10 @@ impl Journal for DeltaJournal<'_> {
     async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure> {
         let entries: Vec<Entry> = receipts.iter().cloned().map(Entry::Receipt).collect();
         self.append(&entries).await?;
+        // Every intent has its answer now.
+        if self.seq - self.folded >= FOLD_EVERY {
+            self.fold().await?;
+        }
         self.progress.advance(receipts.len() as u64);
         Ok(())
     }

@@ -9,8 +9,8 @@
 //! delivered key that no customer has any more (erased, merged, changed). Without a gate such a key is only removed by a
 //! mirror. A withheld row gets a receipt when its reason changes, not in every run: `sync_runs` counts reasons each time.
 //!
-//! Memory: the fold holds the state of the one sync and what was journaled since the last fold, some 400 bytes per row of
-//! either. Everything else streams or spills.
+//! Memory: the fold holds the state of the one sync, some 400 bytes per row, and at most 250 000 entries of the journal; it is
+//! held while rows are compared, not while they are sent. Everything else streams or spills.
 
 mod deliver;
 mod destination;
@@ -20,6 +20,8 @@ mod mask;
 mod record;
 mod remembered;
 
+#[cfg(test)]
+mod due_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]

@@ -12,11 +12,14 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
+use datafusion::prelude::{col, lit};
 
 use super::super::workspace::Workspace;
 use super::deliver::{Outcome, Report};
+use super::remembered::Place;
 use crate::compile::passes::instant;
 use crate::diag::{Failure, Result};
+use crate::project::Sync;
 use crate::sql::text_literal;
 use crate::store::{Commit, Lease, failure_from, tables};
 use crate::sync::journal::{Action, Verdict};
@@ -25,12 +28,15 @@ use crate::sync::journal::{Action, Verdict};
 pub(super) async fn run(
     workspace: &Workspace,
     lease: &Lease,
+    place: &Place,
     report: &Report,
     started: DateTime<Utc>,
     finished: DateTime<Utc>,
 ) -> Result<()> {
     let spec = tables::sync_runs();
-    let batch = row(&spec.schema, &columns(workspace, report, started, finished));
+    let mut columns = columns(workspace, report, started, finished);
+    columns.extend(place.constants(&report.sync).map(|(name, value)| (name, Cell::Text(value.map(str::to_owned)))));
+    let batch = row(&spec.schema, &columns);
     let batch = batch
         .map_err(|error| Failure::world("W001", format!("recording the run of the sync `{}`", report.sync), error))?;
     lease.check().await?;
@@ -112,6 +118,25 @@ pub(super) fn numbered(batch: &RecordBatch, from: i64) -> Result<RecordBatch, Ar
     let mut columns = batch.columns().to_vec();
     columns.push(Arc::new((from..).take(batch.num_rows()).collect::<Int64Array>()));
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
+}
+
+/// Was this sync ever brought to its end at this place? It may have found nobody to send.
+pub(super) async fn has_run(workspace: &Workspace, sync: &Sync, place: &Place) -> Result<bool> {
+    let opened = &workspace.opened;
+    let spec = tables::sync_runs();
+    let Some(provider) = opened.warehouse.provider(&spec.name, None).await? else { return Ok(false) };
+    let runs = async {
+        let mut runs = opened
+            .session
+            .read_table(provider)?
+            .filter(col("outcome").in_list(vec![lit("done"), lit("baseline")], false))?;
+        for (name, value) in place.constants(&sync.name) {
+            runs = runs.filter(value.map_or_else(|| col(name).is_null(), |value| col(name).eq(lit(value))))?;
+        }
+        runs.limit(0, Some(1))?.count().await
+    };
+    let runs = runs.await.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
+    Ok(runs > 0)
 }
 
 /// Appends a receipt per customer that is withheld and was not withheld for the same reason before. Reads the sync's

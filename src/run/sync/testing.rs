@@ -201,8 +201,8 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            accept,
             held: false,
+            accept,
             dry_run: false,
             clock: &clock,
             cancel: &Cancel::default(),
@@ -217,8 +217,8 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            accept: false,
             held: false,
+            accept: false,
             dry_run,
             clock: &clock,
             cancel: &Cancel::default(),
@@ -232,8 +232,8 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            accept: false,
             held: false,
+            accept: false,
             dry_run: false,
             clock: &clock,
             cancel: &Cancel::default(),

@@ -141,6 +141,18 @@ mod tests {
                             from unnest($1::text[]) with ordinality as u(c0, n))";
 
     #[test]
+    fn where_nulls_are_left_out_the_column_keeps_its_value() {
+        let omits = |may_create| Target { omit_nulls: true, ..target(may_create, true) };
+        let kept = |value: &str| format!("set \"odd\"\"name\" = coalesce({value}, t.\"odd\"\"name\")");
+        let upsert = of(&table(), &omits(true), Operation::Add).sql;
+        assert!(upsert.contains(&kept("excluded.\"odd\"\"name\"")), "{upsert}");
+        let update = of(&table(), &omits(false), Operation::Update).sql;
+        assert!(update.contains(&kept("due.c1")), "{update}");
+        let clear = of(&table(), &omits(true), Operation::Clear).sql;
+        assert!(clear.contains("\"odd\"\"name\" = null"), "{clear}");
+    }
+
+    #[test]
     fn an_upsert_updates_all_but_the_key() {
         assert_eq!(
             of(&table(), &target(true, true), Operation::Add).sql,
