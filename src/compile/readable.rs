@@ -21,7 +21,10 @@ pub fn of_trait(project: &Project, clock: &Clock, one: &Trait) -> Option<String>
         TraitKind::Feature(feature) => {
             let mut query = Query::new(project, entity, clock);
             query.features(&BTreeSet::from([feature.clone()]), &format!("c.{id}"));
-            Some(query.finish(Select::from("features").column(&id, &entity.id()).column(ident(feature), &one.name), &[(feature, &one.name)]))
+            Some(query.finish(
+                Select::from("features").column(&id, &entity.id()).column(ident(feature), &one.name),
+                &[(feature, &one.name)],
+            ))
         }
         TraitKind::Sql(sql, _) => {
             Some(Select::from(ident(&entity.name)).column(&id, &entity.id()).column(sql, &one.name).to_string())
@@ -133,7 +136,9 @@ impl<'a> Query<'a> {
     fn features(&mut self, wanted: &BTreeSet<String>, columns: &str) {
         let id = ident(&self.entity.id());
         let mut select = Select::from(format!("{} as c", ident(&self.entity.name))).column(columns, "");
-        for Pass { name, spec, readable, .. } in passes_of(self.project, self.entity, self.clock, |feature| wanted.contains(&feature.id)) {
+        for Pass { name, spec, readable, .. } in
+            passes_of(self.project, self.entity, self.clock, |feature| wanted.contains(&feature.id))
+        {
             // A name that no table has: the parts below read sources by their names.
             let part = format!("{name}_features");
             select = select.join(format!("left join {part} on {part}.{id} = c.{id}", part = ident(&part)));
@@ -155,8 +160,10 @@ impl<'a> Query<'a> {
     }
 
     fn finish_with(self, statement: &str, names: &[(&String, &String)]) -> String {
-        let parts: Vec<String> = (self.parts.iter()).map(|(name, sql)| format!("{} as (\n{}\n)", ident(name), indent(sql))).collect();
-        let mut sql = if parts.is_empty() { statement.to_owned() } else { format!("with {}\n{statement}", parts.join(",\n")) };
+        let parts: Vec<String> =
+            (self.parts.iter()).map(|(name, sql)| format!("{} as (\n{}\n)", ident(name), indent(sql))).collect();
+        let mut sql =
+            if parts.is_empty() { statement.to_owned() } else { format!("with {}\n{statement}", parts.join(",\n")) };
         // Ids of features are hashes, which nobody wants to read.
         for (id, name) in &self.names {
             let shown = names.iter().find(|(wanted, _)| *wanted == id).map_or(name, |(_, name)| name);

@@ -195,7 +195,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn add(&mut self, kind: Kind, name: &str, description: Option<&String>, tags: &[String], needs: Vec<(Kind, String)>) {
+    fn add(
+        &mut self,
+        kind: Kind,
+        name: &str,
+        description: Option<&String>,
+        tags: &[String],
+        needs: Vec<(Kind, String)>,
+    ) {
         self.places.insert((kind, name.to_owned()), self.models.len());
         let description = description.map(|text| text.trim().to_owned());
         self.models.push(Model { kind, name: name.to_owned(), description, tags: tags.to_vec(), needs: Vec::new() });
@@ -282,7 +289,10 @@ impl Builder<'_> {
     fn column(&self, name: &str) -> Vec<(Kind, String)> {
         let score = self.project.scores.values().find(|score| score.columns().iter().any(|(column, _)| column == name));
         let score = score.map(|score| (Kind::Score, score.name.clone()));
-        score.into_iter().chain(self.project.traits.contains_key(name).then(|| (Kind::Trait, name.to_owned()))).collect()
+        score
+            .into_iter()
+            .chain(self.project.traits.contains_key(name).then(|| (Kind::Trait, name.to_owned())))
+            .collect()
     }
 
     /// The sources of consent events that may speak of a purpose.
@@ -335,7 +345,9 @@ impl Builder<'_> {
         match &sync.from {
             SyncFrom::Segment(segment) => needs.push((Kind::Segment, segment.clone())),
             SyncFrom::Entity => {}
-            SyncFrom::Consents(purposes) => needs.extend(purposes.iter().map(|purpose| (Kind::Purpose, purpose.clone()))),
+            SyncFrom::Consents(purposes) => {
+                needs.extend(purposes.iter().map(|purpose| (Kind::Purpose, purpose.clone())))
+            }
             SyncFrom::Sql(sql) => {
                 let tables = tables_of(sql);
                 needs.extend(tables.iter().map(|table| (Kind::Source, table.trim_end_matches("_resolved").to_owned())));

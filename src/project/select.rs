@@ -30,7 +30,8 @@ impl Graph {
             several => {
                 let names: Vec<String> = several.iter().map(|model| format!("`{}`", model.id())).collect();
                 let cause = format!("the name belongs to {} models", several.len());
-                Err(Failure::project("E141", format!("looking for `{name}`"), cause).help(format!("write {}", names.join(" or "))))
+                Err(Failure::project("E141", format!("looking for `{name}`"), cause)
+                    .help(format!("write {}", names.join(" or "))))
             }
         }
     }
@@ -76,12 +77,19 @@ impl Graph {
             Some((kind, name)) => match Kind::named(kind) {
                 None => {
                     let mut kinds = Kind::ALL.into_iter().flat_map(|kind| [kind.name(), kind.section()]).chain(["tag"]);
-                    (format!("`{kind}` is no kind of model"), near(kind, &mut kinds).map(|near| format!("{near}:{name}")))
+                    (
+                        format!("`{kind}` is no kind of model"),
+                        near(kind, &mut kinds).map(|near| format!("{near}:{name}")),
+                    )
                 }
                 Some(_) if name == "*" => (format!("the project has no {kind}"), None),
                 Some(known) => {
-                    let mut names = self.models().iter().filter(|model| model.kind == known).map(|model| model.name.as_str());
-                    (format!("there is no {} `{name}`", known.name()), near(name, &mut names).map(|near| format!("{kind}:{near}")))
+                    let mut names =
+                        self.models().iter().filter(|model| model.kind == known).map(|model| model.name.as_str());
+                    (
+                        format!("there is no {} `{name}`", known.name()),
+                        near(name, &mut names).map(|near| format!("{kind}:{near}")),
+                    )
                 }
             },
             None => (format!("there is no model `{core}`"), near(core, &mut names())),
@@ -123,7 +131,10 @@ mod tests {
         assert_eq!(selected(&["trait:orders"]), "trait:orders");
         assert_eq!(selected(&["+vip"]), "source:orders source:contacts entity:customer trait:orders segment:vip");
         assert_eq!(selected(&["vip+"]), "segment:vip segment:lapsed sync:vip_to_crm");
-        assert_eq!(selected(&["+trait:orders+"]), "source:orders source:contacts entity:customer trait:orders segment:vip segment:lapsed sync:vip_to_crm");
+        assert_eq!(
+            selected(&["+trait:orders+"]),
+            "source:orders source:contacts entity:customer trait:orders segment:vip segment:lapsed sync:vip_to_crm"
+        );
         assert_eq!(selected(&["tag:campaign"]), "segment:vip segment:lapsed");
         assert_eq!(selected(&["segments:*"]), "segment:vip segment:lapsed");
         assert_eq!(selected(&["vip", "customer,lapsed"]), "entity:customer segment:vip segment:lapsed");

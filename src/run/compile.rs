@@ -29,7 +29,10 @@ pub fn compile(opened: &Opened, selectors: &[String]) -> Result<Vec<Compiled>> {
         kind: model.kind,
         name: model.name.clone(),
         description: model.description.clone(),
-        statements: statements(opened, model.kind, &model.name).into_iter().map(|(what, sql)| (what, sql.trim().to_owned())).collect(),
+        statements: statements(opened, model.kind, &model.name)
+            .into_iter()
+            .map(|(what, sql)| (what, sql.trim().to_owned()))
+            .collect(),
     });
     Ok(compiled.collect())
 }
@@ -41,7 +44,10 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Source => {
             let Some(source) = project.sources.get(name) else { return Vec::new() };
             let mut all = one("its rows", Some(sources::relation(source)));
-            all.extend(one(&format!("{name}_resolved: its rows with their customers"), resolved::relation(project, source)));
+            all.extend(one(
+                &format!("{name}_resolved: its rows with their customers"),
+                resolved::relation(project, source),
+            ));
             all
         }
         Kind::Event => one("its rows", event(project, name)),
@@ -55,14 +61,25 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
             "the state of every contact point, for all purposes",
             project.entities.values().next().map(|entity| consents::state(project, entity, clock)),
         ),
-        Kind::Trait => one("its values", project.traits.get(name).and_then(|one| readable::of_trait(project, clock, one))),
-        Kind::Score => one("its values", project.scores.get(name).and_then(|score| readable::of_score(project, clock, score))),
-        Kind::Segment => one("its members", project.segments.get(name).and_then(|segment| readable::of_segment(project, clock, segment))),
+        Kind::Trait => {
+            one("its values", project.traits.get(name).and_then(|one| readable::of_trait(project, clock, one)))
+        }
+        Kind::Score => {
+            one("its values", project.scores.get(name).and_then(|score| readable::of_score(project, clock, score)))
+        }
+        Kind::Segment => one(
+            "its members",
+            project.segments.get(name).and_then(|segment| readable::of_segment(project, clock, segment)),
+        ),
         Kind::Sync => {
             let Some(sync) = project.syncs.get(name) else { return Vec::new() };
-            let mut all = one("_sync_rows: what each customer's row would be, and whether the gate withholds it", Some(syncs::rows(project, sync)));
+            let mut all = one(
+                "_sync_rows: what each customer's row would be, and whether the gate withholds it",
+                Some(syncs::rows(project, sync)),
+            );
             // Every destination that is built in may be told twice.
-            let due = syncs::due(project, sync, clock.micros(), true, |name| column_type(project, sync, name).to_owned());
+            let due =
+                syncs::due(project, sync, clock.micros(), true, |name| column_type(project, sync, name).to_owned());
             all.extend(one("what is due: _sync_rows against _sync_state, what was delivered", Some(due)));
             all
         }
@@ -75,7 +92,8 @@ fn column_type(project: &Project, sync: &Sync, name: &str) -> &'static str {
     let own = || {
         let sql = sync.keys.iter().flat_map(|key| &key.columns).find(|(column, _)| column == name).map(|(_, sql)| sql);
         let is = |column: &str| sql.is_some_and(|sql| *sql == ident(column));
-        let attribute = project.entities.get(&sync.entity)?.attributes.values().find(|one| is(&one.name)).map(|one| one.data_type);
+        let attribute =
+            project.entities.get(&sync.entity)?.attributes.values().find(|one| is(&one.name)).map(|one| one.data_type);
         attribute.or_else(|| project.traits.values().find(|one| is(&one.name)).map(|one| one.data_type))
     };
     sql_type(field.or_else(own).unwrap_or(DataType::Text))
@@ -100,7 +118,9 @@ fn of_entity(opened: &Opened, entity: &Entity) -> Vec<(String, String)> {
         let nodes = project.sources.get(&source.source).and_then(|from| identity::nodes(entity, from, source));
         all.extend(nodes.map(|sql| (format!("what identity reads of {}", source.source), sql)));
     }
-    all.extend(golden::relation(project, entity).map(|sql| (format!("{}_golden: the golden record", entity.name), sql)));
+    all.extend(
+        golden::relation(project, entity).map(|sql| (format!("{}_golden: the golden record", entity.name), sql)),
+    );
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
         let what = format!("{}_golden_{}: its most frequent value", entity.name, attribute.name);
         all.push((what, golden::most_frequent(project, entity, attribute)));
@@ -110,6 +130,9 @@ fn of_entity(opened: &Opened, entity: &Entity) -> Vec<(String, String)> {
     for pass in &passes {
         all.push((format!("{}: the features of {}", customer::pass_table(pass), pass.name), pass.readable.clone()));
     }
-    all.push((format!("{}_wide: every trait, score and segment", entity.name), customer::wide(project, entity, &passes)));
+    all.push((
+        format!("{}_wide: every trait, score and segment", entity.name),
+        customer::wide(project, entity, &passes),
+    ));
     all
 }

@@ -25,8 +25,14 @@ pub async fn check_connections(stored: &Stored, names: &[String]) -> Result<Vec<
     for name in names {
         if !stored.connections.contains_key(name) {
             let near = nearest(name, stored.connections.keys().map(String::as_str));
-            let help = near.map_or("connections are in warehouse.yaml".to_owned(), |near| format!("did you mean `{near}`?"));
-            return Err(Failure::project("E140", format!("checking `{name}`"), format!("there is no connection `{name}`")).help(help));
+            let help =
+                near.map_or("connections are in warehouse.yaml".to_owned(), |near| format!("did you mean `{near}`?"));
+            return Err(Failure::project(
+                "E140",
+                format!("checking `{name}`"),
+                format!("there is no connection `{name}`"),
+            )
+            .help(help));
         }
     }
     let mut checked = Vec::new();
@@ -35,7 +41,12 @@ pub async fn check_connections(stored: &Stored, names: &[String]) -> Result<Vec<
             Connector::Files => folder(connection, &stored.folder).err(),
             Connector::Postgres => database(connection).await.err(),
         };
-        checked.push(Checked { connection: connection.name.clone(), connector: connection.connector, deliver: connection.deliver, failure });
+        checked.push(Checked {
+            connection: connection.name.clone(),
+            connector: connection.connector,
+            deliver: connection.deliver,
+            failure,
+        });
     }
     Ok(checked)
 }
@@ -55,8 +66,12 @@ fn folder(connection: &Connection, project: &Path) -> Result<()> {
         }
     }
     let refused = |error: std::io::Error| {
-        Failure::world("W601", format!("checking the folder `{}` of the connection `{}`", path.display(), connection.name), error)
-            .help("check that it is a folder, and that you may write there")
+        Failure::world(
+            "W601",
+            format!("checking the folder `{}` of the connection `{}`", path.display(), connection.name),
+            error,
+        )
+        .help("check that it is a folder, and that you may write there")
     };
     if !there.is_dir() {
         return Err(refused(std::io::Error::from(std::io::ErrorKind::NotADirectory)));

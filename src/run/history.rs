@@ -28,11 +28,15 @@ pub struct RunRow {
 
 /// The last runs, newest first.
 pub async fn runs(stored: &Stored, limit: usize) -> Result<Vec<RunRow>> {
-    let columns = ["run_id", "started_at", "finished_at", "as_of", "command", "outcome", "published", "cohorte_version"];
+    let columns =
+        ["run_id", "started_at", "finished_at", "as_of", "command", "outcome", "published", "cohorte_version"];
     let rows = stored.newest("runs", &columns, "finished_at desc, run_id", "true", limit).await?;
     let run = |row: Vec<Option<String>>| {
-        let [run_id, started_at, finished_at, as_of, command, outcome, published, cohorte_version] = <[_; 8]>::try_from(row).unwrap_or_default();
-        let tables = published.and_then(|json: String| serde_json::from_str::<serde_json::Map<_, _>>(&json).ok()).map(|map| map.len());
+        let [run_id, started_at, finished_at, as_of, command, outcome, published, cohorte_version] =
+            <[_; 8]>::try_from(row).unwrap_or_default();
+        let tables = published
+            .and_then(|json: String| serde_json::from_str::<serde_json::Map<_, _>>(&json).ok())
+            .map(|map| map.len());
         RunRow { run_id, started_at, finished_at, as_of, command, outcome, tables, cohorte_version }
     };
     Ok(rows.into_iter().map(run).collect())
@@ -60,7 +64,12 @@ pub struct ReceiptRow {
 }
 
 /// The last receipts, newest first; of one sync and of some outcomes where they are given.
-pub async fn receipts(stored: &Stored, sync: Option<&str>, outcomes: &[String], limit: usize) -> Result<Vec<ReceiptRow>> {
+pub async fn receipts(
+    stored: &Stored,
+    sync: Option<&str>,
+    outcomes: &[String],
+    limit: usize,
+) -> Result<Vec<ReceiptRow>> {
     let mut filter = "true".to_owned();
     if let Some(sync) = sync {
         // A sync that is no longer written still has its receipts.
@@ -69,7 +78,9 @@ pub async fn receipts(stored: &Stored, sync: Option<&str>, outcomes: &[String], 
     if !outcomes.is_empty() {
         let known = Verdict::ALL.map(Verdict::name);
         if let Some(unknown) = outcomes.iter().find(|outcome| !known.contains(&outcome.as_str())) {
-            let near = nearest(unknown, known.iter().copied()).map(|near| format!("did you mean `{near}`? ")).unwrap_or_default();
+            let near = nearest(unknown, known.iter().copied())
+                .map(|near| format!("did you mean `{near}`? "))
+                .unwrap_or_default();
             return Err(Failure::project("E142", "reading the receipts", format!("`{unknown}` is no outcome"))
                 .help(format!("{near}the outcomes are {}", known.join(", "))));
         }
@@ -77,12 +88,21 @@ pub async fn receipts(stored: &Stored, sync: Option<&str>, outcomes: &[String], 
         filter = format!("{filter} and outcome in ({})", names.join(", "));
     }
     let columns = ["at", "sync", "customer_id", "operation", "outcome", "code", "message", "sync_run_id"];
-    let rows = stored.newest("sync_receipts", &columns, "at desc nulls first, sync, customer_id, operation", &format!("outcome is not null and {filter}"), limit).await?;
+    let rows = stored
+        .newest(
+            "sync_receipts",
+            &columns,
+            "at desc nulls first, sync, customer_id, operation",
+            &format!("outcome is not null and {filter}"),
+            limit,
+        )
+        .await?;
     if let (true, Some(sync)) = (rows.is_empty(), sync) {
         known_sync(stored, sync)?;
     }
     let receipt = |row: Vec<Option<String>>| {
-        let [at, sync, customer_id, operation, outcome, code, message, sync_run_id] = <[_; 8]>::try_from(row).unwrap_or_default();
+        let [at, sync, customer_id, operation, outcome, code, message, sync_run_id] =
+            <[_; 8]>::try_from(row).unwrap_or_default();
         ReceiptRow { at, sync, customer_id, operation, outcome, code, message, sync_run_id }
     };
     Ok(rows.into_iter().map(receipt).collect())

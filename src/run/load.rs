@@ -17,7 +17,9 @@ pub async fn load(request: &Request, source: &str, files: &[String], base: &Path
     let doing = format!("loading files into `{source}`");
     let Some(named) = spec.sources.get(source) else {
         let near = nearest(source, spec.sources.keys().map(String::as_str));
-        let help = near.map_or("`cohorte graph -s 'sources:*'` lists the sources".to_owned(), |near| format!("did you mean `{near}`?"));
+        let help = near.map_or("`cohorte graph -s 'sources:*'` lists the sources".to_owned(), |near| {
+            format!("did you mean `{near}`?")
+        });
         return Err(Failure::project("E140", doing, format!("there is no source `{source}`")).help(help).into());
     };
     let mut findings = Findings::default();
@@ -26,13 +28,27 @@ pub async fn load(request: &Request, source: &str, files: &[String], base: &Path
         return Err(Stopped::Findings(Box::new(texts), findings.sorted()));
     };
     let Location::Table(table) = location else {
-        let failure = Failure::project("E144", doing, format!("the source `{source}` reads its files where they are, with `path:`"))
-            .help("add the files to that path; or give the source a `table:`, such as `table: raw/orders`, and load them");
+        let failure = Failure::project(
+            "E144",
+            doing,
+            format!("the source `{source}` reads its files where they are, with `path:`"),
+        )
+        .help("add the files to that path; or give the source a `table:`, such as `table: raw/orders`, and load them");
         return Err(failure.into());
     };
-    let zone = named.spec.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(stored.settings.timezone);
+    let zone =
+        named.spec.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(stored.settings.timezone);
     let lease = Lease::acquire(&stored.warehouse, LeaseOptions::new("cohorte load", chrono::Utc::now())).await?;
-    let load = Load { warehouse: &stored.warehouse, session: &stored.session, base, source, table: &table, types: &types, timezone: Some(zone), run: None };
+    let load = Load {
+        warehouse: &stored.warehouse,
+        session: &stored.session,
+        base,
+        source,
+        table: &table,
+        types: &types,
+        timezone: Some(zone),
+        run: None,
+    };
     let loaded = readers::load(&load, files).await;
     let released = lease.release().await;
     let loaded = loaded?;

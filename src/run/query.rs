@@ -68,7 +68,8 @@ pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
     let mut workspace = Workspace::new(opened).await?;
     publish::read_published(&mut workspace).await?;
     let entities = || workspace.opened.project.entities.values();
-    if entities().all(|entity| workspace.published.version(&crate::store::tables::records(&entity.name).name).is_some()) {
+    if entities().all(|entity| workspace.published.version(&crate::store::tables::records(&entity.name).name).is_some())
+    {
         identity::resolve_sources(&workspace).await?;
     }
     // Runs are listed by what they published, and are not part of it; receipts come after it.
@@ -76,7 +77,9 @@ pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
         if let Some(provider) = workspace.opened.warehouse.provider(name, None).await? {
             let session = &workspace.opened.session;
             let reference = TableReference::bare(name);
-            let made = session.deregister_table(reference.clone()).and_then(|_| session.register_table(reference, Arc::clone(&provider)));
+            let made = session
+                .deregister_table(reference.clone())
+                .and_then(|_| session.register_table(reference, Arc::clone(&provider)));
             made.map_err(|error| failure_from(format!("reading the table `{name}`"), &error))?;
         }
     }
@@ -91,7 +94,8 @@ fn unplanned(workspace: &Workspace, tables: &[String], error: &datafusion::error
     known.sort();
     let is_unknown = |table: &&String| !table.contains('.') && !known.contains(*table);
     let doing = "running the query";
-    let missing = tables.iter().find(is_unknown).filter(|table| error.to_string().contains(&format!("{table}' not found")));
+    let missing =
+        tables.iter().find(is_unknown).filter(|table| error.to_string().contains(&format!("{table}' not found")));
     if let Some(table) = missing {
         let failure = Failure::project("E143", doing, format!("there is no table `{table}`"));
         let help = match nearest(table, known.iter().map(String::as_str)) {

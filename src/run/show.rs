@@ -110,7 +110,8 @@ impl View<'_> {
         if self.workspace.published.version(table).is_some() {
             return Ok(());
         }
-        Err(Failure::project("E145", format!("reading the table `{table}`"), "it was not built yet").help("`cohorte build` makes it"))
+        Err(Failure::project("E145", format!("reading the table `{table}`"), "it was not built yet")
+            .help("`cohorte build` makes it"))
     }
 
     async fn model(&mut self, kind: Kind, name: &str) -> Result<()> {
@@ -135,7 +136,11 @@ impl View<'_> {
         };
         self.fact("place", location);
         self.fact("key", source.key.join(", "));
-        self.facts(&format!("select count(*) as rows, min(_time) as first_time, max(_time) as last_time from {}", ident(name))).await?;
+        self.facts(&format!(
+            "select count(*) as rows, min(_time) as first_time, max(_time) as last_time from {}",
+            ident(name)
+        ))
+        .await?;
         let rows = source.columns.iter().map(|(column, found)| {
             let mut row = Map::new();
             row.insert("column".into(), json!(column));
@@ -148,7 +153,10 @@ impl View<'_> {
     }
 
     async fn event(&mut self, name: &str) -> Result<()> {
-        let Some((entity, sql)) = self.project().entities.values().next().cloned().zip(event(self.project(), name)) else { return Ok(()) };
+        let Some((entity, sql)) = self.project().entities.values().next().cloned().zip(event(self.project(), name))
+        else {
+            return Ok(());
+        };
         self.built(&entity.name)?;
         let fact = self.project().facts[name].clone();
         self.fact("sources", fact.sources.join(", "));
@@ -190,7 +198,11 @@ impl View<'_> {
     async fn score(&mut self, name: &str) -> Result<()> {
         let score = self.project().scores[name].clone();
         let entity = self.project().entities[&score.entity].clone();
-        let data_type = score.columns().into_iter().find(|(column, _)| column == name).map_or(DataType::Text, |(_, data_type)| data_type);
+        let data_type = score
+            .columns()
+            .into_iter()
+            .find(|(column, _)| column == name)
+            .map_or(DataType::Text, |(_, data_type)| data_type);
         self.column(&entity, name, data_type, false).await
     }
 
@@ -198,17 +210,24 @@ impl View<'_> {
     async fn column(&mut self, entity: &Entity, name: &str, data_type: DataType, personal: bool) -> Result<()> {
         self.built(&entity.name)?;
         if self.workspace.schema(&entity.name).await?.field_with_name(name).is_err() {
-            return Err(Failure::project("E145", format!("reading `{name}`"), "it was not built yet").help("`cohorte build` computes it"));
+            return Err(Failure::project("E145", format!("reading `{name}`"), "it was not built yet")
+                .help("`cohorte build` computes it"));
         }
         self.fact("type", data_type.to_string());
         let (table, column) = (ident(&entity.name), ident(name));
-        let common = format!("count(*) as customers, count(*) filter (where {column} is null) as without_value, count(distinct {column}) as distinct_values");
+        let common = format!(
+            "count(*) as customers, count(*) filter (where {column} is null) as without_value, count(distinct {column}) as distinct_values"
+        );
         let sql = match data_type {
             _ if personal => format!("select {common} from {table}"),
             DataType::Integer | DataType::Number | DataType::Decimal => {
-                format!("select {common}, min({column}) as min, round(avg(cast({column} as double)), 4) as avg, max({column}) as max from {table}")
+                format!(
+                    "select {common}, min({column}) as min, round(avg(cast({column} as double)), 4) as avg, max({column}) as max from {table}"
+                )
             }
-            DataType::Date | DataType::Timestamp => format!("select {common}, min({column}) as min, max({column}) as max from {table}"),
+            DataType::Date | DataType::Timestamp => {
+                format!("select {common}, min({column}) as min, max({column}) as max from {table}")
+            }
             _ => format!("select {common} from {table}"),
         };
         self.facts(&sql).await?;
@@ -236,7 +255,10 @@ impl View<'_> {
             self.fact("guard", [min, max, change].into_iter().flatten().collect::<Vec<_>>().join(", "));
         }
         if self.workspace.published.version("segment_sizes").is_some() {
-            let sql = format!("select as_of, members, entered, exited from segment_sizes where segment = {literal} order by as_of desc, run_id limit {}", self.limit);
+            let sql = format!(
+                "select as_of, members, entered, exited from segment_sizes where segment = {literal} order by as_of desc, run_id limit {}",
+                self.limit
+            );
             self.series("size", "sizes, the newest first", &sql).await?;
         }
         Ok(())
@@ -271,7 +293,14 @@ impl View<'_> {
         self.fact("mode", format!("{:?}", sync.mode).to_lowercase());
         let literal = text_literal(name);
         for (table, of, title, select) in [
-            ("sync_state", "state", "rows at the destination", format!("select status, count(*) as rows, max(delivered_at) as last_delivery from sync_state where sync = {literal} group by status order by status")),
+            (
+                "sync_state",
+                "state",
+                "rows at the destination",
+                format!(
+                    "select status, count(*) as rows, max(delivered_at) as last_delivery from sync_state where sync = {literal} group by status order by status"
+                ),
+            ),
             (
                 "sync_runs",
                 "sync_run",
@@ -301,7 +330,9 @@ fn type_name(data_type: &datafusion::arrow::datatypes::DataType) -> String {
         Arrow::Date32 => "date".into(),
         Arrow::Timestamp(..) => "timestamp".into(),
         Arrow::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
-        Arrow::List(inner) | Arrow::LargeList(inner) | Arrow::ListView(inner) => format!("list of {}", type_name(inner.data_type())),
+        Arrow::List(inner) | Arrow::LargeList(inner) | Arrow::ListView(inner) => {
+            format!("list of {}", type_name(inner.data_type()))
+        }
         other => other.to_string().to_lowercase(),
     }
 }

@@ -45,7 +45,9 @@ pub struct Stored {
 pub fn open_stored(request: &Request) -> Result<Stored, Stopped> {
     let Read { files, spec, mut findings } = read(request)?;
     let found = project::connections(&spec, &mut findings);
-    let in_settings = |finding: &Finding| finding.severity == Severity::Error && finding.span.is_none_or(|span| span.file == spec.warehouse_span.file);
+    let in_settings = |finding: &Finding| {
+        finding.severity == Severity::Error && finding.span.is_none_or(|span| span.file == spec.warehouse_span.file)
+    };
     let faults: Vec<Finding> = findings.sorted().into_iter().filter(in_settings).collect();
     let (Some((settings, connections)), Some(file), true) = (found, &spec.warehouse, faults.is_empty()) else {
         return Err(Stopped::Findings(Box::new(files), faults));
@@ -71,15 +73,24 @@ impl Stored {
 
     /// Some columns of a remembered table as texts, newest first by its columns `by`; nothing where there is no such table.
     /// Columns that a table of another version lacks are null.
-    pub(super) async fn newest(&self, table: &str, columns: &[&str], by: &str, filter: &str, limit: usize) -> Result<Vec<Vec<Option<String>>>> {
+    pub(super) async fn newest(
+        &self,
+        table: &str,
+        columns: &[&str],
+        by: &str,
+        filter: &str,
+        limit: usize,
+    ) -> Result<Vec<Vec<Option<String>>>> {
         let Some(provider) = self.warehouse.provider(table, None).await? else { return Ok(Vec::new()) };
         let schema = provider.schema();
         let text = |column: &&str| match schema.field_with_name(column) {
             Ok(_) => format!("cast({} as varchar)", ident(column)),
             Err(_) => "cast(null as varchar)".to_owned(),
         };
-        let columns: Vec<String> = columns.iter().enumerate().map(|(index, column)| format!("{} as c_{index}", text(column))).collect();
-        let sql = format!("select {} from {} where {filter} order by {by} limit {limit}", columns.join(", "), ident(table));
+        let columns: Vec<String> =
+            columns.iter().enumerate().map(|(index, column)| format!("{} as c_{index}", text(column))).collect();
+        let sql =
+            format!("select {} from {} where {filter} order by {by} limit {limit}", columns.join(", "), ident(table));
         let doing = format!("reading the table `{table}`");
         let read = async {
             self.session.deregister_table(TableReference::bare(table.to_owned()))?;
@@ -94,10 +105,12 @@ impl Stored {
 pub(super) fn rows_of(doing: &str, batches: &[RecordBatch]) -> Result<Vec<Vec<Option<String>>>> {
     let mut rows = Vec::new();
     for batch in batches {
-        let columns: std::result::Result<Vec<_>, _> = batch.columns().iter().map(|column| cast(column, &DataType::Utf8View)).collect();
+        let columns: std::result::Result<Vec<_>, _> =
+            batch.columns().iter().map(|column| cast(column, &DataType::Utf8View)).collect();
         let columns = columns.map_err(|error| Failure::world("W001", doing, error))?;
         for row in 0..batch.num_rows() {
-            let cell = |column: &Arc<dyn Array>| column.is_valid(row).then(|| column.as_string_view().value(row).to_owned());
+            let cell =
+                |column: &Arc<dyn Array>| column.is_valid(row).then(|| column.as_string_view().value(row).to_owned());
             rows.push(columns.iter().map(cell).collect());
         }
     }

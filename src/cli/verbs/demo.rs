@@ -11,8 +11,10 @@ use crate::report::{Table, count};
 
 /// Write the demonstration data, at any size
 #[derive(Debug, clap::Args)]
-#[command(after_help = "The data is that of Maison, a French retailer: CRM contacts, web accounts, web events, orders, tickets of shops, e-mails, \
-                        consents; and in truth/ who is really who. Its history ends at --as-of [default: 2026-11-01].")]
+#[command(
+    after_help = "The data is that of Maison, a French retailer: CRM contacts, web accounts, web events, orders, tickets of shops, e-mails, \
+                        consents; and in truth/ who is really who. Its history ends at --as-of [default: 2026-11-01]."
+)]
 pub struct Arguments {
     /// The folder to write
     pub dir: PathBuf,
@@ -50,7 +52,9 @@ fn tell(summary: &Summary, arguments: &Arguments, context: &Context) -> Result<(
         for file in &summary.files {
             context.printer.object(&json!({"kind": "file", "path": file.path, "rows": file.rows}))?;
         }
-        return context.printer.object(&json!({"kind": "demo", "dir": arguments.dir, "people": summary.people, "rows": summary.rows()}));
+        return context
+            .printer
+            .object(&json!({"kind": "demo", "dir": arguments.dir, "people": summary.people, "rows": summary.rows()}));
     }
     let mut table = Table::new().left("file").right("rows");
     for file in &summary.files {
@@ -58,6 +62,10 @@ fn tell(summary: &Summary, arguments: &Arguments, context: &Context) -> Result<(
     }
     context.printer.data(&table.text())?;
     let folder = arguments.dir.display();
-    context.printer.talk(&format!("{} people, {} rows in `{folder}`; who is really who is in `{folder}/truth`", count(summary.people), count(summary.rows())));
+    context.printer.talk(&format!(
+        "{} people, {} rows in `{folder}`; who is really who is in `{folder}/truth`",
+        count(summary.people),
+        count(summary.rows())
+    ));
     Ok(())
 }

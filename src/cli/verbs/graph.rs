@@ -81,7 +81,10 @@ fn tree(graph: &Graph, selected: &BTreeSet<usize>) -> String {
             let telling: Vec<&Model> = all.iter().copied().filter(|need| need.kind != Kind::Entity).collect();
             let shown = if telling.is_empty() { all } else { telling };
             if !shown.is_empty() {
-                text.push_str(&format!(" ← {}", shown.iter().map(|need| named(need, model)).collect::<Vec<_>>().join(", ")));
+                text.push_str(&format!(
+                    " ← {}",
+                    shown.iter().map(|need| named(need, model)).collect::<Vec<_>>().join(", ")
+                ));
             }
             text.push('\n');
         }

@@ -37,7 +37,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         return Ok(Exit::Done);
     }
     let files = |n: usize| format!("{} {}", count(n as u64), if n == 1 { "file" } else { "files" });
-    let mut said = format!("{} rows of {} were loaded into `{}`", count(loaded.rows), files(loaded.files), arguments.source);
+    let mut said =
+        format!("{} rows of {} were loaded into `{}`", count(loaded.rows), files(loaded.files), arguments.source);
     if loaded.skipped > 0 {
         let were = if loaded.skipped == 1 { "was" } else { "were" };
         said.push_str(&format!("; {} {were} loaded before and skipped", files(loaded.skipped)));

@@ -9,9 +9,11 @@ use crate::run::{self, Rows};
 
 /// Run SQL over sources and outputs
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Tables: each source by its name, <source>_resolved with its customers, and all that was built: customer, \
+#[command(
+    after_help = "Tables: each source by its name, <source>_resolved with its customers, and all that was built: customer, \
                         segment_members, consents, runs…\n\n\
-                        Example: cohorte query \"select country, count(*) from customer group by country\"")]
+                        Example: cohorte query \"select country, count(*) from customer group by country\""
+)]
 pub struct Arguments {
     /// One statement that only reads
     pub sql: String,
@@ -68,7 +70,9 @@ async fn as_table(mut rows: Rows, shown: usize, context: &Context) -> Result<Exi
     }
     context.printer.data(&table.text())?;
     let said = match n {
-        _ if n > shown => format!("the first {} rows; `--limit N` shows more, `--format json` all", count(shown as u64)),
+        _ if n > shown => {
+            format!("the first {} rows; `--limit N` shows more, `--format json` all", count(shown as u64))
+        }
         1 => "1 row".to_owned(),
         _ => format!("{} rows", count(n as u64)),
     };

@@ -39,7 +39,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         context.printer.talk("there are no such receipts");
         return Ok(Exit::Done);
     }
-    let mut table = Table::new().left("at").left("sync").left("customer").left("operation").left("outcome").left("code").left("message");
+    let mut table = Table::new()
+        .left("at")
+        .left("sync")
+        .left("customer")
+        .left("operation")
+        .left("outcome")
+        .left("code")
+        .left("message");
     for receipt in &receipts {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         table.row([

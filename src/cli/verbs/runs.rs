@@ -32,7 +32,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         context.printer.talk("nothing was run yet: `cohorte run`");
         return Ok(Exit::Done);
     }
-    let mut table = Table::new().left("run").left("started").right("took").left("as of").left("command").left("outcome").right("tables");
+    let mut table = Table::new()
+        .left("run")
+        .left("started")
+        .right("took")
+        .left("as of")
+        .left("command")
+        .left("outcome")
+        .right("tables");
     for run in &runs {
         let text = |value: &Option<String>| value.clone().unwrap_or_default();
         let tables = run.tables.map(|n| n.to_string()).unwrap_or_default();
@@ -57,7 +64,8 @@ pub(super) fn seconds(time: &Option<String>) -> String {
 }
 
 fn took(run: &RunRow) -> String {
-    let parse = |time: &Option<String>| time.as_deref().and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
+    let parse =
+        |time: &Option<String>| time.as_deref().and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
     let took = parse(&run.started_at).zip(parse(&run.finished_at)).and_then(|(from, to)| (to - from).to_std().ok());
     took.map(duration).unwrap_or_default()
 }

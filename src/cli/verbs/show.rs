@@ -31,8 +31,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
 
 fn print(shown: &Shown, context: &Context) -> Result<Exit> {
     if context.printer.format() == Format::Json {
-        let facts: Map<String, Value> = shown.facts.iter().map(|fact| (fact.name.clone(), fact.value.clone())).collect();
-        context.printer.object(&json!({"kind": "model", "model": shown.model, "description": shown.description, "facts": facts}))?;
+        let facts: Map<String, Value> =
+            shown.facts.iter().map(|fact| (fact.name.clone(), fact.value.clone())).collect();
+        context.printer.object(
+            &json!({"kind": "model", "model": shown.model, "description": shown.description, "facts": facts}),
+        )?;
         for series in &shown.series {
             for row in &series.rows {
                 context.printer.object(&json!({"kind": "row", "model": shown.model, "of": series.of, "row": row}))?;
@@ -62,7 +65,8 @@ fn table(series: &Series) -> String {
     let Some(first) = series.rows.first() else { return format!("{}: none\n", series.title) };
     let mut table = Table::new();
     for name in first.keys() {
-        let is_figure = series.rows.iter().all(|row| row.get(name).is_none_or(|value| value.is_number() || value.is_null()));
+        let is_figure =
+            series.rows.iter().all(|row| row.get(name).is_none_or(|value| value.is_number() || value.is_null()));
         table = if is_figure { table.right(name.replace('_', " ")) } else { table.left(name.replace('_', " ")) };
     }
     for row in &series.rows {

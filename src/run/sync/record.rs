@@ -10,8 +10,8 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::datasource::MemTable;
 use datafusion::common::TableReference;
+use datafusion::datasource::MemTable;
 
 use super::super::workspace::Workspace;
 use super::deliver::{Outcome, Report};
