@@ -116,7 +116,12 @@ fn a_new_project_is_in_order_and_runs() {
           first time        2025-01-10T10:02:00Z
           last time         2025-03-16T14:53:00Z
         ");
-        assert_snapshot!(stdout(&dir, &["query", "select country, count(*) as n from customer group by 1 order by 2 desc, 1 limit 2"]), @"");
+        assert_snapshot!(stdout(&dir, &["query", "select country, count(*) as n from customer group by 1 order by 2 desc, 1 limit 2"]), @r"
+        country  n
+        -------  -
+        FR       8
+        ES       2
+        ");
     });
     for name in [
         "customer",
@@ -142,8 +147,35 @@ fn a_new_project_is_in_order_and_runs() {
 fn models_are_selected_and_drawn() {
     let shop = shop();
     let dir = shop.path().join("shop");
-    assert_snapshot!(stdout(&dir, &["graph"]), @"");
-    assert_snapshot!(stdout(&dir, &["graph", "--mermaid", "-s", "purchase+"]).lines().take(3).collect::<Vec<_>>().join("\n"), @"");
+    assert_snapshot!(stdout(&dir, &["graph"]), @r"
+    sources
+    ├─ contacts
+    └─ orders
+    events
+    └─ purchase ← orders
+    entities
+    └─ customer ← contacts, orders
+    consents
+    └─ sign_up ← contacts
+    purposes
+    └─ newsletter ← sign_up
+    traits
+    ├─ order_count ← purchase
+    ├─ revenue ← purchase
+    ├─ last_order_at ← purchase
+    └─ average_basket ← order_count, revenue
+    segments
+    ├─ regulars ← purchase
+    ├─ big_spenders ← revenue
+    └─ never_bought ← purchase
+    syncs
+    └─ regulars_to_outbox ← newsletter, order_count, revenue, regulars
+    ");
+    assert_snapshot!(stdout(&dir, &["graph", "--mermaid", "-s", "purchase+"]).lines().take(3).collect::<Vec<_>>().join("\n"), @r#"
+    flowchart LR
+      m2["event purchase"]
+      m6["trait order_count"]
+    "#);
     let json = stdout(&dir, &["graph", "sync:regulars_to_outbox", "--format", "json"]);
     assert!(
         json.contains(
