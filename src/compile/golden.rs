@@ -1,6 +1,6 @@
 //! The golden record: which value of each attribute survives.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use crate::project::{Attribute, Entity, Project};
 use crate::spec::Pick;
@@ -60,11 +60,11 @@ pub fn most_frequent(project: &Project, entity: &Entity, attribute: &Attribute) 
 /// The rows of every source that an attribute is read from. Several columns of one source count in their order: the first
 /// that is there.
 fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> String {
-    let mut sources: BTreeMap<&str, ()> = BTreeMap::new();
+    let mut sources: BTreeSet<&str> = BTreeSet::new();
     for attribute in attributes {
-        sources.extend(attribute.from.iter().map(|(source, _)| (source.as_str(), ())));
+        sources.extend(attribute.from.iter().map(|(source, _)| source.as_str()));
     }
-    let parts = sources.keys().map(|name| {
+    let parts = sources.iter().map(|name| {
         let source = &project.sources[*name];
         let at = source.updated_at.as_ref().map_or("_time".to_owned(), |column| ident(column));
         let mut part = Select::from(ident(&format!("{name}_resolved")))

@@ -1,4 +1,4 @@
-//! Reproducible chance: one ChaCha stream per (seed, topic, number), and draws whose arithmetic is fixed here.
+//! Reproducible chance: one `ChaCha` stream per (seed, topic, number), and draws whose arithmetic is fixed here.
 //!
 //! The draws are written out, not taken from a library's distributions, so that a new version of a library cannot
 //! change a byte of what was generated.

@@ -8,8 +8,8 @@
 //! Parquet file; none grows with the number of people. Measured: 44 MB for 300,000 people.
 //!
 //! `truth/records.csv.gz` names the person behind every row of `crm_contacts` and `web_accounts` (test rows have none) and
-//! behind every distinct tuple of identifiers of `loyalty_cards` (card_no, contact_id, email, phone), `orders`
-//! (customer_ref, email) and `web_events` (anonymous_id, user_id), as JSON arrays of normalised values. Tuples that several
+//! behind every distinct tuple of identifiers of `loyalty_cards` (`card_no`, `contact_id`, `email`, `phone`), `orders`
+//! (`customer_ref`, `email`) and `web_events` (`anonymous_id`, `user_id`), as JSON arrays of normalised values. Tuples that several
 //! people share, such as a family tablet on which nobody logged in, are left out: nobody could know.
 
 mod catalogue;

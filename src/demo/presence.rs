@@ -133,7 +133,7 @@ impl Presence {
             let id = format!("C{}", ids::code(scene.seed, Kind::Contact, person.number * 4 + 3));
             let mut row = Contact::draw(scene, person, dice, 0);
             row.email = format!("test+{}@maison.example", person.number);
-            row.last_name = "TEST".to_owned();
+            "TEST".clone_into(&mut row.last_name);
             row.write(pages, &id, "true");
             pages.truth("crm_contacts", &id, "");
         }

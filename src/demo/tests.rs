@@ -188,11 +188,3 @@ fn a_folder_that_cannot_be_made_is_w901() {
     let failure = write(&file.join("below"), &Options::default(), &mut |_| {}).unwrap_err();
     assert_eq!(failure.code, "W901");
 }
-
-/// Writes the root project's sources anew: `cargo test --lib demo::tests::regenerate -- --ignored`.
-#[test]
-#[ignore = "writes data/"]
-fn regenerate() {
-    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("data");
-    write(&dir, &Options::default(), &mut |_| {}).unwrap();
-}

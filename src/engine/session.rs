@@ -58,7 +58,7 @@ pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
         .with_config(config)
         .with_runtime_env(runtime)
         .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(pass::HashFirst::default()))
+        .with_physical_optimizer_rule(Arc::new(pass::HashFirst))
         .build();
     let session = SessionContext::new_with_state(state);
     functions::register(&session);

@@ -24,7 +24,9 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
     let hold = |name: &str,
                 batches: Vec<datafusion::arrow::record_batch::RecordBatch>,
                 schema: &datafusion::arrow::datatypes::SchemaRef| {
-        let schema = batches.first().map_or_else(|| std::sync::Arc::clone(schema), |batch| batch.schema());
+        let schema = batches
+            .first()
+            .map_or_else(|| std::sync::Arc::clone(schema), datafusion::arrow::array::RecordBatch::schema);
         workspace.stage.hold(&opened.session, name, schema, batches)
     };
     let specs = [tables::records(&entity.name), tables::identifiers(&entity.name), tables::links(&entity.name)];

@@ -261,7 +261,7 @@ fn instants(n: usize, micros: i64) -> ArrayRef {
 
 /// Columns by name, in the order of a schema; what is missing is null.
 fn batch(schema: &Arc<Schema>, mut columns: BTreeMap<&str, ArrayRef>) -> Result<RecordBatch> {
-    let n = columns.values().next().map_or(0, |column| column.len());
+    let n = columns.values().next().map_or(0, Array::len);
     let arrays = schema.fields().iter().map(|field| match columns.remove(field.name().as_str()) {
         Some(column) => datafusion::arrow::compute::cast(&column, field.data_type()),
         None => Ok(datafusion::arrow::array::new_null_array(field.data_type(), n)),

@@ -49,7 +49,9 @@ pub(super) fn interpolate(node: &mut Node, variables: &Variables, lenient: bool,
         }
         Value::List(items) => items.iter_mut().for_each(|item| interpolate(item, variables, lenient, findings)),
         Value::Map(entries) => {
-            entries.iter_mut().for_each(|(_, item)| interpolate(item, variables, lenient, findings));
+            for (_, item) in entries {
+                interpolate(item, variables, lenient, findings);
+            }
         }
         _ => {}
     }

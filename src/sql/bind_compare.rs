@@ -43,7 +43,7 @@ impl Binder<'_> {
         // A text literal beside a time is that time.
         match (left_type, right_type) {
             (time, DataType::Text) if time.is_time() && is_literal(right) => {
-                right_sql = self.literal_time(right, time)?
+                right_sql = self.literal_time(right, time)?;
             }
             (DataType::Text, time) if time.is_time() && is_literal(left) => left_sql = self.literal_time(left, time)?,
             (DataType::Date, DataType::Timestamp) => left_sql = self.start_of_day(&left_sql),

@@ -50,7 +50,7 @@ impl LeaseOptions {
     /// A lease with a heartbeat and a period of two minutes that does not wait.
     #[must_use]
     pub fn new(holder: impl Into<String>, now: DateTime<Utc>) -> Self {
-        Self { holder: holder.into(), now, period: Duration::from_secs(120), wait: None, heartbeat: true }
+        Self { holder: holder.into(), now, period: Duration::from_mins(2), wait: None, heartbeat: true }
     }
 }
 

@@ -46,7 +46,7 @@ impl Backoff {
     pub const IN_RUN: Self = Self { first: Duration::from_secs(1), longest: Duration::from_secs(30) };
 
     /// Between the runs that attempt a row which failed.
-    pub const BETWEEN_RUNS: Self = Self { first: Duration::from_secs(60), longest: Duration::from_secs(24 * 3600) };
+    pub const BETWEEN_RUNS: Self = Self { first: Duration::from_mins(1), longest: Duration::from_hours(24) };
 
     /// The pause after so many failures in a row; none after none.
     #[must_use]

@@ -78,7 +78,8 @@ impl Destination for Postgres {
         };
         let rows = Rows::of(table, target, batch).map_err(|cause| self.address.refused(&table.shown, cause))?;
         let sent = transact(client, &rows).await;
-        if client.is_closed() {
+        // After an error the line may be dead without anybody having noticed: the next batch takes a new one.
+        if sent.is_err() || client.is_closed() {
             self.client = None;
         }
         match sent {

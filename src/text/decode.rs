@@ -160,8 +160,7 @@ impl<'de> Deserializer<'de> for Decoder<'de, '_> {
         visitor: V,
     ) -> Result<V::Value, Error> {
         match &self.node.value {
-            Value::Map(_) => self.here(visitor.visit_map(self.map(Some(fields)))),
-            Value::Null => self.here(visitor.visit_map(self.map(Some(fields)))),
+            Value::Map(_) | Value::Null => self.here(visitor.visit_map(self.map(Some(fields)))),
             other => {
                 let message = format!("a map is expected here, {} was found", other.kind());
                 Err(Error { span: Some(self.node.span), message })

@@ -127,7 +127,7 @@ impl<'text> Reader<'text> {
             return Err(self.error(span, "this is nested too deep"));
         }
         match event {
-            Event::Scalar(text, style, anchor, _) if anchor == 0 => Ok(Node { span, value: scalar(&text, style) }),
+            Event::Scalar(text, style, 0, _) => Ok(Node { span, value: scalar(&text, style) }),
             Event::SequenceStart(0, _) => {
                 let mut items = Vec::new();
                 loop {

@@ -1,7 +1,7 @@
 //! `cohorte run`: builds, then syncs: the main job.
 
-use crate::cli::summary;
 use crate::cli::{Context, Exit};
+use crate::cli::{summary, summary_syncs};
 use crate::diag::Result;
 use crate::run::{self, BuildOptions, SyncOptions};
 use crate::sync::clock::Cancel;
@@ -37,7 +37,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
     match run::run(opened, &build, &options, &cancel, progress.as_ref()).await {
         Ok((built, syncs)) => {
             let exit = summary::built(context, &built)?;
-            summary::delivered(context, &built.workspace, &syncs, exit, true)
+            summary_syncs::delivered(context, &built.workspace, &syncs, exit, true)
         }
         Err(stopped) => context.stopped(stopped),
     }

@@ -1,6 +1,6 @@
 //! `cohorte sync`: pushes what is due to the destinations.
 
-use crate::cli::summary;
+use crate::cli::summary_syncs;
 use crate::cli::{Context, Exit};
 use crate::diag::Result;
 use crate::run::{self, SyncOptions};
@@ -30,7 +30,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
     match run::sync(opened, &options, &cancel, progress.as_ref()).await {
         Ok(delivered) => {
             context.printer.findings(&delivered.workspace.opened.files, &delivered.findings)?;
-            summary::delivered(context, &delivered.workspace, &delivered.syncs, Exit::Done, false)
+            summary_syncs::delivered(context, &delivered.workspace, &delivered.syncs, Exit::Done, false)
         }
         Err(stopped) => context.stopped(stopped),
     }

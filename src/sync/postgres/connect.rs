@@ -60,7 +60,7 @@ impl Address {
             return Err(wrong("it names no host"));
         }
         config.ssl_mode(if encrypted { SslMode::Require } else { SslMode::Disable });
-        config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_secs(60));
+        config.keepalives_idle(Duration::from_secs(30)).tcp_user_timeout(Duration::from_mins(1));
         if config.get_connect_timeout().is_none() {
             config.connect_timeout(Duration::from_secs(10));
         }

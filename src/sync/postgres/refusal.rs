@@ -15,7 +15,7 @@ pub(super) enum Kind {
     Statement,
 }
 
-/// Sorts an SQLSTATE by its class (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+/// Sorts an SQLSTATE by its class (<https://www.postgresql.org/docs/current/errcodes-appendix.html>).
 pub(super) fn kind(state: &SqlState) -> Kind {
     match state.code() {
         // Serialisation failures and deadlocks, a row-level policy's view, limits of an index entry.

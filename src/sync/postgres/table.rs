@@ -234,7 +234,7 @@ fn mapped(found: &BTreeMap<String, Found>, target: &Target) -> Result<Vec<Column
             todo.push(format!("cast the field `{name}` in its SQL or change the column's type"));
         } else if column.not_null && target.clear.contains(name) {
             wrong.push(format!("the column `{name}` is `not null` but is to be cleared"));
-            todo.push(format!("drop its `not null`, or use `on_remove: delete`"));
+            todo.push("drop its `not null`, or use `on_remove: delete`".to_owned());
         }
         columns.push(Column { name: name.clone(), cast: column.cast.clone(), category: column.category.clone() });
     }
