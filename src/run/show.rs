@@ -52,13 +52,14 @@ pub async fn show(opened: Opened, name: &str, limit: usize) -> Result<Shown, Sto
     let workspace = readable(opened).await?;
     let mut view = View { workspace: &workspace, limit, facts: Vec::new(), series: Vec::new() };
     let table = name.strip_prefix("table:").unwrap_or(name);
-    let is_table = |table: &str| workspace.published.version(table).is_some() || table == "runs";
+    let is_word = !table.is_empty() && table.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let is_table = is_word && workspace.opened.warehouse.version(table).await?.is_some();
     let (model, description) = match found {
         Ok(model) => {
             view.model(model.kind, &model.name).await?;
             (model.id(), model.description)
         }
-        Err(failure) if failure.code == "E140" && is_table(table) => {
+        Err(failure) if failure.code == "E140" && is_table => {
             view.table(table).await?;
             (format!("table:{table}"), None)
         }
@@ -157,9 +158,10 @@ impl View<'_> {
             return Ok(());
         };
         self.built(&entity.name)?;
-        let sources = self.project().facts[name].sources.join(", ");
-        self.fact("sources", sources);
-        let id = ident(&entity.id());
+        let fact = self.project().facts[name].clone();
+        self.fact("sources", fact.sources.join(", "));
+        // The rows of one source carry the id under another name, which no column of theirs has.
+        let id = ident(&if fact.parts.is_empty() { entity.resolved_id() } else { entity.id() });
         let sql = format!(
             "select count(*) as rows, count(distinct {id}) as customers, count(*) filter (where {id} is null) as without_customer, min(_time) as first_time, max(_time) as last_time from (\n{sql}\n) as e"
         );
@@ -167,10 +169,8 @@ impl View<'_> {
     }
 
     async fn table(&mut self, name: &str) -> Result<()> {
+        // What is not of the published set (runs, receipts) is read as it is now.
         let version = self.workspace.published.version(name);
-        if name != "runs" {
-            self.built(name)?;
-        }
         let warehouse = &self.workspace.opened.warehouse;
         let (place, table) = (warehouse.place(name), warehouse.table(name, version).await?);
         let Some(table) = table else { return self.built(name) };

@@ -6,3 +6,4 @@ mod examples;
 mod postgres;
 mod sync;
 mod tidy;
+mod verbs;
