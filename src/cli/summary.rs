@@ -3,9 +3,9 @@
 use serde_json::json;
 
 use super::{Context, Exit, Format};
+use crate::diag::Failure;
 use crate::diag::Result;
 use crate::report::{Table, change, count};
-use crate::diag::Failure;
 use crate::run::sync::{Outcome, Preview, Report};
 use crate::run::{Built, Planned, Why, Workspace};
 use crate::sync::journal::{Action, Verdict};
@@ -26,8 +26,33 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
         text.push_str(&identity(&customers.entity, &customers.identity));
     }
     text.push_str(&segments(built));
+    text.push_str(&work(built));
     printer.data(&text)?;
     Ok(exit(built))
+}
+
+/// What was computed and written.
+fn work(built: &Built) -> String {
+    if built.customers.is_empty() {
+        return String::new();
+    }
+    let project = &built.workspace.opened.project;
+    let passes: usize = built.customers.iter().map(|customers| customers.passes.len()).sum();
+    let features: usize =
+        built.customers.iter().flat_map(|customers| &customers.passes).map(|(_, features, _)| features).sum();
+    let rows: u64 = built.tables.iter().map(|table| table.rows).sum();
+    format!(
+        "\n{} traits, {} scores and {} segments from {} sources: {} features in {} passes; {} rows in {} tables, {:.1} s\n",
+        count(project.traits.len() as u64),
+        count(project.scores.len() as u64),
+        count(project.segments.len() as u64),
+        count(project.sources.len() as u64),
+        count(features as u64),
+        count(passes as u64),
+        count(rows),
+        count(built.tables.len() as u64),
+        built.seconds
+    )
 }
 
 /// Each segment with its size and change.
@@ -157,7 +182,8 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<bool> {
     }
     let clock = &built.workspace.opened.clock;
     let as_of = clock.as_of.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M %Z");
-    let mut text = format!("{} as of {as_of}, as a plan: {}\n", built.workspace.opened.project.settings.name, would(&built.why));
+    let mut text =
+        format!("{} as of {as_of}, as a plan: {}\n", built.workspace.opened.project.settings.name, would(&built.why));
     for customers in &built.customers {
         text.push('\n');
         text.push_str(&identity(&customers.entity, &customers.identity));
@@ -181,7 +207,16 @@ fn previews(previews: &[Preview]) -> String {
     if previews.is_empty() {
         return String::new();
     }
-    let mut table = Table::new().left("sync").left("to").right("add").right("update").right("remove").right("clear").right("withdraw").right("unchanged").left("");
+    let mut table = Table::new()
+        .left("sync")
+        .left("to")
+        .right("add")
+        .right("update")
+        .right("remove")
+        .right("clear")
+        .right("withdraw")
+        .right("unchanged")
+        .left("");
     for preview in previews {
         table.row([
             preview.sync.as_str(),
@@ -205,7 +240,11 @@ fn previews(previews: &[Preview]) -> String {
         .iter()
         .filter_map(|preview| {
             let sample = preview.samples.first()?;
-            let values: Vec<String> = sample.values.iter().map(|(name, value)| format!("{name}: {}", value.as_deref().unwrap_or("null"))).collect();
+            let values: Vec<String> = sample
+                .values
+                .iter()
+                .map(|(name, value)| format!("{name}: {}", value.as_deref().unwrap_or("null")))
+                .collect();
             Some(format!("  {} would {} {{{}}}\n", preview.sync, sample.action, values.join(", ")))
         })
         .collect();
@@ -268,7 +307,16 @@ pub(super) fn delivered(
     }
     let mut text = String::new();
     if !syncs.is_empty() {
-        let mut table = Table::new().left("sync").left("to").right("added").right("updated").right("removed").right("withdrawn").right("unchanged").right("withheld").left("");
+        let mut table = Table::new()
+            .left("sync")
+            .left("to")
+            .right("added")
+            .right("updated")
+            .right("removed")
+            .right("withdrawn")
+            .right("unchanged")
+            .right("withheld")
+            .left("");
         for (name, report) in syncs {
             match report {
                 Ok(report) => {
@@ -313,13 +361,17 @@ fn outcome(report: &Report) -> String {
     let mut notes = match &report.outcome {
         Outcome::Done => Vec::new(),
         Outcome::DryRun => vec![format!("nothing sent (dry run): {} due", count(report.preview.due()))],
-        Outcome::NotDelivering => vec![format!("nothing sent: {} due, but `deliver: true` is not set", count(report.preview.due()))],
+        Outcome::NotDelivering => {
+            vec![format!("nothing sent: {} due, but `deliver: true` is not set", count(report.preview.due()))]
+        }
         Outcome::Baseline => vec![format!("{} taken as delivered", count(report.preview.desired))],
         Outcome::Guarded => vec!["held back by a guard".to_owned()],
         Outcome::Cancelled => vec!["stopped; the rest stays due".to_owned()],
         Outcome::Failed(_) => vec!["failed, see above; the rest stays due".to_owned()],
     };
-    for (verdict, word) in [(Verdict::Rejected, "rejected"), (Verdict::Retry, "to try again"), (Verdict::Unknown, "unknown")] {
+    for (verdict, word) in
+        [(Verdict::Rejected, "rejected"), (Verdict::Retry, "to try again"), (Verdict::Unknown, "unknown")]
+    {
         let n = report.count(verdict);
         if n > 0 {
             notes.push(format!("{} {word}", count(n)));
@@ -340,7 +392,9 @@ fn report_json(name: &str, report: &Result<Report, Failure>) -> serde_json::Valu
             "unchanged": report.preview.unchanged, "withheld": report.preview.withheld, "rejected": report.count(Verdict::Rejected),
             "retry": report.count(Verdict::Retry), "unknown": report.count(Verdict::Unknown),
         }),
-        Err(failure) => json!({"kind": "sync", "sync": name, "outcome": "failed", "code": failure.code, "cause": failure.cause}),
+        Err(failure) => {
+            json!({"kind": "sync", "sync": name, "outcome": "failed", "code": failure.code, "cause": failure.cause})
+        }
     }
 }
 

@@ -59,11 +59,18 @@ pub struct Delivered {
 }
 
 /// Pushes what is due, from what is published; consents are read as fresh as their sources are now.
-pub async fn sync(opened: Opened, options: &SyncOptions, cancel: &Cancel, progress: &dyn Progress) -> Result<Delivered, Stopped> {
+pub async fn sync(
+    opened: Opened,
+    options: &SyncOptions,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<Delivered, Stopped> {
     let findings = opened.findings.clone();
     let mut workspace = Workspace::new(opened).await?;
     if workspace.published.run.is_none() {
-        return Err(Failure::project("W004", "syncing", "nothing has been built yet").help("`cohorte build` builds, `cohorte run` builds and syncs").into());
+        return Err(Failure::project("W004", "syncing", "nothing has been built yet")
+            .help("`cohorte build` builds, `cohorte run` builds and syncs")
+            .into());
     }
     publish::read_published(&mut workspace).await?;
     let entities: Vec<_> = workspace.opened.project.entities.values().cloned().collect();
@@ -77,7 +84,13 @@ pub async fn sync(opened: Opened, options: &SyncOptions, cancel: &Cancel, progre
 }
 
 /// The main job.
-pub async fn run(opened: Opened, build_options: &BuildOptions, options: &SyncOptions, cancel: &Cancel, progress: &dyn Progress) -> Result<(Built, Vec<(String, Result<sync::Report, Failure>)>), Stopped> {
+pub async fn run(
+    opened: Opened,
+    build_options: &BuildOptions,
+    options: &SyncOptions,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<(Built, Vec<(String, Result<sync::Report, Failure>)>), Stopped> {
     let built = build(opened, build_options, progress).await?;
     let syncs = deliver(&built.workspace, options, &built.segments, cancel, progress).await?;
     progress.finish();
@@ -102,7 +115,11 @@ async fn deliver(
             return Err(Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help).into());
         }
     }
-    let held: BTreeSet<&str> = segments.iter().filter(|change| change.tripped.is_some() && !change.accepted).map(|change| change.segment.as_str()).collect();
+    let held: BTreeSet<&str> = segments
+        .iter()
+        .filter(|change| change.tripped.is_some() && !change.accepted)
+        .map(|change| change.segment.as_str())
+        .collect();
     let mut reports = Vec::new();
     for sync in project.syncs.values().filter(|sync| options.names.is_empty() || options.names.contains(&sync.name)) {
         if cancel.is_cancelled() {

@@ -24,7 +24,12 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         Err(stopped) => return context.stopped(stopped),
     };
     let accept = context.global.accept.clone();
-    let build = BuildOptions { command: "run".to_owned(), accept: accept.clone(), full_refresh: arguments.full_refresh, plan_only: false };
+    let build = BuildOptions {
+        command: "run".to_owned(),
+        accept: accept.clone(),
+        full_refresh: arguments.full_refresh,
+        plan_only: false,
+    };
     let options = SyncOptions { names: Vec::new(), accept, dry_run: arguments.dry_run };
     let progress = context.printer.progress();
     let cancel = Cancel::default();
