@@ -80,6 +80,8 @@ const PAGES: &[(&str, &str)] = &[
     ("W001", include_str!("codes/W001.md")),
     ("W002", include_str!("codes/W002.md")),
     ("W003", include_str!("codes/W003.md")),
+    ("W004", include_str!("codes/W004.md")),
+    ("W005", include_str!("codes/W005.md")),
     ("W401", include_str!("codes/W401.md")),
     ("W402", include_str!("codes/W402.md")),
     ("W403", include_str!("codes/W403.md")),
