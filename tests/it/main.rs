@@ -3,5 +3,8 @@
 
 mod cli;
 mod examples;
+mod features;
+mod library;
+mod nasty;
 mod postgres;
 mod tidy;
