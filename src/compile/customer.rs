@@ -198,6 +198,13 @@ fn first(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
     select.to_string()
 }
 
+/// The columns of one score over its features, in layers: each needs only what earlier layers give.
+pub(super) fn score_layers(project: &Project, entity: &Entity, score: &Score) -> Vec<Vec<(String, String)>> {
+    let mut layers = Layers::new(project, entity);
+    layers.score(score);
+    layers.layers
+}
+
 /// Traits, scores and segments sorted into layers: each needs only what earlier layers give.
 struct Layers<'a> {
     project: &'a Project,
@@ -278,7 +285,7 @@ impl<'a> Layers<'a> {
 }
 
 /// A condition as SQL that is never null: a leaf that compares with null is false, and `not` then inverts it.
-fn condition(when: &Condition, needs: &mut BTreeSet<String>) -> String {
+pub(super) fn condition(when: &Condition, needs: &mut BTreeSet<String>) -> String {
     match when {
         Condition::All(several) => joined(several, " and ", "true", needs),
         Condition::Any(several) => joined(several, " or ", "false", needs),

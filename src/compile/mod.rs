@@ -10,6 +10,7 @@ pub mod golden;
 pub mod identity;
 pub mod pass;
 pub mod passes;
+pub mod readable;
 pub mod resolved;
 pub mod segments;
 pub mod sources;

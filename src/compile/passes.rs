@@ -28,8 +28,14 @@ pub struct Pass {
 /// The passes of an entity, by the name of what they read.
 #[must_use]
 pub fn passes(project: &Project, entity: &Entity, clock: &Clock) -> Vec<Pass> {
+    passes_of(project, entity, clock, |_| true)
+}
+
+/// The passes that these features need, and no others.
+#[must_use]
+pub fn passes_of(project: &Project, entity: &Entity, clock: &Clock, wanted: impl Fn(&Feature) -> bool) -> Vec<Pass> {
     let mut by_relation: BTreeMap<&Relation, Vec<&Feature>> = BTreeMap::new();
-    for feature in project.features.iter().filter(|feature| feature.entity == entity.name) {
+    for feature in project.features.iter().filter(|feature| feature.entity == entity.name && wanted(feature)) {
         by_relation.entry(&feature.relation).or_default().push(feature);
     }
     by_relation.into_iter().map(|(relation, features)| pass(project, entity, clock, relation, &features)).collect()

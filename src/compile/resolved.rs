@@ -50,7 +50,8 @@ fn timed(project: &Project, source: &str, depth: usize) -> bool {
 
 struct Rows {
     inner: Select,
-    joins: Vec<String>,
+    /// (what rows are looked up in, how).
+    joins: Vec<(String, String)>,
     ids: Vec<(String, String)>,
     time: String,
     n_helpers: usize,
@@ -91,6 +92,11 @@ impl Rows {
         format!("s.{name}")
     }
 
+    /// Looks every row up in a relation.
+    fn join(&mut self, relation: &str, on: &str) {
+        self.joins.push((relation.to_owned(), on.to_owned()));
+    }
+
     fn identified(&mut self, entity: &Entity, identity: &IdentitySource) {
         let id = ident(&entity.id());
         match identity.role {
@@ -101,10 +107,13 @@ impl Rows {
                 };
                 let table = ident(&format!("{}_records", entity.name));
                 let alias = format!("r_{}", entity.name);
-                self.joins.push(format!(
-                    "left join (select record_key, {id} from {table} where source = {}) as {alias} on {alias}.record_key = {key}",
-                    text_literal(&identity.source)
-                ));
+                self.join(
+                    &format!(
+                        "(select record_key, {id} from {table} where source = {}) as {alias}",
+                        text_literal(&identity.source)
+                    ),
+                    &format!("{alias}.record_key = {key}"),
+                );
                 let found = format!("{alias}.{id}");
                 let customer = match self.shared(entity, identity, &key) {
                     Some(settled) => format!("coalesce({settled}, {found})"),
@@ -118,10 +127,13 @@ impl Rows {
                 for (index, (name, sql)) in identity.ids.iter().enumerate() {
                     let value = self.helper(sql);
                     let alias = format!("i_{}_{index}", entity.name);
-                    self.joins.push(format!(
-                        "left join (select \"value\", {id} from {table} where \"type\" = {} and is_home) as {alias} on {alias}.\"value\" = {value}",
-                        text_literal(name)
-                    ));
+                    self.join(
+                        &format!(
+                            "(select \"value\", {id} from {table} where \"type\" = {} and is_home) as {alias}",
+                            text_literal(name)
+                        ),
+                        &format!("{alias}.\"value\" = {value}"),
+                    );
                     found.push(format!("{alias}.{id}"));
                 }
                 self.ids.push((entity.resolved_id(), format!("coalesce({})", found.join(", "))));
@@ -162,11 +174,7 @@ impl Rows {
                 format!("{alias}.{} = s.{}", ident(theirs), ident(&on_column(&parent.source, index)))
             })
             .collect();
-        self.joins.push(format!(
-            "left join {} as {alias} on {}",
-            ident(&format!("{}_resolved", parent.source)),
-            on.join(" and ")
-        ));
+        self.join(&format!("{} as {alias}", ident(&format!("{}_resolved", parent.source))), &on.join(" and "));
         alias.to_owned()
     }
 
@@ -175,8 +183,14 @@ impl Rows {
         for device in &self.devices {
             rows = device.settled(&rows);
         }
-        let mut select = Select::from(format!("(\n{}\n) as s", indent(&rows)));
-        select.joins = self.joins;
+        // What rows are looked up in stands on the left, the side that a join keeps in memory where sizes are not known (of
+        // text files, say): the rows stream past.
+        let mut from = format!("(\n{}\n) as s", indent(&rows));
+        for (place, (relation, on)) in self.joins.iter().enumerate() {
+            let inner = if place == 0 { from } else { format!("(\n{}\n)", indent(&from)) };
+            from = format!("{relation}\nright join {inner} on {on}");
+        }
+        let mut select = Select::from(from);
         // `_time` of the source gives way to the one that is found; helpers stay inside.
         let mut hidden = vec!["_time".to_owned()];
         hidden.extend((0..self.n_helpers).map(|helper| format!("_find_{helper}")));
@@ -194,15 +208,17 @@ impl Device {
     fn settled(&self, rows: &str) -> String {
         let Self { column, key, contested } = self;
         let rows = indent(rows);
+        // The few contested nodes stand on the left, where joins keep a side in memory: the rows stream past them.
         let apart = format!(
-            "select r.*, cast(null as varchar) as {column}\nfrom (\n{rows}\n) as r\n\
-             where not exists (select 1 from ({contested}) as c where c.record_key = r.{key} and not c.settles)"
+            "select r.*, cast(null as varchar) as {column}\n\
+             from (select record_key as _node from ({contested}) as c where not settles) as c\n\
+             right join (\n{rows}\n) as r on c._node = r.{key}\nwhere c._node is null"
         );
         // What happened after the run's instant settles nothing.
         let owner = "case when c.settles and (r._time <= cohorte_now() or r._time is null) then c.owner end";
         let seen = format!(
             "select r.*, c.\"type\" as _type, c.\"value\" as _value, c.settles as _settles, {owner} as _owner\n\
-             from (\n{rows}\n) as r\njoin ({contested}) as c on c.record_key = r.{key}"
+             from ({contested}) as c\njoin (\n{rows}\n) as r on c.record_key = r.{key}"
         );
         let nearest = |order: &str| {
             format!(

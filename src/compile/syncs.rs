@@ -343,15 +343,15 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
     select = select
         .filter("action is not null")
         .filter(format!("(action in ('add', 'update') or {holds})"))
-        .filter("(in_doubt_operation is not null or delivered_hash is distinct from desired_hash)")
+        .filter("(in_doubt_operation is not null or (delivered_hash is distinct from desired_hash))")
         .filter(format!(
-            "(action = 'withdraw' or next_attempt_at is null or next_attempt_at <= {} or attempted_hash is distinct from desired_hash)",
+            "(action = 'withdraw' or next_attempt_at is null or next_attempt_at <= {} or (attempted_hash is distinct from desired_hash))",
             super::passes::instant(now)
         ));
     if !resend {
         select = select.filter(
-            "(action = 'withdraw' or not (in_doubt_operation is not null and in_doubt_hash is not distinct from desired_hash \
-             or coalesce(status in ('in_doubt', 'unknown'), false) and attempted_hash is not distinct from desired_hash))",
+            "(action = 'withdraw' or not ((in_doubt_operation is not null and (in_doubt_hash is not distinct from desired_hash)) \
+             or (coalesce(status in ('in_doubt', 'unknown'), false) and (attempted_hash is not distinct from desired_hash))))",
         );
     }
     select.to_string()

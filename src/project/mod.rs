@@ -7,11 +7,13 @@ mod entities;
 mod fact_scope;
 mod facts;
 mod features;
+mod graph;
 mod location;
 mod models;
 mod order;
 mod parents;
 mod schemas;
+mod select;
 mod scores;
 mod segments;
 mod settings;
@@ -30,6 +32,7 @@ pub use customer::{Attribute, CustomerScope};
 pub use entities::{Entity, Identifier, IdentitySource};
 pub use facts::{Fact, FactColumn, Relation};
 pub use features::{Feature, Features};
+pub use graph::{Graph, Kind, Model};
 pub use location::{Location, location};
 pub use schemas::{RawColumn, Schemas};
 pub use scores::{PointRule, Rfm, Score, ScoreKind};
@@ -78,6 +81,12 @@ pub struct Project {
     broken: BTreeSet<String>,
     /// By entity, the columns of its customers, also of models that did not resolve: those have an unknown type.
     customers: IndexMap<String, CustomerScope>,
+}
+
+/// The settings and connections alone: nothing of the models is looked at.
+#[must_use]
+pub fn connections(spec: &Spec, findings: &mut Findings) -> Option<(Settings, IndexMap<String, Connection>)> {
+    settings::resolve(spec, findings)
 }
 
 /// Resolves a spec. What could not be resolved is left out, and said in the findings.

@@ -35,6 +35,17 @@ pub enum Connector {
     Postgres,
 }
 
+impl Connector {
+    /// As a connection names it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Files => "files",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
 /// An account at a destination.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Connection {

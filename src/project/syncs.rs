@@ -140,14 +140,20 @@ impl Resolver<'_> {
         let written = &self.named.spec;
         let name = &self.named.name;
         let (entity, from) = self.from()?;
-        let scope = customer_scope(self.project, &entity);
+        let mut scope = customer_scope(self.project, &entity);
+        if matches!(from, SyncFrom::Consents(_)) {
+            for column in ["contact_point", "purpose", "channel", "scope", "status", "basis", "source", "proof"] {
+                scope.columns.insert(column.into(), DataType::Text);
+            }
+            scope.columns.insert("since".into(), DataType::Timestamp);
+        }
         let connection =
             super::sources::known_connection(&self.project.connections, &written.to.connection, self.findings);
         let filter = match &written.from.filter {
             Some(text) => Some(self.bind(text, &scope, Some(DataType::Boolean))?),
             None => None,
         };
-        let fields = self.fields(&scope, &from);
+        let fields = self.fields(&scope);
         let keys = self.keys(&scope, &fields);
         let mode = written.mode.as_ref().map_or(Mode::Upsert, |mode| mode.value);
         let on_remove = self.going("on_remove", written.on_remove.as_ref(), &fields);
@@ -299,18 +305,11 @@ impl Resolver<'_> {
         }
     }
 
-    pub(super) fn fields(&mut self, scope: &CustomerScope, from: &SyncFrom) -> Vec<Field> {
+    pub(super) fn fields(&mut self, scope: &CustomerScope) -> Vec<Field> {
         let entity = &self.project.entities[&scope.entity];
-        let mut extended = scope.clone();
-        if matches!(from, SyncFrom::Consents(_)) {
-            for column in ["contact_point", "purpose", "channel", "scope", "status", "basis", "source", "proof"] {
-                extended.columns.insert(column.into(), DataType::Text);
-            }
-            extended.columns.insert("since".into(), DataType::Timestamp);
-        }
         let mut fields = Vec::new();
         for (name, value) in self.named.spec.fields.iter() {
-            let Some(bound) = bind_value(self.files, value, &extended, self.findings) else { continue };
+            let Some(bound) = bind_value(self.files, value, scope, self.findings) else { continue };
             self.uses_now |= bound.uses_now;
             let personal = bound.reads.iter().any(|read| {
                 read == "contact_point"

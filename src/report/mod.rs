@@ -2,8 +2,10 @@
 
 mod figures;
 mod progress;
+mod rows;
 mod table;
 
 pub use figures::{bytes, change, count, duration};
 pub use progress::{NoProgress, Progress};
+pub use rows::{cell, figure, json_rows};
 pub use table::Table;

@@ -1,6 +1,5 @@
 //! Build: everything is computed on the stage first; only then, in the order of the tables, it is published.
 
-use std::collections::BTreeMap;
 use std::time::Instant;
 
 use super::customers::{self, Customers};
@@ -33,8 +32,6 @@ pub struct Built {
     pub workspace: Workspace,
     /// Warnings about the project and its data.
     pub findings: Vec<Finding>,
-    /// Rows read by source.
-    pub sources: BTreeMap<String, u64>,
     /// Why it was built: nothing is said of what is unchanged.
     pub why: Why,
     /// Per entity.
@@ -118,7 +115,6 @@ async fn compute(
         return Ok(Built {
             workspace,
             findings,
-            sources: BTreeMap::new(),
             why,
             customers: Vec::new(),
             segments,
@@ -153,7 +149,6 @@ async fn compute(
     Ok(Built {
         workspace,
         findings,
-        sources: BTreeMap::new(),
         why,
         customers: all,
         segments: changes,

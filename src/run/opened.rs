@@ -33,6 +33,8 @@ pub struct Read {
 pub struct Opened {
     /// The files.
     pub files: Files,
+    /// What the files say: descriptions and tags are there alone.
+    pub spec: Spec,
     /// The project.
     pub project: Project,
     /// Warnings.
@@ -152,6 +154,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     }
     Ok(Opened {
         files,
+        spec,
         project,
         findings: findings.sorted(),
         clock,

@@ -63,6 +63,9 @@ pub(super) async fn run(
         ] {
             publisher.overwrite(&spec, &spec.name).await?;
         }
+        // Who a shared device belonged to at what time: whoever reads a source with its customers needs it.
+        let contested = tables::contested(&entity.name);
+        publisher.overwrite(&contested, &contested.name).await?;
         let ids = tables::ids(&entity.name);
         publisher.append(&ids, &ids.name).await?;
         let spec = TableSpec {

@@ -1,3 +1,5 @@
+//! The lease: one holder at a time, whoever stalls, dies or cheats.
+
 use std::fmt;
 
 use async_trait::async_trait;

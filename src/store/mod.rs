@@ -5,6 +5,7 @@
 //! the number of rows.
 
 mod compact;
+mod entity_tables;
 mod failures;
 mod lease;
 mod lease_process;

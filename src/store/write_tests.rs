@@ -1,3 +1,5 @@
+//! Writing Delta tables: replaced, added to, refused, without statistics of personal columns.
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,3 +1,5 @@
+//! The `files` destination: what each operation writes, formats, and failures.
+
 use datafusion::arrow::array::{Int64Array, StringViewArray};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 

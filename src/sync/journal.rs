@@ -83,7 +83,8 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    const ALL: [Self; 7] =
+    /// All of them.
+    pub const ALL: [Self; 7] =
         [Self::Accepted, Self::Unchanged, Self::Rejected, Self::Retry, Self::Unknown, Self::Withheld, Self::NotSent];
 
     /// As it stands in the journal.

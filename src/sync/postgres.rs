@@ -43,6 +43,13 @@ impl Postgres {
         Ok(Self { address: Address::parse(connection, url)?, client: None, table: None })
     }
 
+    /// Is the database there, and does it let us in? Nothing is sent.
+    pub async fn check(&mut self) -> Result<(), Failure> {
+        self.connected().await?;
+        let client = self.client.as_ref().ok_or_else(|| self.address.lost("there is no connection"))?;
+        client.simple_query("select 1").await.map(|_| ()).map_err(|error| self.address.lost(error))
+    }
+
     /// Connects where there is no living connection.
     async fn connected(&mut self) -> Result<(), Failure> {
         if self.client.as_ref().is_none_or(Client::is_closed) {

@@ -1,3 +1,5 @@
+//! What is delivered, in doubt or refused, after any journal.
+
 use std::time::Duration;
 
 use chrono::TimeDelta;

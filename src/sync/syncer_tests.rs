@@ -1,3 +1,5 @@
+//! The order of sending: batches, retries, stops, and queues or connectors that misbehave.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;

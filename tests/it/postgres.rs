@@ -8,88 +8,14 @@ use datafusion::arrow::array::{
     ArrayRef, BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListBuilder, StringViewArray,
     StringViewBuilder, TimestampMicrosecondArray,
 };
-use datafusion::arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use datafusion::arrow::datatypes::{DataType, TimeUnit};
 use datafusion::arrow::record_batch::RecordBatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio_postgres::{Client, NoTls};
 
-fn url() -> String {
-    std::env::var("COHORTE_TEST_POSTGRES_URL")
-        .expect("these tests need a server: export COHORTE_TEST_POSTGRES_URL=$(tests/postgres/start)")
-}
+mod server;
 
-/// A second connection, which looks at what was done, in a schema of its own.
-struct Server {
-    client: Client,
-    schema: &'static str,
-}
-
-impl Server {
-    async fn with_schema(schema: &'static str) -> Self {
-        let (client, connection) = tokio_postgres::connect(&url(), NoTls).await.unwrap();
-        tokio::spawn(connection);
-        client.batch_execute(&format!("drop schema if exists {schema} cascade; create schema {schema}")).await.unwrap();
-        Self { client, schema }
-    }
-
-    async fn run(&self, sql: &str) {
-        self.client.batch_execute(&sql.replace("SCHEMA", self.schema)).await.unwrap();
-    }
-
-    /// The single text that a query answers.
-    async fn ask(&self, sql: &str) -> String {
-        let sql = sql.replace("SCHEMA", self.schema);
-        self.client.query_one(&sql, &[]).await.unwrap().get::<_, Option<String>>(0).unwrap_or_default()
-    }
-
-    /// All rows of `people`, by key.
-    async fn people(&self) -> String {
-        self.ask("select string_agg(p::text, ' ' order by p.email) from SCHEMA.people p").await
-    }
-
-    fn target(&self) -> Target {
-        Target {
-            sync: "people".to_owned(),
-            object: Some(format!("{}.people", self.schema)),
-            key: vec!["email".to_owned()],
-            schema: people(&[]).schema(),
-            clear: vec!["orders".to_owned()],
-            may_create: true,
-            may_update: true,
-            omit_nulls: false,
-        }
-    }
-}
-
-fn destination() -> Postgres {
-    Postgres::new("dwh", &url()).unwrap()
-}
-
-fn people(rows: &[(Option<&str>, Option<i64>)]) -> RecordBatch {
-    let schema =
-        Schema::new(vec![Field::new("email", DataType::Utf8View, true), Field::new("orders", DataType::Int64, true)]);
-    let emails: StringViewArray = rows.iter().map(|row| row.0).collect();
-    let orders: Int64Array = rows.iter().map(|row| row.1).collect();
-    RecordBatch::try_new(Arc::new(schema), vec![Arc::new(emails), Arc::new(orders)]).unwrap()
-}
-
-fn batch(operation: Operation, rows: &[(&str, Option<i64>)]) -> Batch {
-    let rows: Vec<_> = rows.iter().map(|&(email, orders)| (Some(email), orders)).collect();
-    Batch { operation, id: "b".to_owned(), rows: people(&rows) }
-}
-
-fn accepted() -> Outcome {
-    Outcome::Accepted { destination_id: None }
-}
-
-/// The code of a rejected row.
-fn code(outcome: &Outcome) -> &str {
-    match outcome {
-        Outcome::Rejected { code, .. } => code,
-        other => panic!("not rejected: {other:?}"),
-    }
-}
+use server::{Server, accepted, batch, code, destination, people, url};
 
 #[tokio::test]
 async fn a_missing_table_is_made_and_rows_come_change_and_go() {

@@ -22,7 +22,7 @@ mod sync;
 use clap::Subcommand;
 
 use super::{Context, Exit};
-use crate::diag::{Failure, Result};
+use crate::diag::Result;
 
 /// What to do.
 #[derive(Debug, Subcommand)]
@@ -90,9 +90,4 @@ impl Verb {
             Self::Completions(arguments) => completions::run(&arguments, context),
         }
     }
-}
-
-/// A verb whose use-case is not there yet. The code has no page on purpose: the tidy test fails while this is used.
-fn unfinished(verb: &str) -> Failure {
-    Failure::world("W000", format!("running `{verb}`"), "this version cannot do it yet")
 }

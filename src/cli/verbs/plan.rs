@@ -1,18 +1,30 @@
-//! `cohorte plan`: what would be built and why, who would enter and leave, what would be sent and withheld. Nothing is written.
+//! `cohorte plan`: what would be built and sent, and why; nothing is written.
 
-use super::unfinished;
+use crate::cli::summary;
 use crate::cli::{Context, Exit};
 use crate::diag::Result;
+use crate::run;
 
 /// Show what would be built and sent, and why; nothing is written
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// End with code 1 when there are changes
+    /// End with 1 when there are changes
     #[arg(long)]
     pub exit_code: bool,
 }
 
 /// Runs the verb.
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<Exit> {
-    Err(unfinished("plan"))
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
+    let opened = match run::open(&context.request()).await {
+        Ok(opened) => opened,
+        Err(stopped) => return context.stopped(stopped),
+    };
+    let progress = context.printer.progress();
+    match run::plan(opened, progress.as_ref()).await {
+        Ok(planned) => {
+            let changes = summary::planned(context, &planned)?;
+            Ok(if changes && arguments.exit_code { Exit::Project } else { Exit::Done })
+        }
+        Err(stopped) => context.stopped(stopped),
+    }
 }

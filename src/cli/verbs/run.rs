@@ -1,8 +1,10 @@
 //! `cohorte run`: builds, then syncs: the main job.
 
-use super::unfinished;
+use crate::cli::summary;
 use crate::cli::{Context, Exit};
 use crate::diag::Result;
+use crate::run::{self, BuildOptions, SyncOptions};
+use crate::sync::clock::Cancel;
 
 /// Build, then sync: the main job
 #[derive(Debug, clap::Args)]
@@ -16,6 +18,22 @@ pub struct Arguments {
 }
 
 /// Runs the verb.
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<Exit> {
-    Err(unfinished("run"))
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
+    let opened = match run::open(&context.request()).await {
+        Ok(opened) => opened,
+        Err(stopped) => return context.stopped(stopped),
+    };
+    let accept = context.global.accept.clone();
+    let build = BuildOptions { command: "run".to_owned(), accept: accept.clone(), full_refresh: arguments.full_refresh, plan_only: false };
+    let options = SyncOptions { names: Vec::new(), accept, dry_run: arguments.dry_run };
+    let progress = context.printer.progress();
+    let cancel = Cancel::default();
+    super::sync::heed_interrupts(&cancel);
+    match run::run(opened, &build, &options, &cancel, progress.as_ref()).await {
+        Ok((built, syncs)) => {
+            let exit = summary::built(context, &built)?;
+            summary::delivered(context, &built.workspace, &syncs, exit, true)
+        }
+        Err(stopped) => context.stopped(stopped),
+    }
 }

@@ -1,14 +1,15 @@
-//! `cohorte sync`: pushes what is due.
+//! `cohorte sync`: pushes what is due to the destinations.
 
-use super::unfinished;
+use crate::cli::summary;
 use crate::cli::{Context, Exit};
 use crate::diag::Result;
+use crate::run::{self, SyncOptions};
+use crate::sync::clock::Cancel;
 
 /// Push what is due to the destinations
 #[derive(Debug, clap::Args)]
 pub struct Arguments {
-    /// The syncs [default: all]
-    #[arg(value_name = "NAME")]
+    /// Only these syncs
     pub names: Vec<String>,
     /// Show what would be sent, and send nothing
     #[arg(long)]
@@ -16,6 +17,30 @@ pub struct Arguments {
 }
 
 /// Runs the verb.
-pub(super) async fn run(_arguments: Arguments, _context: &Context) -> Result<Exit> {
-    Err(unfinished("sync"))
+pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
+    let opened = match run::open(&context.request()).await {
+        Ok(opened) => opened,
+        Err(stopped) => return context.stopped(stopped),
+    };
+    let options = SyncOptions { names: arguments.names, accept: context.global.accept.clone(), dry_run: arguments.dry_run };
+    let progress = context.printer.progress();
+    let cancel = Cancel::default();
+    heed_interrupts(&cancel);
+    match run::sync(opened, &options, &cancel, progress.as_ref()).await {
+        Ok(delivered) => {
+            context.printer.findings(&delivered.workspace.opened.files, &delivered.findings)?;
+            summary::delivered(context, &delivered.workspace, &delivered.syncs, Exit::Done, false)
+        }
+        Err(stopped) => context.stopped(stopped),
+    }
+}
+
+/// Ctrl-C ends a sync after the batch that is under way; a second one ends the process.
+pub(super) fn heed_interrupts(cancel: &Cancel) {
+    let cancel = cancel.clone();
+    tokio::spawn(async move {
+        if tokio::signal::ctrl_c().await.is_ok() {
+            cancel.cancel();
+        }
+    });
 }

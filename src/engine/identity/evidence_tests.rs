@@ -1,3 +1,5 @@
+//! Evidence: the total order of nodes and values, junk, and that neither order nor split of the rows matters.
+
 use proptest::prelude::*;
 
 use super::super::{NONE, cluster};

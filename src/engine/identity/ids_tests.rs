@@ -1,3 +1,5 @@
+//! Ids over the years: minting, merging, splitting, retiring, and any history of them.
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! Loading files into a Delta table and reading them from there.
+
 use datafusion::arrow::array::Int64Array;
 
 use super::super::testing::{Project, parquet_bytes, project};

@@ -1,3 +1,5 @@
+//! Readers of files of every format: what they read, and what they refuse.
+
 use datafusion::arrow::array::{Array, AsArray, Int64Array, RecordBatch, StringArray};
 
 use super::testing::{csv, gzip, ndjson, parquet, parquet_bytes, project, typed, types};

@@ -1,10 +1,10 @@
 //! Typed columns out of batches, and batches out of rows.
 
-use std::fmt::Display;
+use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringBuilder, StringViewArray,
     TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast;
@@ -77,7 +77,13 @@ pub(super) fn batches<T>(
 
 /// Texts.
 pub(super) fn texts<T: Display>(values: impl Iterator<Item = T>) -> ArrayRef {
-    Arc::new(StringArray::from_iter_values(values.map(|value| value.to_string())))
+    let mut texts = StringBuilder::with_capacity(values.size_hint().0, 0);
+    for value in values {
+        // Writing to a builder cannot fail; what was written so far becomes the value.
+        let _ = write!(texts, "{value}");
+        texts.append_value("");
+    }
+    Arc::new(texts.finish())
 }
 
 /// Texts, some of them null.

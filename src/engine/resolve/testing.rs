@@ -1,4 +1,4 @@
-//! What the tests of this stage share: a project of two sources in memory, run after run.
+//! What the tests of this stage share: a project of a few sources in memory, run after run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -33,6 +33,7 @@ sources:
     columns: {name: {type: given_name}}
   web: {table: raw/web, key: id, time: at}
   mails: {table: raw/mails, key: id}
+  opens: {table: raw/opens, key: id, time: at, belongs_to: {mails: {id: mail}}}
 entities:
   customer:
     identity:
@@ -44,7 +45,7 @@ entities:
       sources:
         crm: {role: record, ids: {account_id: account, email: email, phone: phone}}
         web: {role: link, ids: {anonymous_id: anon, account_id: account}}
-        mails: {role: attach, ids: {email: email}}
+        mails: {role: attach, ids: {email: email, phone: phone}}
       never_across: [brand]
 "#;
 
@@ -60,7 +61,8 @@ fn columns_of(source: &str) -> &'static str {
     match source {
         "crm" => CRM,
         "web" => WEB,
-        _ => "id email",
+        "opens" => "id mail at",
+        _ => "id email phone",
     }
 }
 
@@ -99,7 +101,7 @@ impl World {
         let mut findings = Findings::default();
         let spec =
             crate::spec::read(&files, warehouse, &[models], None, crate::spec::Variables::default(), &mut findings);
-        let schemas = ["crm", "web", "mails"].map(|source| {
+        let schemas = ["crm", "web", "mails", "opens"].map(|source| {
             let columns = columns_of(source).split(' ').map(|name| RawColumn {
                 name: name.to_owned(),
                 data_type: if name == "at" { DataType::Timestamp } else { DataType::Text },
@@ -116,6 +118,7 @@ impl World {
         world.set("crm", &[crm]).await;
         world.set("web", &[web]).await;
         world.set("mails", &[&[]]).await;
+        world.set("opens", &[&[]]).await;
         world
     }
 
@@ -171,11 +174,12 @@ impl World {
         batches.iter().flat_map(rows).collect()
     }
 
-    /// `<source>_resolved`: key and customer.
+    /// `<source>_resolved`: key and customer. Its parents must have been asked for before.
     pub(super) async fn resolved(&self, source: &str) -> BTreeMap<String, String> {
         let sql = resolved::relation(&self.project, &self.project.sources[source]).unwrap();
-        self.view("resolved", &sql).await;
-        let rows = self.query("select _key, customer_id from resolved").await;
+        let name = format!("{source}_resolved");
+        self.view(&name, &sql).await;
+        let rows = self.query(&format!("select _key, _customer_id from {name}")).await;
         let n = rows.len();
         let found: BTreeMap<_, _> =
             rows.iter().map(|row| row.split_once(' ').unwrap()).map(|(a, b)| (a.to_owned(), b.to_owned())).collect();

@@ -1,3 +1,5 @@
+//! Runs of the identity stage, from rows of sources to rows of tables.
+
 use std::collections::BTreeSet;
 
 use proptest::prelude::*;
@@ -45,8 +47,8 @@ async fn an_anonymous_visitor_becomes_known() {
 
 #[tokio::test]
 async fn two_accounts_on_one_address_stay_apart() {
-    let mut world = World::new(&["1|a1|one@x.fr|||ann|", "2|a2|One@x.fr|||ann|"], &[]).await;
-    world.set("mails", &[&["m1|one@x.fr", "m2|nobody@x.fr"]]).await;
+    let mut world = World::new(&["1|a1|one@x.fr|||ann|", "2|a2|One@x.fr|07||ann|"], &[]).await;
+    world.set("mails", &[&["m1|one@x.fr", "m2|nobody@x.fr", "m3|nobody@x.fr|07"]]).await;
     let found = world.run().await;
     assert_eq!(groups(&found), partition(&[&["crm 1"], &["crm 2"]]));
     assert_eq!(found.report.refused.get("per_customer account_id"), Some(&1));
@@ -55,7 +57,11 @@ async fn two_accounts_on_one_address_stay_apart() {
     let homes = "select count(*), count(*) filter (where is_home) from customer_identifiers where value = 'one@x.fr'";
     assert_eq!(world.query(homes).await, ["2 1"]);
     let mails = world.resolved("mails").await;
-    assert_eq!((&mails["m1"], mails["m2"].as_str()), (&customers(&found)["crm 1"], ""));
+    let (one, two) = (&customers(&found)["crm 1"], &customers(&found)["crm 2"]);
+    assert_eq!((&mails["m1"], mails["m2"].as_str(), &mails["m3"]), (one, "", two));
+    world.set("opens", &[&["o1|m1|5", "o2|m3|6", "o3|gone|7"]]).await;
+    let opens = world.resolved("opens").await;
+    assert_eq!((&opens["o1"], &opens["o2"], opens["o3"].as_str()), (one, two, ""));
 }
 
 #[tokio::test]
@@ -154,7 +160,7 @@ async fn a_shared_device_belongs_to_the_next_account_else_to_the_previous() {
         })
         .collect();
     assert_eq!(whose, ["a1", "a1", "a2", "a2", "a2", "other", "a1", "nobody", "a2"]);
-    let columns = world.query("select * except (customer_id) from resolved where _key = 'e1'").await;
+    let columns = world.query("select * except (_customer_id) from web_resolved where _key = 'e1'").await;
     assert_eq!(columns, ["e1 c1  2026-05-31T00:10:00Z e1 2026-05-31T00:10:00Z"], "helpers stay inside");
 }
 

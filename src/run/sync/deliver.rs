@@ -27,6 +27,8 @@ use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
 pub struct How<'a> {
     /// Let guards that trip pass, once.
     pub accept: bool,
+    /// A guard of what is sent tripped: withdrawals go, all else stays due.
+    pub held: bool,
     /// Show what would be sent, and send nothing.
     pub dry_run: bool,
     /// What time it is.
@@ -198,7 +200,7 @@ impl Delivery<'_> {
         drop(remembered);
         let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, difference.preview.clone()) };
         report.guard_accepted = how.accept && !report.preview.tripped.is_empty();
-        let is_guarded = !report.preview.tripped.is_empty() && !how.accept;
+        let is_guarded = (how.held || !report.preview.tripped.is_empty()) && !how.accept;
         if report.preview.is_baseline && !is_guarded {
             self.baseline(started).await?;
             report.outcome = Outcome::Baseline;

@@ -10,8 +10,8 @@ use datafusion::arrow::array::{
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
+use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
-use datafusion::sql::TableReference;
 
 use super::super::workspace::Workspace;
 use super::deliver::{Outcome, Report};
@@ -140,7 +140,7 @@ pub(super) async fn withheld(
          from (select entity_id as customer_id, min(withheld) as reason from _sync_rows where is_member and withheld is not null group by entity_id) as w \
          left join (select customer_id, outcome, code, row_number() over (partition by customer_id order by at desc, seq desc nulls last) as n \
          from _sync_receipts where sync = {sync}) as r on r.customer_id = w.customer_id and r.n = 1 \
-         where r.outcome is distinct from 'withheld' or r.code is distinct from w.reason",
+         where (r.outcome is distinct from 'withheld') or (r.code is distinct from w.reason)",
         run = text_literal(sync_run_id),
         sync = text_literal(sync),
         at = instant(at.timestamp_micros()),

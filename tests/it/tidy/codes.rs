@@ -87,7 +87,7 @@ fn faults_of_page(code: &str) -> Vec<String> {
     faults
 }
 
-/// `E` or `W` and three digits.
+/// `E`, `W` or `G` and three digits.
 fn is_code(text: &str) -> bool {
-    text.len() == 4 && text.starts_with(['E', 'W']) && text[1..].bytes().all(|byte| byte.is_ascii_digit())
+    text.len() == 4 && text.starts_with(['E', 'W', 'G']) && text[1..].bytes().all(|byte| byte.is_ascii_digit())
 }

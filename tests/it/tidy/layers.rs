@@ -16,8 +16,9 @@ const ROOMS: &[(&str, &[&str])] = &[
     ("compile", &["project", "spec", "sql", "text", "diag"]),
     ("plan", &["compile", "connector", "check", "project", "spec", "sql", "text", "diag"]),
     ("sync", &["connector", "check", "project", "spec", "sql", "text", "diag"]),
-    ("engine", &["plan", "compile", "connector", "check", "project", "spec", "sql", "text", "diag"]),
     ("store", &["plan", "compile", "connector", "check", "project", "spec", "sql", "text", "diag"]),
+    // Above the store: readers of Delta sources need its access to tables.
+    ("engine", &["store", "plan", "compile", "connector", "check", "project", "spec", "sql", "text", "diag"]),
     ("report", &["plan", "compile", "connector", "check", "project", "spec", "sql", "text", "diag"]),
     // Data for demonstrations: knows nothing of the product.
     ("demo", &["diag"]),

@@ -25,10 +25,20 @@ pub fn rust_files(folder: &str) -> Vec<RustFile> {
         .map(|path| {
             let text = read(&path);
             let (code, strings) = cut(&text);
-            let tests_from = if for_tests_alone(&path) { 1 } else { first_line_of_tests(&code) };
+            let tests_from = first_line_of_tests(&code);
             RustFile { path, text, code, strings, tests_from }
         })
         .collect();
+    let for_tests: Vec<String> = files.iter().flat_map(modules_for_tests).collect();
+    for file in &mut files {
+        let module = file.path.trim_end_matches(".rs").trim_end_matches("/mod");
+        let below = |test: &String| {
+            module.strip_prefix(test.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if file.path.starts_with("tests/") || for_tests.iter().any(below) {
+            file.tests_from = 1;
+        }
+    }
     files.sort_by(|a, b| a.path.cmp(&b.path));
     files
 }
@@ -63,8 +73,26 @@ pub fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
-fn for_tests_alone(path: &str) -> bool {
-    path.starts_with("tests/") || path.ends_with("/tests.rs") || path.contains("/tests/")
+/// The modules in files of their own that a file declares with `#[cfg(test)] mod name;`, as paths without `.rs`.
+fn modules_for_tests(file: &RustFile) -> Vec<String> {
+    let (folder, name) = file.path.rsplit_once('/').unwrap_or_default();
+    let own = match name.trim_end_matches(".rs") {
+        "mod" | "lib" | "main" => folder.to_owned(),
+        stem => format!("{folder}/{stem}"),
+    };
+    let lines: Vec<&str> = file.text.lines().map(str::trim).collect();
+    let mut modules = Vec::new();
+    for index in (0..lines.len()).filter(|index| lines[*index] == "#[cfg(test)]") {
+        let mut rest = lines[index + 1..].iter();
+        let mut line = rest.next().copied().unwrap_or_default();
+        let path = line.strip_prefix("#[path = \"").and_then(|line| line.strip_suffix(".rs\"]"));
+        if path.is_some() {
+            line = rest.next().copied().unwrap_or_default();
+        }
+        let Some((_, name)) = line.strip_suffix(';').and_then(|line| line.split_once("mod ")) else { continue };
+        modules.push(path.map_or_else(|| format!("{own}/{name}"), |path| format!("{folder}/{path}")));
+    }
+    modules
 }
 
 /// The line of `#[cfg(test)]` before a module with a body.
@@ -158,4 +186,22 @@ fn a_file_is_cut_into_code_and_strings() {
     assert_eq!(strings, [(2, "E\\\"1".to_owned()), (3, "raw \"E2\"".to_owned()), (3, "by".to_owned())]);
     assert_eq!(code.chars().count(), text.chars().count());
     assert!(code.contains("let d: &'static str =") && !code.contains("no") && !code.contains("raw"));
+}
+
+#[test]
+fn modules_for_tests_are_found_where_they_are_declared() {
+    let file = |path: &str, text: &str| RustFile {
+        path: path.to_owned(),
+        text: text.to_owned(),
+        code: String::new(),
+        strings: Vec::new(),
+        tests_from: 9,
+    };
+    let room =
+        file("src/store/mod.rs", "mod lease;\n#[cfg(test)]\npub(crate) mod testing;\n#[cfg(test)]\nuse a;\nmod b;");
+    assert_eq!(modules_for_tests(&room), ["src/store/testing"]);
+    let lease = file("src/store/lease.rs", "#[cfg(test)]\n#[path = \"lease_tests.rs\"]\nmod tests;");
+    assert_eq!(modules_for_tests(&lease), ["src/store/lease_tests"]);
+    let write = file("src/store/write.rs", "#[cfg(test)]\nmod tests;");
+    assert_eq!(modules_for_tests(&write), ["src/store/write/tests"]);
 }

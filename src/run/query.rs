@@ -1,0 +1,106 @@
+//! Query: one statement that only reads, over sources, sources with their customers, and what was published.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::TableReference;
+use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
+
+use super::opened::Opened;
+use super::request::Stopped;
+use super::workspace::Workspace;
+use super::{identity, publish};
+use crate::diag::{Failure, Result, nearest};
+use crate::sql::{SqlText, bind_query};
+use crate::store::failure_from;
+use crate::text::{FileId, Files, Located, Span};
+
+/// The rows of a query, as they come: memory does not grow with their number.
+pub struct Rows {
+    stream: SendableRecordBatchStream,
+    // The intermediate results and the session that the rows are read from.
+    _workspace: Workspace,
+}
+
+impl Rows {
+    /// The columns.
+    #[must_use]
+    pub fn schema(&self) -> SchemaRef {
+        self.stream.schema()
+    }
+
+    /// The next rows; `None` at the end.
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+        let next = self.stream.next().await;
+        next.transpose().map_err(|error| failure_from("running the query", &error))
+    }
+}
+
+/// Begins a query; `limit` stops it early.
+pub async fn query(opened: Opened, sql: &str, limit: Option<usize>) -> Result<Rows, Stopped> {
+    let mut files = Files::default();
+    let file = files.add("(the query)", sql);
+    let span = Span { file, start: 0, end: u32::try_from(sql.len()).unwrap_or(u32::MAX) };
+    let text = Located::new(sql.to_owned(), span);
+    let bound = match bind_query(SqlText::new(&files, &text)) {
+        Ok(bound) => bound,
+        Err(finding) => return Err(Stopped::Findings(Box::new(files), vec![finding])),
+    };
+    debug_assert_eq!(file, FileId(0));
+    let workspace = readable(opened).await?;
+    let doing = "running the query";
+    let frame = match workspace.opened.session.sql(&bound.sql).await {
+        Ok(frame) => frame,
+        Err(error) => return Err(unplanned(&workspace, &bound.tables, &error).into()),
+    };
+    let limited = match limit {
+        Some(limit) => frame.limit(0, Some(limit)),
+        None => Ok(frame),
+    };
+    let stream = async { limited?.execute_stream().await }.await.map_err(|error| failure_from(doing, &error))?;
+    Ok(Rows { stream, _workspace: workspace })
+}
+
+/// A workspace in which sources, published tables and `<source>_resolved` have their names.
+pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
+    let mut workspace = Workspace::new(opened).await?;
+    publish::read_published(&mut workspace).await?;
+    let entities = || workspace.opened.project.entities.values();
+    if entities().all(|entity| workspace.published.version(&crate::store::tables::records(&entity.name).name).is_some()) {
+        identity::resolve_sources(&workspace).await?;
+    }
+    // Runs are listed by what they published, and are not part of it; receipts come after it.
+    for name in ["runs", "sync_runs", "sync_receipts", "sync_state"] {
+        if let Some(provider) = workspace.opened.warehouse.provider(name, None).await? {
+            let session = &workspace.opened.session;
+            let reference = TableReference::bare(name);
+            let made = session.deregister_table(reference.clone()).and_then(|_| session.register_table(reference, Arc::clone(&provider)));
+            made.map_err(|error| failure_from(format!("reading the table `{name}`"), &error))?;
+        }
+    }
+    Ok(workspace)
+}
+
+/// Why a statement could not be planned; a table that is not there is named, with the nearest that is.
+fn unplanned(workspace: &Workspace, tables: &[String], error: &datafusion::error::DataFusionError) -> Failure {
+    let session = &workspace.opened.session;
+    let schema = session.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
+    let mut known = schema.map(|schema| schema.table_names()).unwrap_or_default();
+    known.sort();
+    let is_unknown = |table: &&String| !table.contains('.') && !known.contains(*table);
+    let doing = "running the query";
+    let missing = tables.iter().find(is_unknown).filter(|table| error.to_string().contains(&format!("{table}' not found")));
+    if let Some(table) = missing {
+        let failure = Failure::project("E143", doing, format!("there is no table `{table}`"));
+        let help = match nearest(table, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if workspace.published.run.is_none() => "nothing was built yet: `cohorte build`".to_owned(),
+            None => format!("there are {}", known.join(", ")),
+        };
+        return failure.help(help);
+    }
+    let cause = failure_from(doing, error);
+    Failure::project("E143", doing, cause.cause).help("columns are listed by `cohorte show TABLE`")
+}
