@@ -1,6 +1,7 @@
 //! Everything that needs the whole crate, a real executable or a real system, in one test binary: linking it costs more
 //! than running it.
 
+mod builds;
 mod cli;
 mod examples;
 mod features;
