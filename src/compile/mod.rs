@@ -6,7 +6,10 @@
 mod clock;
 pub mod consents;
 pub mod customer;
+mod definition;
 pub mod golden;
+#[cfg(test)]
+mod golden_tests;
 pub mod identity;
 pub mod pass;
 pub mod passes;

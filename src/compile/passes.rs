@@ -188,8 +188,10 @@ fn readable(entity: &Entity, rows: &Select, features: &[&Feature], since: &dyn F
         let sql = match feature.aggregate {
             Aggregate::Count => format!("count(*) filter (where {when})"),
             Aggregate::CountDistinct => format!("count(distinct {value}) {filter}"),
-            Aggregate::Sum => format!("coalesce(cast(sum({value}) {filter} as double), 0)"),
-            Aggregate::Avg => format!("cast(sum({value}) {filter} as double) / nullif(count({value}) {filter}, 0)"),
+            Aggregate::Sum => format!("coalesce({}, 0)", double(&format!("sum({value}) {filter}"))),
+            Aggregate::Avg => {
+                format!("{} / nullif(count({value}) {filter}, 0)", double(&format!("sum({value}) {filter}")))
+            }
             Aggregate::Min => format!("min({value}) {filter}"),
             Aggregate::Max => format!("max({value}) {filter}"),
             Aggregate::First => format!("first_value({value} order by _time nulls last, _key) {filter}"),
@@ -220,6 +222,11 @@ fn readable(entity: &Entity, rows: &Select, features: &[&Feature], since: &dyn F
             .column(format!("m_{index}.v"), &feature.id);
     }
     whole.to_string()
+}
+
+/// The double nearest to a decimal. A direct cast rounds twice; by way of text it rounds once.
+fn double(decimal: &str) -> String {
+    format!("cast(cast({decimal} as varchar) as double)")
 }
 
 /// An instant as a literal of the engine.

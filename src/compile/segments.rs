@@ -1,27 +1,13 @@
 //! Stays in segments: who enters, who leaves, who stays.
 
+use super::definition::Definition;
 use crate::project::{Entity, Project, Segment};
 use crate::sql::{Select, ident, text_literal};
 
 /// A hash of what defines a segment's members: when it changes, entries and exits are the definition's doing.
 #[must_use]
 pub fn definition_hash(project: &Project, segment: &Segment) -> String {
-    let mut text = format!("{:?}{}", segment.when, segment.anonymous);
-    // What the definition reads belongs to it: other segments and traits by their own definitions.
-    let mut names = segment.reads.clone();
-    segment.when.named_segments(&mut names);
-    for name in &names {
-        if let Some(other) = project.segments.get(name).filter(|other| other.name != segment.name) {
-            text.push_str(&definition_hash(project, other));
-        }
-        if let Some(one) = project.traits.get(name) {
-            text.push_str(&format!("{:?}", one.kind));
-        }
-        if let Some(score) = project.scores.get(name) {
-            text.push_str(&format!("{:?}", score.kind));
-        }
-    }
-    blake3::hash(text.as_bytes()).to_hex().as_str()[..32].to_owned()
+    Definition::of(project, segment)
 }
 
 /// Who is in now: `segment`, `entity_id`. Reads `<entity>_wide`.

@@ -2,8 +2,12 @@
 //! than running it.
 
 mod bad_input;
+mod builds;
 mod cli;
 mod examples;
+mod features;
+mod library;
+mod nasty;
 mod postgres;
 mod sync;
 mod tidy;

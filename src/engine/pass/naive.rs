@@ -149,7 +149,7 @@ pub(super) fn feature(spec: &PassSpec, feature: &PassFeature, rows: &[Row], grou
         Aggregate::Sum => return ScalarValue::Float64(Some(super::ratio::ratio(total, 1_000_000_000))),
         Aggregate::Avg => {
             let count = rows.len() as u128;
-            return ScalarValue::Float64((count > 0).then(|| super::ratio::ratio(total, count * 1_000_000_000)));
+            return ScalarValue::Float64((count > 0).then(|| super::ratio::ratio(total, 1_000_000_000) / count as f64));
         }
         Aggregate::Min => numbers.min(),
         Aggregate::Max => numbers.max(),

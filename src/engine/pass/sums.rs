@@ -139,7 +139,8 @@ impl State for Sums {
                 None => Some(ratio(total, UNIT)),
                 Some(counts) => match slots.map(|slot| u128::from(counts[slot])).sum::<u128>() {
                     0 => None,
-                    count => Some(ratio(total, count * UNIT)),
+                    // The sum is rounded, then divided: what `sum / count` gives in every engine.
+                    count => Some(ratio(total, UNIT) / count as f64),
                 },
             });
         }
