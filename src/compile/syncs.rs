@@ -1,7 +1,11 @@
 //! Syncs as relations: what every customer's row would be, whether the gate lets it pass, and what is due.
 
-use crate::project::{Contact, Entity, Gate, Project, Sync, SyncFrom, Withdraw};
-use crate::spec::{Basis, Mode, Nulls};
+mod due;
+
+pub use due::due;
+
+use crate::project::{Contact, Entity, Gate, Project, Sync, SyncFrom};
+use crate::spec::{Basis, Nulls};
 use crate::sql::{Select, ident, indent, text_literal};
 
 /// Nothing that is sent is a contact point.
@@ -242,175 +246,6 @@ fn value(sync: &Sync, name: &str) -> String {
         (false, Some(field)) => field,
         (true, Some(field)) => format!("coalesce({sql} end, {field})"),
         _ => sql + " end",
-    }
-}
-
-/// What is due, one row per key: `pass` (0 withdrawals, 1 consents that may not make a row, 2 the rest), `rank` (the order
-/// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, and a column `field_…` per sent value. Reads
-/// `_sync_rows` (the result of [`rows`]), `_sync_state` (what the destination has) and `consents`. `now` is in microseconds;
-/// `resend` says whether a row may be sent twice; `type_of` names the SQL type of a column of the key.
-///
-/// The same decision for one row in memory is `sync::state::due`.
-#[must_use]
-pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl Fn(&str) -> String) -> String {
-    let is_lost_point = "coalesce(l.is_lost, false)";
-    let is_lost = match &sync.gate {
-        // Whose key nobody has any more was erased, merged or changed: without a customer there is no consent.
-        Gate::Consent { .. } => {
-            let waits = if sync.mode == Mode::Insert { "true" } else { "s.attempts > 0" };
-            format!(
-                "case when w.key is null then k.key is null or k.is_lost or {is_lost_point} else {is_lost_point} and {waits} end"
-            )
-        }
-        Gate::None(_) => "false".to_owned(),
-    };
-    let mut joined = Select::from("(select * from _sync_rows where is_member and withheld is null) as w")
-        .join("full join _sync_state as s on s.key = w.key")
-        .join(format!("left join (\n{}\n) as k on k.key = s.key", indent(&known())));
-    if let Some(points) = lost_points(project, sync) {
-        joined = joined.join(format!("left join (\n{}\n) as l on l.key = s.key", indent(&points)));
-    }
-    joined = joined
-        .column("w.key is not null", "_wanted")
-        .column(format!("s.key is not null and coalesce({is_lost}, false)"), "_lost")
-        .column("coalesce(k.is_kept, false)", "_kept")
-        .column("coalesce(w.creates, true)", "_creates")
-        .column("w.hash", "_hash")
-        .column("coalesce(w.entity_id, s.customer_id)", "customer_id")
-        .column("coalesce(w.key, s.key)", "key")
-        .column("coalesce(s.deliveries, 0)", "deliveries");
-    for name in STATE_COLUMNS {
-        joined = joined.column(format!("s.{name}"), name);
-    }
-    let keys = key_columns(sync);
-    for name in columns(sync) {
-        let column = format!("w.{}", ident(&value_column(&name)));
-        let value = if keys.contains(&name) {
-            // A row that goes is found by the key that was sent.
-            let sent = format!("try_cast(cohorte_json_text(s.key, {}) as {})", text_literal(&name), type_of(&name));
-            format!("coalesce({column}, {sent})")
-        } else {
-            column
-        };
-        joined = joined.column(value, &format!("field_{name}"));
-    }
-    let (withdrawn_hash, _) = going(&sync.on_withdraw, "withdrawn");
-    let (removed_hash, removal) = going(&sync.on_remove, "cleared");
-    let removal = if sync.mode == Mode::Mirror { removal } else { "null" };
-    let row_action = match sync.mode {
-        Mode::Update => "'update'",
-        Mode::Insert => {
-            "case when _creates and (delivered_hash is null or in_doubt_operation is not null) then 'add' end"
-        }
-        Mode::Upsert | Mode::Mirror => "case when delivered_hash is null and _creates then 'add' else 'update' end",
-    };
-    let mut decided = Select::from(format!("(\n{}\n) as j", indent(&joined.to_string())))
-        .column(
-            format!("case when _lost then 'withdraw' when _wanted then {row_action} when not _kept then {removal} end"),
-            "action",
-        )
-        .column(
-            format!("case when _lost then {withdrawn_hash} when _wanted then _hash else {removed_hash} end"),
-            "desired_hash",
-        )
-        .column("_wanted", "_wanted")
-        .column("_creates", "_creates")
-        .column("customer_id", "customer_id")
-        .column("key", "key")
-        .column("deliveries", "deliveries");
-    for name in STATE_COLUMNS {
-        decided = decided.column(name, name);
-    }
-    for name in columns(sync) {
-        let name = format!("field_{name}");
-        decided = decided.column(ident(&name), &name);
-    }
-    let holds = "in_doubt_operation is not null and (in_doubt_batch is null or in_doubt_operation in ('add', 'update')) or delivered_hash is not null and delivered_at is not null";
-    let mut select = Select::from(format!("(\n{}\n) as d", indent(&decided.to_string())))
-        .column("case when action = 'withdraw' then 0 when not _creates then 1 else 2 end", "pass")
-        .column(
-            "case action when 'withdraw' then 0 when 'remove' then 1 when 'clear' then 2 when 'add' then 3 else 4 end",
-            "rank",
-        );
-    for name in ["action", "customer_id", "key", "desired_hash", "deliveries"] {
-        select = select.column(ident(name), name);
-    }
-    for name in columns(sync) {
-        let name = format!("field_{name}");
-        select = select.column(ident(&name), &name);
-    }
-    // Nothing of ours is there to be taken away; it is there as it should be; it failed and waits; it must not come twice.
-    select = select
-        .filter("action is not null")
-        .filter(format!("(action in ('add', 'update') or {holds})"))
-        .filter("(in_doubt_operation is not null or (delivered_hash is distinct from desired_hash))")
-        .filter(format!(
-            "(action = 'withdraw' or next_attempt_at is null or next_attempt_at <= {} or (attempted_hash is distinct from desired_hash))",
-            super::passes::instant(now)
-        ));
-    if !resend {
-        select = select.filter(
-            "(action = 'withdraw' or not ((in_doubt_operation is not null and (in_doubt_hash is not distinct from desired_hash)) \
-             or (coalesce(status in ('in_doubt', 'unknown'), false) and (attempted_hash is not distinct from desired_hash))))",
-        );
-    }
-    select.to_string()
-}
-
-/// Columns of the state that decide.
-const STATE_COLUMNS: [&str; 9] = [
-    "delivered_hash",
-    "delivered_at",
-    "in_doubt_batch",
-    "in_doubt_operation",
-    "in_doubt_hash",
-    "attempted_hash",
-    "next_attempt_at",
-    "status",
-    "attempts",
-];
-
-/// The keys that customers have: did one of them lose the consent, is one not to be sent back?
-fn known() -> String {
-    let reasons: Vec<String> = CONSENT_REASONS.iter().map(|reason| text_literal(reason)).collect();
-    format!(
-        "select key, bool_or(coalesce(withheld in ({}), false)) as is_lost, bool_or(coalesce(withheld = {}, false)) as is_kept\nfrom _sync_rows where key is not null group by key",
-        reasons.join(", "),
-        text_literal(ECHO)
-    )
-}
-
-/// The keys with which a contact point was sent that has no consent now, whoever's it is. Their hashes stand behind that of
-/// the row: 32 digits each, after a colon.
-fn lost_points(project: &Project, sync: &Sync) -> Option<String> {
-    let Gate::Consent { purpose, .. } = &sync.gate else { return None };
-    let (passes, unheard) = if needs_grant(project, purpose) {
-        ("_granted and not _withdrawn", "false")
-    } else {
-        ("not _withdrawn", "true")
-    };
-    let hashes = "select key, delivered_hash as hash from _sync_state where delivered_at is not null\nunion all\nselect key, in_doubt_hash as hash from _sync_state";
-    let points = format!(
-        "select key, unnest(string_to_array(substr(hash, 34), ':')) as point from (\n{}\n) as h where length(hash) > 33",
-        indent(hashes)
-    );
-    let granted = format!(
-        "select cohorte_hash(cast(contact_point as varchar)) as point, {passes} as passes from {} as g",
-        granted(sync)
-    );
-    Some(format!(
-        "select p.key as key, true as is_lost from (\n{}\n) as p\nleft join (\n{}\n) as o on o.point = p.point\nwhere p.point <> '' and not coalesce(o.passes, {unheard})\ngroup by p.key",
-        indent(&points),
-        indent(&granted)
-    ))
-}
-
-/// What a row that goes then holds, and the action.
-fn going(what: &Withdraw, cleared: &str) -> (String, &'static str) {
-    match what {
-        Withdraw::Delete => ("cast(null as varchar)".to_owned(), "'remove'"),
-        Withdraw::Clear(_) => (text_literal(cleared), "'clear'"),
-        Withdraw::Nothing => ("cast(null as varchar)".to_owned(), "null"),
     }
 }
 
