@@ -9,7 +9,7 @@ use super::destination::{self, target_of_pass};
 use super::difference::{Difference, Preview, Wanted, preview_at};
 use super::journal::DeltaJournal;
 use super::record;
-use super::remembered::{Place, Remembered, register};
+use super::remembered::{Place, Remembered, doubts};
 use crate::compile::passes::instant;
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Sync};
@@ -20,7 +20,6 @@ use crate::sync::clock::{Cancel, Clock};
 use crate::sync::destination::Destination;
 use crate::sync::guard;
 use crate::sync::journal::{Action, Verdict};
-use crate::sync::state::State;
 use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
 
 /// How a sync is delivered.
@@ -191,15 +190,13 @@ impl Delivery<'_> {
             seq: 0,
             folded: 0,
         };
-        let settled = self.settle(destination, &wanted, remembered.at(self.place), &mut journal).await?;
+        remembered.register(workspace, self.place).await?;
+        let settled = self.settle(destination, &wanted, &mut journal).await?;
         if journal.seq > 0 {
             journal.fold().await?;
-            remembered = Remembered::load(workspace, &sync.name).await?;
+            remembered.register(workspace, self.place).await?;
         }
-        let difference = Difference::stage(workspace, sync, &wanted, remembered.at(self.place), how.clock).await?;
-        // From here on the state is what the journal says; it need not be in memory.
-        drop(remembered);
-        register(workspace, &[])?;
+        let difference = Difference::stage(workspace, sync, &wanted, how.clock).await?;
         let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, difference.preview.clone()) };
         report.guard_accepted = how.accept && !report.preview.tripped.is_empty();
         let is_guarded = (how.held || !report.preview.tripped.is_empty()) && !how.accept;
@@ -221,10 +218,9 @@ impl Delivery<'_> {
         &self,
         destination: &mut dyn Destination,
         wanted: &Wanted,
-        state: &[State],
         journal: &mut DeltaJournal<'_>,
     ) -> Result<Settled> {
-        let doubts: Vec<State> = state.iter().filter(|row| row.doubt.is_some()).cloned().collect();
+        let doubts = doubts(self.workspace).await?;
         if doubts.is_empty() {
             return Ok(Settled::default());
         }

@@ -10,7 +10,7 @@ use super::super::workspace::Workspace;
 use super::destination;
 use super::mask::{self, Sample};
 use super::record;
-use super::remembered::{Place, Remembered, register, texts};
+use super::remembered::{Place, Remembered, texts};
 use crate::compile::syncs;
 use crate::diag::{Failure, Result};
 use crate::project::Sync;
@@ -19,7 +19,6 @@ use crate::store::failure_from;
 use crate::sync::clock::{Clock, SystemClock};
 use crate::sync::destination::Target;
 use crate::sync::guard::{self, Figures, Limits, Tripped};
-use crate::sync::state::State;
 
 /// Rows that are shown.
 const SAMPLES: usize = 3;
@@ -84,8 +83,8 @@ pub(super) async fn preview_at(workspace: &Workspace, sync: &Sync, clock: &dyn C
     let connection = destination::connection(workspace, sync)?;
     let remembered = Remembered::load(workspace, &sync.name).await?;
     let wanted = Wanted::stage(workspace, sync).await?;
-    let state = remembered.at(&Place::of(sync, connection));
-    Ok(Difference::stage(workspace, sync, &wanted, state, clock).await?.preview)
+    remembered.register(workspace, &Place::of(sync, connection)).await?;
+    Ok(Difference::stage(workspace, sync, &wanted, clock).await?.preview)
 }
 
 /// The rows of a sync, staged as `_sync_rows`.
@@ -117,15 +116,8 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    /// Computes it; `_sync_rows` are staged.
-    pub(super) async fn stage(
-        workspace: &Workspace,
-        sync: &Sync,
-        wanted: &Wanted,
-        state: &[State],
-        clock: &dyn Clock,
-    ) -> Result<Self> {
-        register(workspace, state)?;
+    /// Computes it; `_sync_rows` are staged, and `_sync_state` is registered.
+    pub(super) async fn stage(workspace: &Workspace, sync: &Sync, wanted: &Wanted, clock: &dyn Clock) -> Result<Self> {
         let connection = destination::connection(workspace, sync)?;
         let project = &workspace.opened.project;
         let resend = destination::may_resend(connection);
@@ -133,20 +125,21 @@ impl Difference {
         let due = syncs::due(project, sync, clock.now().timestamp_micros(), resend, type_of);
         keep(workspace, "_sync_due", &due).await?;
 
+        let doing = format!("comparing the sync `{}` with what was delivered", sync.name);
+        let there = "select count(*), count(*) filter (where delivered_at is not null and delivered_hash not in ('cleared', 'withdrawn')) from _sync_state";
+        let there = figures(&workspace.collect(&doing, there).await?, &doing)?;
+        let (known, delivered) = there.first().map_or((0, 0), |(_, figures)| (figures[0], figures[1]));
+        let place = Place::of(sync, connection);
+        let is_first = known == 0 && !record::has_run(workspace, sync, &place).await?;
         let mut preview = Preview {
             sync: sync.name.clone(),
             connection: connection.name.clone(),
             delivers: connection.deliver,
-            is_first: state.is_empty() && !record::has_run(workspace, sync, &Place::of(sync, connection)).await?,
+            is_first,
+            is_baseline: is_first && sync.first_run == FirstRun::Baseline,
+            delivered,
             ..Preview::default()
         };
-        preview.is_baseline = preview.is_first && sync.first_run == FirstRun::Baseline;
-        let is_delivered = |row: &&State| {
-            row.delivered_at.is_some()
-                && row.delivered_hash.as_deref().is_some_and(|hash| hash != "cleared" && hash != "withdrawn")
-        };
-        preview.delivered = state.iter().filter(is_delivered).count() as u64;
-        let doing = format!("comparing the sync `{}` with what was delivered", sync.name);
         let totals = "select \
              count(*) filter (where w.withheld is null), \
              count(*) filter (where w.withheld is null and s.delivered_hash = w.hash and s.in_doubt_operation is null) \

@@ -8,12 +8,13 @@ use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch, StringViewAr
 use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 
-use super::remembered::{register, texts};
+use super::remembered::texts;
 use super::testing::Shop;
 use crate::compile::syncs;
 use crate::sync::destination::Operation;
 use crate::sync::journal::Action;
 use crate::sync::state::{Desired, Doubt, State, Status, due};
+use crate::sync::tables::state_batch;
 
 /// Every state of a row that decides, under keys of its own.
 fn states(now: DateTime<Utc>) -> Vec<State> {
@@ -101,7 +102,8 @@ async fn the_statement_and_the_function_agree_on_every_state() {
         let batch = rows(&states, is_member, withheld);
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
         workspace.opened.session.register_table(TableReference::bare("_sync_rows"), Arc::new(table)).unwrap();
-        register(&workspace, &states).unwrap();
+        let known = state_batch(&states).unwrap();
+        workspace.stage.hold(&workspace.opened.session, "_sync_state", known.schema(), vec![known]).unwrap();
         for resend in [true, false] {
             let now = shop.now.timestamp_micros();
             let sql = syncs::due(&workspace.opened.project, &sync, now, resend, |_| "varchar".to_owned());

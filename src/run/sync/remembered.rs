@@ -7,14 +7,17 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringView
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::ScalarValue;
+use datafusion::common::{ScalarValue, TableReference};
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::prelude::{col, lit};
+use futures::StreamExt;
 
 use super::super::workspace::Workspace;
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Sync};
+use crate::sql::{ident, text_literal};
 use crate::store::{Commit, Lease, TableSpec, failure_from, tables};
 use crate::sync::clock::Backoff;
 use crate::sync::journal::Entry;
@@ -48,17 +51,16 @@ impl Place {
     }
 }
 
-/// The state of a sync, with the journal folded in.
+/// The journal of a sync, and what it makes of the state. An empty journal costs nothing: the state stays in its table.
 #[derive(Debug)]
 pub(super) struct Remembered {
     sync: String,
-    places: BTreeMap<Place, Vec<State>>,
+    /// The state with the journal folded in, where the stored one lacks it.
+    folded: Option<BTreeMap<Place, Vec<State>>>,
     /// The last entry of the journal; none where it is empty.
     journal: Option<Mark>,
     /// The number of the journal's first receipt.
     first_receipt: Option<i64>,
-    /// Is the journal in the stored state already? Then a run died before it emptied the journal.
-    is_folded: bool,
 }
 
 /// Names an entry of the journal.
@@ -75,55 +77,75 @@ impl Mark {
 }
 
 impl Remembered {
-    /// Reads state and journal, and folds them in memory.
+    /// Reads the journal, and where it has something new folds it into the state, in memory.
     pub(super) async fn load(workspace: &Workspace, sync: &str) -> Result<Self> {
-        let mut places: BTreeMap<Place, Vec<State>> = BTreeMap::new();
-        let mut marks = BTreeSet::new();
-        for batch in read(workspace, &tables::sync_state(), sync, &[]).await? {
-            let mut rows = || -> Result<(), ArrowError> {
-                let place = places_of(&batch)?;
-                marks.extend(texts(&batch, "journal_mark")?.iter().flatten().map(str::to_owned));
-                for (row, state) in state_rows(&batch)?.into_iter().enumerate() {
+        let mut entries: BTreeMap<Place, Vec<Entry>> = BTreeMap::new();
+        let mut journal: Option<Mark> = None;
+        let mut first_receipt = None;
+        read(workspace, &tables::sync_journal(), sync, &["seq"], |batch| {
+            let place = places_of(batch)?;
+            for (row, entry) in journal_entries(batch)?.into_iter().enumerate() {
+                entries.entry(place(row)).or_default().push(entry);
+            }
+            let (runs, outcomes) = (texts(batch, "sync_run_id")?, texts(batch, "outcome")?);
+            let seq = column(batch, "seq", &DataType::Int64)?;
+            let seq = seq.as_primitive::<Int64Type>();
+            let receipt = (0..batch.num_rows()).find(|&row| outcomes.is_valid(row));
+            first_receipt = first_receipt.or(receipt.map(|row| seq.value(row)));
+            if let Some(last) = batch.num_rows().checked_sub(1) {
+                journal = Some(Mark { run: runs.value(last).to_owned(), seq: seq.value(last) });
+            }
+            Ok(())
+        })
+        .await?;
+        let mut folded = None;
+        if let Some(mark) = &journal {
+            let mut places: BTreeMap<Place, Vec<State>> = BTreeMap::new();
+            let mut marks = BTreeSet::new();
+            read(workspace, &tables::sync_state(), sync, &[], |batch| {
+                let place = places_of(batch)?;
+                marks.extend(texts(batch, "journal_mark")?.iter().flatten().map(str::to_owned));
+                for (row, state) in state_rows(batch)?.into_iter().enumerate() {
                     places.entry(place(row)).or_default().push(state);
                 }
                 Ok(())
-            };
-            rows().map_err(|error| unreadable("sync_state", &error))?;
-        }
-        let mut entries: BTreeMap<Place, Vec<Entry>> = BTreeMap::new();
-        let mut journal = None;
-        let mut first_receipt = None;
-        for batch in read(workspace, &tables::sync_journal(), sync, &["seq"]).await? {
-            let mut rows = || -> Result<(), ArrowError> {
-                let place = places_of(&batch)?;
-                for (row, entry) in journal_entries(&batch)?.into_iter().enumerate() {
-                    entries.entry(place(row)).or_default().push(entry);
+            })
+            .await?;
+            // A run may have died between storing the fold and emptying the journal.
+            if !marks.contains(&mark.text()) {
+                for (place, entries) in entries {
+                    let state = places.remove(&place).unwrap_or_default();
+                    places.insert(place, fold(state, &entries, &Backoff::BETWEEN_RUNS));
                 }
-                let (runs, outcomes) = (texts(&batch, "sync_run_id")?, texts(&batch, "outcome")?);
-                let seq = column(&batch, "seq", &DataType::Int64)?;
-                let seq = seq.as_primitive::<Int64Type>();
-                let receipt = (0..batch.num_rows()).find(|&row| outcomes.is_valid(row));
-                first_receipt = first_receipt.or(receipt.map(|row| seq.value(row)));
-                if let Some(last) = batch.num_rows().checked_sub(1) {
-                    journal = Some(Mark { run: runs.value(last).to_owned(), seq: seq.value(last) });
-                }
-                Ok(())
-            };
-            rows().map_err(|error| unreadable("sync_journal", &error))?;
-        }
-        let is_folded = journal.as_ref().is_some_and(|mark: &Mark| marks.contains(&mark.text()));
-        if !is_folded {
-            for (place, entries) in entries {
-                let state = places.remove(&place).unwrap_or_default();
-                places.insert(place, fold(state, &entries, &Backoff::BETWEEN_RUNS));
+                folded = Some(places);
             }
         }
-        Ok(Self { sync: sync.to_owned(), places, journal, first_receipt, is_folded })
+        Ok(Self { sync: sync.to_owned(), folded, journal, first_receipt })
     }
 
-    /// What one place has.
-    pub(super) fn at(&self, place: &Place) -> &[State] {
-        self.places.get(place).map_or(&[], Vec::as_slice)
+    /// Makes the state of one place readable as `_sync_state`.
+    pub(super) async fn register(&self, workspace: &Workspace, place: &Place) -> Result<()> {
+        let session = &workspace.opened.session;
+        let spec = tables::sync_state();
+        if let Some(places) = &self.folded {
+            let rows = places.get(place).map_or(&[][..], Vec::as_slice);
+            let batches = rows.chunks(CHUNK).map(state_batch).collect::<Result<Vec<_>, _>>();
+            let batches = batches.map_err(|_| unreadable(&spec.name))?;
+            return workspace.stage.hold(session, "_sync_state", SchemaRef::clone(&STATE), batches);
+        }
+        let Some(stored) = workspace.opened.warehouse.provider(&spec.name, None).await? else {
+            return workspace.stage.hold(session, "_sync_state", SchemaRef::clone(&STATE), Vec::new());
+        };
+        let name = TableReference::bare("_sync_state_stored");
+        let registered = session.deregister_table(name.clone()).and_then(|_| session.register_table(name, stored));
+        registered.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
+        let columns: Vec<String> = STATE.fields().iter().map(|field| ident(field.name())).collect();
+        let here = place.constants(&self.sync).map(|(name, value)| match value {
+            Some(value) => format!("{} = {}", ident(name), text_literal(value)),
+            None => format!("{} is null", ident(name)),
+        });
+        let sql = format!("select {} from _sync_state_stored where {}", columns.join(", "), here.join(" and "));
+        workspace.view("_sync_state", &sql).await
     }
 
     /// Stores the fold and empties the journal. The order makes it safe to die between any two steps: receipts are known by
@@ -133,10 +155,11 @@ impl Remembered {
         let (warehouse, session) = (&workspace.opened.warehouse, &workspace.opened.session);
         let commit = Commit::of_run(&workspace.run_id);
         let partition = || ScalarValue::from(self.sync.as_str());
-        if !self.is_folded {
+        if let Some(places) = self.folded.take() {
             self.receipts(workspace, lease, &mark, &commit).await?;
             let spec = tables::sync_state();
-            let rows = self.stored(&mark.text())?;
+            let rows = self.stored(&places, &mark.text())?;
+            drop(places);
             lease.check().await?;
             if warehouse.version(&spec.name).await?.is_some() {
                 warehouse.replace_where(&spec, "sync", partition(), rows, &commit, session).await?;
@@ -148,19 +171,18 @@ impl Remembered {
         let nothing = RecordBatch::new_empty(Arc::clone(&spec.schema));
         lease.check().await?;
         warehouse.replace_where(&spec, "sync", partition(), nothing, &commit, session).await?;
-        self.is_folded = false;
         Ok(())
     }
 
     /// The state as a table.
-    fn stored(&self, mark: &str) -> Result<SendableRecordBatchStream> {
+    fn stored(&self, places: &BTreeMap<Place, Vec<State>>, mark: &str) -> Result<SendableRecordBatchStream> {
         let mut batches = Vec::new();
-        for (place, rows) in &self.places {
+        for (place, rows) in places {
             let mut constants = place.constants(&self.sync).to_vec();
             constants.push(("journal_mark", Some(mark)));
             for rows in rows.chunks(CHUNK) {
                 let batch = state_batch(rows).and_then(|batch| with_constants(&batch, &constants));
-                batches.push(batch.map_err(|error| unreadable("sync_state", &error))?);
+                batches.push(batch.map_err(|_| unreadable("sync_state"))?);
             }
         }
         let schema = batches.first().map_or_else(|| tables::sync_state().schema, RecordBatch::schema);
@@ -199,24 +221,39 @@ impl Remembered {
     }
 }
 
-/// The rows of one sync, at the latest version.
-async fn read(workspace: &Workspace, spec: &TableSpec, sync: &str, order: &[&str]) -> Result<Vec<RecordBatch>> {
-    let Some(provider) = workspace.opened.warehouse.provider(&spec.name, None).await? else { return Ok(Vec::new()) };
+/// Looks at the rows of one sync, at the latest version, batch by batch.
+async fn read(
+    workspace: &Workspace,
+    spec: &TableSpec,
+    sync: &str,
+    order: &[&str],
+    mut look: impl FnMut(&RecordBatch) -> Result<(), ArrowError>,
+) -> Result<()> {
+    let Some(provider) = workspace.opened.warehouse.provider(&spec.name, None).await? else { return Ok(()) };
+    let failed = |error: DataFusionError| failure_from(format!("reading the table `{}`", spec.name), &error);
     let rows = async {
         let mut rows = workspace.opened.session.read_table(provider)?.filter(col("sync").eq(lit(sync)))?;
         if !order.is_empty() {
             rows = rows.sort(order.iter().map(|name| col(*name).sort(true, false)).collect())?;
         }
-        rows.collect().await
+        rows.execute_stream().await
     };
-    rows.await.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))
+    let mut rows = rows.await.map_err(failed)?;
+    while let Some(batch) = rows.next().await {
+        look(&batch.map_err(failed)?).map_err(|_| unreadable(&spec.name))?;
+    }
+    Ok(())
 }
 
-/// The state as the session's table `_sync_state`.
-pub(super) fn register(workspace: &Workspace, rows: &[State]) -> Result<()> {
-    let batches = rows.chunks(CHUNK).map(state_batch).collect::<Result<Vec<_>, _>>();
-    let batches = batches.map_err(|error| unreadable("sync_state", &error))?;
-    workspace.stage.hold(&workspace.opened.session, "_sync_state", SchemaRef::clone(&STATE), batches)
+/// The rows of the place that may or may not be there.
+pub(super) async fn doubts(workspace: &Workspace) -> Result<Vec<State>> {
+    let name = tables::sync_state().name;
+    let doing = format!("reading the table `{name}`");
+    let mut doubts = Vec::new();
+    for batch in workspace.collect(&doing, "select * from _sync_state where in_doubt_operation is not null").await? {
+        doubts.extend(state_rows(&batch).map_err(|_| unreadable(&name))?);
+    }
+    Ok(doubts)
 }
 
 /// The table, with columns that are the same in every row in front.
@@ -255,9 +292,8 @@ fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, 
     cast(column.ok_or_else(|| ArrowError::SchemaError(format!("`{name}` is missing")))?, kind)
 }
 
-fn unreadable(table: &str, error: &ArrowError) -> Failure {
-    // Texts of such errors may quote values.
-    let _ = error;
+/// The texts of such errors may quote values, so they are not shown.
+fn unreadable(table: &str) -> Failure {
     Failure::world("W402", format!("reading the table `{table}`"), "a column is missing or has a value of another type")
         .help("another program has written to it: restore the table to its version before")
 }

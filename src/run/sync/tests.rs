@@ -2,10 +2,17 @@
 
 use std::time::Duration;
 
+use datafusion::arrow::array::RecordBatch;
+use datafusion::common::ScalarValue;
+
 use super::Outcome;
+use super::journal::DeltaJournal;
+use super::remembered::{Place, Remembered};
 use super::testing::{Shop, Silent, Told};
-use crate::sync::destination::Outcome as Answer;
-use crate::sync::journal::{Action, Verdict};
+use crate::report::NoProgress;
+use crate::store::{Commit, Lease, LeaseOptions, tables};
+use crate::sync::destination::{Operation, Outcome as Answer};
+use crate::sync::journal::{Action, Intent, Journal, Receipt, Verdict};
 
 const TO: &str =
     "from: {segment: vip}, to: {connection: drop}, key: email, fields: {email: email, name: name}, first_run: send";
@@ -190,6 +197,11 @@ async fn a_baseline_takes_what_is_desired_as_delivered() {
         shop.deliver_and_look().await,
         [r#"removed {"email":"b@x.fr"}"#, r#"updated {"email":"a@x.fr","name":"Anna"}"#]
     );
+    // A first run that found nobody was the first all the same.
+    let mut shop = Shop::with(&format!("{}, {GATE}, on_withdraw: delete", TO.replace("send", "baseline")));
+    assert_eq!(shop.deliver(false).await.outcome, Outcome::Baseline);
+    shop.add("1", "a@x.fr", "Ann");
+    assert_eq!(shop.deliver_and_look().await, [r#"added {"email":"a@x.fr","name":"Ann"}"#]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -208,6 +220,68 @@ async fn a_run_that_dies_between_intent_and_answer_is_settled_by_the_next() {
     assert_eq!((report.outcome, shop.sent().len()), (Outcome::Done, 3));
     assert_eq!(shop.ask("sync_state", "status").await, ["delivered"; 3]);
     assert_eq!(shop.ask("sync_journal", "key").await, [""; 0]);
+}
+
+/// An answer that was journaled before the run died.
+fn receipt(key: &str, verdict: Verdict) -> Receipt {
+    let intent = Intent {
+        batch_id: "b".to_owned(),
+        key: key.to_owned(),
+        customer_id: "1".to_owned(),
+        action: Action::Add,
+        operation: Operation::Add,
+        desired_hash: Some("h".to_owned()),
+    };
+    let at = "2026-01-15T09:00:00Z".parse().unwrap();
+    Receipt { intent, verdict, code: None, message: None, at, destination_id: None }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_run_that_dies_in_a_fold_folds_nothing_twice() {
+    let shop = gated("on_withdraw: delete");
+    let workspace = shop.workspace().await;
+    let sync = Shop::sync(&workspace);
+    let warehouse = &workspace.opened.warehouse;
+    let lease = Lease::acquire(warehouse, LeaseOptions::new("test", shop.now)).await.unwrap();
+    let place = Place::of(&sync, &workspace.opened.project.connections["drop"]);
+    let mut journal = DeltaJournal {
+        workspace: &workspace,
+        lease: &lease,
+        progress: &NoProgress,
+        sync: "out",
+        place: &place,
+        sync_run_id: "r1",
+        seq: 0,
+        folded: 0,
+    };
+    let receipts =
+        [receipt("{\"email\":\"a@x.fr\"}", Verdict::Accepted), receipt("{\"email\":\"b@x.fr\"}", Verdict::Retry)];
+    let intents: Vec<Intent> = receipts.iter().map(|receipt| receipt.intent.clone()).collect();
+    journal.intend(&intents).await.unwrap();
+    journal.record(&receipts).await.unwrap();
+    let whole = warehouse.version("sync_journal").await.unwrap();
+    Remembered::load(&workspace, "out").await.unwrap().save(&workspace, &lease).await.unwrap();
+    let (state, kept) = ("key, status, deliveries, attempts, journal_mark", "customer_id, outcome, seq");
+    let once = (shop.ask("sync_state", state).await, shop.ask("sync_receipts", kept).await);
+    assert_eq!(once.0, ["{\"email\":\"a@x.fr\"} delivered 1 0 r1:3", "{\"email\":\"b@x.fr\"} retry 0 1 r1:3"]);
+    assert_eq!(once.1, ["1 accepted 2", "1 retry 3"]);
+    // As if the journal had not been emptied; and as if the state had not been stored, but the receipts had.
+    for undo_state in [false, true] {
+        warehouse.roll_back("sync_journal", whole, &Commit::default()).await.unwrap();
+        if undo_state {
+            let spec = tables::sync_state();
+            let nothing = RecordBatch::new_empty(spec.schema.clone());
+            let out = ScalarValue::from("out");
+            warehouse
+                .replace_where(&spec, "sync", out, nothing, &Commit::default(), &workspace.opened.session)
+                .await
+                .unwrap();
+        }
+        assert_eq!(shop.ask("sync_journal", "seq").await.len(), 4);
+        Remembered::load(&workspace, "out").await.unwrap().save(&workspace, &lease).await.unwrap();
+        assert_eq!((shop.ask("sync_state", state).await, shop.ask("sync_receipts", kept).await), once);
+        assert_eq!(shop.ask("sync_journal", "seq").await, [""; 0]);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
