@@ -133,7 +133,14 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         let reader = reader(&named.name, location, declared, want_row, zone);
         match readers::open(&reader, &warehouse, &request.project, &session).await {
             Ok(opened) => {
-                schemas.insert(named.name.clone(), columns(&opened.provider));
+                let mut columns = columns(&opened.provider);
+                if opened.is_blank {
+                    // Whatever the models take them for will do until there are rows.
+                    for column in columns.iter_mut().filter(|column| !reader.types.contains_key(&column.name)) {
+                        column.data_type = DataType::Unknown;
+                    }
+                }
+                schemas.insert(named.name.clone(), columns);
                 inputs.insert(named.name.clone(), opened.fingerprint);
                 register(&session, &named.name, opened.provider)?;
             }

@@ -96,7 +96,7 @@ fn an_expectation_that_rows_break() {
         let expect = format!("key: order_id\n    expect: [{{{expectation}}}]");
         Shop::new().models("key: order_id", &expect)
     };
-    refused(&expect("accepted: {amount: [1, 2]}"), &["E401", "3 of 3 rows"]);
+    refused(&expect("accepted: amount, values: [1, 2]"), &["E401", "3 of 3 rows"]);
     refused(
         &expect("unique: ordered_at").append("data/orders.csv", "4,,1,2025-01-10T10:02:00Z\n"),
         &["E401", "repeat"],
