@@ -8,6 +8,7 @@ use super::opened::Opened;
 use super::publish;
 use super::request::Stopped;
 use super::segments::{self, SegmentChange};
+use super::selection::Selection;
 use super::workspace::Workspace;
 use crate::diag::{Failure, Finding, Severity};
 use crate::report::Progress;
@@ -20,6 +21,8 @@ pub struct BuildOptions {
     pub command: String,
     /// Guards that may be passed once.
     pub accept: Vec<String>,
+    /// Which segments may move.
+    pub selection: Selection,
     /// Rebuild even what is unchanged.
     pub full_refresh: bool,
     /// Compute everything and publish nothing.
@@ -135,12 +138,12 @@ async fn compute(
     let mut changes = Vec::new();
     for entity in &entities {
         all.push(customers::run(&workspace, entity, progress).await?);
-        changes.extend(segments::run(&workspace, entity, &options.accept).await?);
+        changes.extend(segments::run(&workspace, entity, &options.accept, &options.selection).await?);
     }
     let tables = match lease {
         Some(lease) => {
             progress.step("publishing", None);
-            publish::run(&workspace, lease, &options.command, &changes, started).await?
+            publish::run(&workspace, lease, options, &changes, started).await?
         }
         None => Vec::new(),
     };

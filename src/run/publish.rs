@@ -8,6 +8,7 @@ use datafusion::arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringV
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::TableReference;
 
+use super::build::BuildOptions;
 use super::segments::SegmentChange;
 use super::workspace::Workspace;
 use crate::compile::customer;
@@ -47,7 +48,7 @@ pub(super) fn project_fingerprint(workspace: &Workspace) -> String {
 pub(super) async fn run(
     workspace: &Workspace,
     lease: &Lease,
-    command: &str,
+    options: &BuildOptions,
     segments: &[SegmentChange],
     started: Instant,
 ) -> Result<Vec<PublishedRows>> {
@@ -84,7 +85,7 @@ pub(super) async fn run(
     publisher.overwrite(&tables::consents(), "consents").await?;
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;
     publisher.steps(segments, started).await?;
-    publisher.runs(command, started).await?;
+    publisher.runs(options, started).await?;
     Ok(publisher.written)
 }
 
@@ -263,12 +264,15 @@ impl Publisher<'_> {
         self.append_batch(&spec, batch).await
     }
 
-    async fn runs(&mut self, command: &str, started: Instant) -> Result<()> {
+    async fn runs(&mut self, options: &BuildOptions, started: Instant) -> Result<()> {
         let spec = tables::runs();
         let mut published = self.workspace.published.clone();
         published.tables.extend(self.written.iter().map(|table| (table.table.clone(), table.version)));
         published.inputs.clone_from(&self.workspace.opened.inputs);
-        published.inputs.insert(PROJECT.to_owned(), project_fingerprint(self.workspace));
+        // What was built in part is to be built again.
+        let whole = options.selection.segments.is_none();
+        let fingerprint = if whole { project_fingerprint(self.workspace) } else { String::new() };
+        published.inputs.insert(PROJECT.to_owned(), fingerprint);
         let (tables_json, inputs_json) = (published.tables_json(), published.inputs_json());
         let finished = chrono::Utc::now();
         let began = finished - chrono::TimeDelta::from_std(started.elapsed()).unwrap_or_default();
@@ -278,7 +282,7 @@ impl Publisher<'_> {
             ("started_at", instants(1, began.timestamp_micros())),
             ("as_of", instants(1, self.workspace.opened.clock.micros())),
             ("finished_at", instants(1, finished.timestamp_micros())),
-            ("command", one(command)),
+            ("command", one(&options.command)),
             ("outcome", one("done")),
             ("published", one(&tables_json)),
             ("inputs", one(&inputs_json)),

@@ -132,7 +132,7 @@ pub struct Opened {
     pub fingerprint: String,
     /// The files, or the table.
     pub paths: Vec<String>,
-    /// CSV files that have a header and nothing else: columns that are not declared may be of any type.
+    /// Text files without a row: columns that are not declared may be of any type, and those of NDJSON are not known.
     pub is_blank: bool,
 }
 
@@ -206,7 +206,8 @@ fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<(Layout, bool)> {
             sample.column(name);
         }
     }
-    let is_blank = spec.format == Format::Csv && sample.rows == 0 && files.len() <= SAMPLE_FILES;
+    let none = if spec.format == Format::Csv { sample.rows == 0 } else { !any };
+    let is_blank = none && files.len() <= SAMPLE_FILES;
     Ok((Layout::new(spec, sample.columns)?, is_blank))
 }
 

@@ -124,7 +124,7 @@ fn a_source_without_rows() {
         .write("data/contacts.csv", "contact_id,email,first_name,country,newsletter,updated_at\n");
     shop.run(&["build"]).ends_with(0, &["`contacts` has no rows"]);
     let nobody = shop.models("path: data/orders.csv\n    format: csv", "path: data/orders.ndjson\n    format: ndjson");
-    refused(&nobody.write("data/orders.ndjson", ""), &["E302", "orders.ndjson"]);
+    refused(&nobody.write("data/orders.ndjson", ""), &["warning[E302]", "only declared columns", "E202"]);
 }
 
 #[test]

@@ -48,7 +48,8 @@ async fn tables_that_another_program_has_given_another_schema() {
         foreign(&shop, name).await;
         let said = shop.run(&["run"]);
         assert!(matches!(said.code, Some(1 | 2)), "{name}: {said}");
-        assert!(said.err.contains(name) && said.err.contains("error[W"), "{name}: {said}");
+        let known = name != "sync_receipts"; // It is read before it is written.
+        assert!(said.err.contains("error[W4") && (said.err.contains(name) || !known), "{name}: {said}");
         // Nothing of it was touched.
         let warehouse = Warehouse::open("warehouse", &shop.path(""), "cdp").unwrap();
         assert_eq!(warehouse.version(name).await.unwrap(), Some(0), "{name}");
