@@ -102,11 +102,14 @@ async fn compute(
         && workspace.opened.clock.micros() < before
         && !options.plan_only
     {
-        let at = chrono::DateTime::from_timestamp_micros(before).unwrap_or_default();
+        let clock = &workspace.opened.clock;
+        let shown =
+            |at: chrono::DateTime<chrono::Utc>| at.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M:%S %Z");
+        let at = shown(chrono::DateTime::from_timestamp_micros(before).unwrap_or_default());
         let failure = Failure::project(
             "W003",
             "building",
-            format!("`as_of` {} lies before what is published, {at}", workspace.opened.clock.as_of),
+            format!("`as_of` {} lies before what is published, {at}", shown(clock.as_of)),
         )
         .help("history is not rewritten: leave out `--as-of`, or give a later one");
         return Err(failure.into());

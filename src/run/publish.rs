@@ -13,7 +13,7 @@ use super::segments::SegmentChange;
 use super::workspace::Workspace;
 use crate::compile::customer;
 use crate::diag::{Failure, Result};
-use crate::project::ScoreKind;
+use crate::project::{Entity, ScoreKind};
 use crate::sql::{ident, text_literal};
 use crate::store::{Commit, Lease, TableSpec, Written, tables};
 
@@ -54,6 +54,7 @@ pub(super) async fn run(
 ) -> Result<Vec<PublishedRows>> {
     let mut publisher = Publisher { workspace, lease, commit: Commit::of_run(&workspace.run_id), written: Vec::new() };
     let project = &workspace.opened.project;
+    publisher.nothing_is_somebody_elses().await?;
     publisher.roll_back().await?;
     for entity in project.entities.values() {
         for spec in [
@@ -74,7 +75,7 @@ pub(super) async fn run(
             schema: workspace.schema(&entity.name).await?,
             partition_by: Vec::new(),
             personal: customer::personal(project, entity),
-            description: format!("One row per {}: golden record, traits, scores and segments", entity.name),
+            description: description(entity),
         };
         publisher.overwrite(&spec, &entity.name).await?;
         publisher.scores(entity).await?;
@@ -88,6 +89,10 @@ pub(super) async fn run(
     Ok(publisher.written)
 }
 
+fn description(entity: &Entity) -> String {
+    format!("One row per {}: golden record, traits, scores and segments", entity.name)
+}
+
 struct Publisher<'a> {
     workspace: &'a Workspace,
     lease: &'a Lease,
@@ -96,6 +101,39 @@ struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
+    /// A table that no run has published is there already: either a run that was killed made it, or another program, whose
+    /// rows are neither replaced nor added to.
+    async fn nothing_is_somebody_elses(&self) -> Result<()> {
+        let mut ours = vec![
+            tables::segment_members(),
+            tables::segment_sizes(),
+            tables::score_values(),
+            tables::consents(),
+            tables::consent_ledger(),
+            tables::run_steps(),
+        ];
+        ours.extend(
+            self.workspace.opened.project.entities.values().flat_map(|entity| tables::entity_tables(&entity.name)),
+        );
+        let mut ours: Vec<(String, String)> = ours.into_iter().map(|spec| (spec.name, spec.description)).collect();
+        let entities = self.workspace.opened.project.entities.values();
+        ours.extend(entities.map(|entity| (entity.name.clone(), description(entity))));
+        ours.retain(|(name, _)| self.workspace.published.version(name).is_none());
+        for (name, description) in ours {
+            let Some(table) = self.workspace.opened.warehouse.table(&name, None).await? else { continue };
+            if table.description()?.as_deref() != Some(description.as_str()) {
+                let doing = format!("writing the table `{name}`");
+                let failure =
+                    Failure::world("W404", doing, "another program has made a table of this name").help(format!(
+                        "move `{}` away, or set `warehouse.schema` to a folder of cohorte's own",
+                        self.workspace.opened.warehouse.place(&name)
+                    ));
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
     /// What a run that was killed wrote ahead of the published set is undone before anything is added to it.
     async fn roll_back(&mut self) -> Result<()> {
         let warehouse = &self.workspace.opened.warehouse;
@@ -147,7 +185,7 @@ impl Publisher<'_> {
         self.written.push(PublishedRows { table: spec.name.clone(), rows: written.rows, version: written.version });
     }
 
-    async fn scores(&mut self, entity: &crate::project::Entity) -> Result<()> {
+    async fn scores(&mut self, entity: &Entity) -> Result<()> {
         let project = &self.workspace.opened.project;
         let id = ident(&entity.id());
         let mut parts = Vec::new();
