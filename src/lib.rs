@@ -1,11 +1,9 @@
 //! Cohorte compiles a project of YAML models to customers, traits, segments, scores and consents in Delta Lake tables,
 //! and delivers audiences to destinations. `ARCHITECTURE.md` is the map of these rooms; arrows point down only.
 
-pub mod check;
 pub mod compile;
 pub mod connector;
 pub mod diag;
-pub mod plan;
 pub mod project;
 pub mod spec;
 pub mod sql;

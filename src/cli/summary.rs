@@ -64,6 +64,7 @@ fn segments(built: &Built) -> String {
                     "GUARD: {}; the members stay as they were (--accept {} lets it pass once)",
                     tripped.reason, segment.segment
                 ),
+                (None, _) if segment.left_out => "not selected".to_owned(),
                 (None, _) if segment.is_new => "new".to_owned(),
                 (None, _) => String::new(),
             };

@@ -123,6 +123,9 @@ impl Resolver<'_> {
         let mut whole = true;
         for name in names.iter().filter(|name| !self.segments.contains_key(&name.value)) {
             whole = false;
+            if self.project.broken.contains(&name.value) {
+                continue;
+            }
             let finding = Finding::error("E202", format!("there is no segment `{}`", name.value))
                 .at(name.span)
                 .label("unknown segment");

@@ -195,7 +195,7 @@ fn transpose(part: Option<Option<(String, DataType)>>) -> Option<Option<String>>
 
 /// A finding, unless the purpose is known.
 pub(super) fn unknown_purpose(project: &Project, name: &str, span: Span) -> Option<Finding> {
-    if project.purposes.contains_key(name) {
+    if project.purposes.contains_key(name) || project.broken.contains(name) {
         return None;
     }
     let finding = Finding::error("E202", format!("there is no purpose `{name}`")).at(span);

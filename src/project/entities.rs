@@ -109,7 +109,9 @@ pub(super) fn resolve(_: &Files, spec: &Spec, project: &mut Project, findings: &
         let entity = entity(project, named, findings);
         project.entities.insert(named.name.clone(), entity);
     }
-    if let (true, Some(warehouse)) = (spec.entities.is_empty() && !spec.sources.is_empty(), &spec.warehouse) {
+    // Where a file cannot be read, its entities may be in it.
+    let none = spec.entities.is_empty() && spec.broken.is_empty();
+    if let (true, Some(warehouse)) = (none && (!spec.sources.is_empty() || !findings.has_errors()), &spec.warehouse) {
         findings.add(
             Finding::error("E118", "the project has no entity")
                 .at(warehouse.name.span)

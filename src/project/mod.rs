@@ -106,7 +106,7 @@ pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Fin
         purposes: IndexMap::new(),
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
-        broken: BTreeSet::new(),
+        broken: spec.broken.clone(),
         customers: IndexMap::new(),
     };
     sources::resolve(files, spec, schemas, &mut project, findings);

@@ -20,6 +20,8 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
             let names = written.spec.attributes.iter().map(|(name, _)| name.value.clone());
             scope.columns.extend(names.map(|name| (name, DataType::Unknown)));
         }
+        // So are models that could not even be read.
+        scope.columns.extend(spec.broken.iter().map(|name| (name.clone(), DataType::Unknown)));
         scope.columns.extend(entity.attributes.values().map(|attribute| (attribute.name.clone(), attribute.data_type)));
         scopes.insert(entity.name.clone(), scope);
     }
@@ -71,6 +73,7 @@ pub(super) fn unknown_column(scopes: &mut IndexMap<String, CustomerScope>, entit
 pub(super) fn entity_of(project: &Project, of: Option<&Text>, span: Span, findings: &mut Findings) -> Option<String> {
     match of {
         Some(name) if project.entities.contains_key(&name.value) => Some(name.value.clone()),
+        Some(name) if project.broken.contains(&name.value) => None,
         Some(name) => {
             let near = nearest(&name.value, project.entities.keys().map(String::as_str));
             let finding = Finding::error("E202", format!("there is no entity `{}`", name.value)).at(name.span);

@@ -4,11 +4,15 @@ use std::collections::BTreeMap;
 
 use indexmap::IndexMap;
 
-/// Sorts names so that each comes after those that it needs; otherwise in the order as given. `Err` is a cycle: names, of
-/// which each needs the next and the last needs the first.
-pub(super) fn sort(needs: &IndexMap<String, Vec<String>>) -> Result<Vec<String>, Vec<String>> {
+/// Cycles beyond are not told: those before are enough to begin with.
+const MOST_CYCLES: usize = 100;
+
+/// Sorts names so that each comes after those that it needs; otherwise in the order as given. `Err` has cycles: names, of
+/// which each needs the next and the last needs the first. Circles that share a name may be told as one.
+pub(super) fn sort(needs: &IndexMap<String, Vec<String>>) -> Result<Vec<String>, Vec<Vec<String>>> {
     let mut done: BTreeMap<&str, bool> = BTreeMap::new();
     let mut sorted = Vec::with_capacity(needs.len());
+    let mut cycles = Vec::new();
     for start in needs.keys() {
         // A stack of our own: long chains must not exhaust the thread's.
         let mut path: Vec<(&str, usize)> = vec![(start, 0)];
@@ -18,7 +22,10 @@ pub(super) fn sort(needs: &IndexMap<String, Vec<String>>) -> Result<Vec<String>,
                     Some(true) => continue,
                     Some(false) => {
                         let from = path.iter().position(|(other, _)| *other == name).unwrap_or(0);
-                        return Err(path[from..].iter().map(|(name, _)| (*name).to_owned()).collect());
+                        if cycles.len() < MOST_CYCLES {
+                            cycles.push(path[from..].iter().map(|(name, _)| (*name).to_owned()).collect());
+                        }
+                        continue;
                     }
                     None => {
                         done.insert(name, false);
@@ -38,7 +45,7 @@ pub(super) fn sort(needs: &IndexMap<String, Vec<String>>) -> Result<Vec<String>,
             }
         }
     }
-    Ok(sorted)
+    if cycles.is_empty() { Ok(sorted) } else { Err(cycles) }
 }
 
 #[cfg(test)]
@@ -60,8 +67,8 @@ mod tests {
 
     #[test]
     fn cycles_are_shown() {
-        assert_eq!(sort(&graph(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])])).unwrap_err(), ["a", "b"]);
-        assert_eq!(sort(&graph(&[("a", &["a"])])).unwrap_err(), ["a"]);
+        assert_eq!(sort(&graph(&[("x", &["a"]), ("a", &["b"]), ("b", &["a"])])).unwrap_err(), [["a", "b"]]);
+        assert_eq!(sort(&graph(&[("a", &["a"]), ("b", &["a", "b"])])).unwrap_err(), [["a"], ["b"]]);
     }
 
     #[test]

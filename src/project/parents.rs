@@ -38,18 +38,21 @@ pub(super) fn circles(spec: &Spec, project: &mut Project, findings: &mut Finding
             (named.name.clone(), parents.collect())
         })
         .collect();
-    let Err(circle) = sort(&needs) else { return };
+    let Err(circles) = sort(&needs) else { return };
     let place = |name: &str| spec.sources.get(name).map(|named| named.span);
-    let message = format!("these sources belong to one another: {} → {}", circle.join(" → "), circle[0]);
-    let mut finding = Finding::error("E129", message).help("break the circle: a row belongs to what it is a part of");
-    finding.span = place(&circle[0]);
-    for span in circle[1..].iter().filter_map(|name| place(name)) {
-        finding = finding.also(span, "on the way round");
-    }
-    findings.add(finding);
-    for name in circle {
-        project.sources.shift_remove(&name);
-        project.broken.insert(name);
+    for circle in circles {
+        let message = format!("these sources belong to one another: {} → {}", circle.join(" → "), circle[0]);
+        let mut finding =
+            Finding::error("E129", message).help("break the circle: a row belongs to what it is a part of");
+        finding.span = place(&circle[0]);
+        for span in circle[1..].iter().filter_map(|name| place(name)) {
+            finding = finding.also(span, "on the way round");
+        }
+        findings.add(finding);
+        for name in circle {
+            project.sources.shift_remove(&name);
+            project.broken.insert(name);
+        }
     }
 }
 

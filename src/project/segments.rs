@@ -84,7 +84,11 @@ pub(super) fn segments(
                 }
             }
         }
-        Err(cycle) => report_cycle("segment", &cycle, |name| spec.segments.get(name).map(|named| named.span), findings),
+        Err(cycles) => {
+            for cycle in cycles {
+                report_cycle("segment", &cycle, |name| spec.segments.get(name).map(|named| named.span), findings);
+            }
+        }
     }
 }
 

@@ -258,7 +258,7 @@ impl Resolver<'_> {
         match (&from.segment, &from.entity, &from.consents, &from.sql) {
             (Some(name), None, None, None) => {
                 let Some(segment) = self.project.segments.get(&name.value) else {
-                    if !self.spec.segments.contains_key(&name.value) {
+                    if !self.spec.segments.contains_key(&name.value) && !self.project.broken.contains(&name.value) {
                         let near = nearest(&name.value, self.spec.segments.keys().map(String::as_str));
                         let finding =
                             Finding::error("E202", format!("there is no segment `{}`", name.value)).at(name.span);

@@ -174,8 +174,10 @@ pub(super) fn sql_traits(
     let needs = written.iter().map(|(name, (_, sql))| (name.clone(), names_in(files, sql))).collect();
     let order = match sort(&needs) {
         Ok(order) => order,
-        Err(cycle) => {
-            report_cycle("trait", &cycle, |name| spec.traits.get(name).map(|named| named.span), findings);
+        Err(cycles) => {
+            for cycle in cycles {
+                report_cycle("trait", &cycle, |name| spec.traits.get(name).map(|named| named.span), findings);
+            }
             for (name, (named, _)) in &written {
                 let entity = entity_of(project, named.spec.of.as_ref(), named.span, &mut Findings::default());
                 unknown_column(scopes, &entity.unwrap_or_default(), name);

@@ -8,6 +8,7 @@ use super::opened::Opened;
 use super::publish;
 use super::request::Stopped;
 use super::segments::{self, SegmentChange};
+use super::selection::Selection;
 use super::workspace::Workspace;
 use crate::diag::{Failure, Finding, Severity};
 use crate::report::Progress;
@@ -20,6 +21,8 @@ pub struct BuildOptions {
     pub command: String,
     /// Guards that may be passed once.
     pub accept: Vec<String>,
+    /// Which segments may move.
+    pub selection: Selection,
     /// Rebuild even what is unchanged.
     pub full_refresh: bool,
     /// Compute everything and publish nothing.
@@ -99,11 +102,14 @@ async fn compute(
         && workspace.opened.clock.micros() < before
         && !options.plan_only
     {
-        let at = chrono::DateTime::from_timestamp_micros(before).unwrap_or_default();
+        let clock = &workspace.opened.clock;
+        let shown =
+            |at: chrono::DateTime<chrono::Utc>| at.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M:%S %Z");
+        let at = shown(chrono::DateTime::from_timestamp_micros(before).unwrap_or_default());
         let failure = Failure::project(
             "W003",
             "building",
-            format!("`as_of` {} lies before what is published, {at}", workspace.opened.clock.as_of),
+            format!("`as_of` {} lies before what is published, {at}", shown(clock.as_of)),
         )
         .help("history is not rewritten: leave out `--as-of`, or give a later one");
         return Err(failure.into());
@@ -132,12 +138,12 @@ async fn compute(
     let mut changes = Vec::new();
     for entity in &entities {
         all.push(customers::run(&workspace, entity, progress).await?);
-        changes.extend(segments::run(&workspace, entity, &options.accept).await?);
+        changes.extend(segments::run(&workspace, entity, &options.accept, &options.selection).await?);
     }
     let tables = match lease {
         Some(lease) => {
             progress.step("publishing", None);
-            publish::run(&workspace, lease, &options.command, &changes, started).await?
+            publish::run(&workspace, lease, options, &changes, started).await?
         }
         None => Vec::new(),
     };

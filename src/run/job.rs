@@ -9,6 +9,7 @@ use super::opened::Opened;
 use super::publish;
 use super::request::Stopped;
 use super::segments::SegmentChange;
+use super::selection::Selection;
 use super::sync::{self, How, Preview};
 use super::workspace::Workspace;
 use crate::diag::{Failure, Finding, nearest};
@@ -25,11 +26,16 @@ pub struct Planned {
 }
 
 /// Computes what would be built and sent. Nothing is written.
-pub async fn plan(opened: Opened, progress: &dyn Progress) -> Result<Planned, Stopped> {
-    let options = BuildOptions { command: "plan".to_owned(), plan_only: true, ..BuildOptions::default() };
+pub async fn plan(opened: Opened, selection: Selection, progress: &dyn Progress) -> Result<Planned, Stopped> {
+    let options = BuildOptions {
+        command: "plan".to_owned(),
+        plan_only: true,
+        selection: selection.clone(),
+        ..BuildOptions::default()
+    };
     let built = build(opened, &options, progress).await?;
     let mut syncs = Vec::new();
-    for sync in built.workspace.opened.project.syncs.values() {
+    for sync in built.workspace.opened.project.syncs.values().filter(|sync| selection.sends(&sync.name)) {
         progress.step(&format!("comparing `{}`", sync.name), None);
         syncs.push(sync::preview(&built.workspace, sync).await?);
     }
@@ -42,6 +48,8 @@ pub async fn plan(opened: Opened, progress: &dyn Progress) -> Result<Planned, St
 pub struct SyncOptions {
     /// These syncs; all where it is empty.
     pub names: Vec<String>,
+    /// Which of them are selected.
+    pub selection: Selection,
     /// Guards that may be passed once.
     pub accept: Vec<String>,
     /// Show what would be sent, and send nothing.
@@ -121,7 +129,12 @@ async fn deliver(
         .map(|change| change.segment.as_str())
         .collect();
     let mut reports = Vec::new();
-    for sync in project.syncs.values().filter(|sync| options.names.is_empty() || options.names.contains(&sync.name)) {
+    for sync in project
+        .syncs
+        .values()
+        .filter(|sync| options.names.is_empty() || options.names.contains(&sync.name))
+        .filter(|sync| options.selection.sends(&sync.name))
+    {
         if cancel.is_cancelled() {
             break;
         }

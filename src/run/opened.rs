@@ -133,7 +133,22 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         let reader = reader(&named.name, location, declared, want_row, zone);
         match readers::open(&reader, &warehouse, &request.project, &session).await {
             Ok(opened) => {
-                schemas.insert(named.name.clone(), columns(&opened.provider));
+                let mut columns = columns(&opened.provider);
+                if opened.is_blank && reader.format == readers::Format::Ndjson {
+                    let message = format!("the source `{}` is empty: only declared columns are known", named.name);
+                    findings.add(
+                        Finding::warning("E302", message).at(named.span).help(
+                            "declare what the models read under `columns:`, for instance `amount: {type: number}`",
+                        ),
+                    );
+                }
+                if opened.is_blank {
+                    // Whatever the models take them for will do until there are rows.
+                    for column in columns.iter_mut().filter(|column| !reader.types.contains_key(&column.name)) {
+                        column.data_type = DataType::Unknown;
+                    }
+                }
+                schemas.insert(named.name.clone(), columns);
                 inputs.insert(named.name.clone(), opened.fingerprint);
                 register(&session, &named.name, opened.provider)?;
             }

@@ -8,11 +8,12 @@ use datafusion::arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringV
 use datafusion::arrow::datatypes::Schema;
 use datafusion::common::TableReference;
 
+use super::build::BuildOptions;
 use super::segments::SegmentChange;
 use super::workspace::Workspace;
 use crate::compile::customer;
 use crate::diag::{Failure, Result};
-use crate::project::ScoreKind;
+use crate::project::{Entity, ScoreKind};
 use crate::sql::{ident, text_literal};
 use crate::store::{Commit, Lease, TableSpec, Written, tables};
 
@@ -47,12 +48,13 @@ pub(super) fn project_fingerprint(workspace: &Workspace) -> String {
 pub(super) async fn run(
     workspace: &Workspace,
     lease: &Lease,
-    command: &str,
+    options: &BuildOptions,
     segments: &[SegmentChange],
     started: Instant,
 ) -> Result<Vec<PublishedRows>> {
     let mut publisher = Publisher { workspace, lease, commit: Commit::of_run(&workspace.run_id), written: Vec::new() };
     let project = &workspace.opened.project;
+    publisher.nothing_is_somebody_elses().await?;
     publisher.roll_back().await?;
     for entity in project.entities.values() {
         for spec in [
@@ -73,7 +75,7 @@ pub(super) async fn run(
             schema: workspace.schema(&entity.name).await?,
             partition_by: Vec::new(),
             personal: customer::personal(project, entity),
-            description: format!("One row per {}: golden record, traits, scores and segments", entity.name),
+            description: description(entity),
         };
         publisher.overwrite(&spec, &entity.name).await?;
         publisher.scores(entity).await?;
@@ -83,8 +85,12 @@ pub(super) async fn run(
     publisher.overwrite(&tables::consents(), "consents").await?;
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;
     publisher.steps(segments, started).await?;
-    publisher.runs(command, started).await?;
+    publisher.runs(options, started).await?;
     Ok(publisher.written)
+}
+
+fn description(entity: &Entity) -> String {
+    format!("One row per {}: golden record, traits, scores and segments", entity.name)
 }
 
 struct Publisher<'a> {
@@ -95,6 +101,39 @@ struct Publisher<'a> {
 }
 
 impl Publisher<'_> {
+    /// A table that no run has published is there already: either a run that was killed made it, or another program, whose
+    /// rows are neither replaced nor added to.
+    async fn nothing_is_somebody_elses(&self) -> Result<()> {
+        let mut ours = vec![
+            tables::segment_members(),
+            tables::segment_sizes(),
+            tables::score_values(),
+            tables::consents(),
+            tables::consent_ledger(),
+            tables::run_steps(),
+        ];
+        ours.extend(
+            self.workspace.opened.project.entities.values().flat_map(|entity| tables::entity_tables(&entity.name)),
+        );
+        let mut ours: Vec<(String, String)> = ours.into_iter().map(|spec| (spec.name, spec.description)).collect();
+        let entities = self.workspace.opened.project.entities.values();
+        ours.extend(entities.map(|entity| (entity.name.clone(), description(entity))));
+        ours.retain(|(name, _)| self.workspace.published.version(name).is_none());
+        for (name, description) in ours {
+            let Some(table) = self.workspace.opened.warehouse.table(&name, None).await? else { continue };
+            if table.description()?.as_deref() != Some(description.as_str()) {
+                let doing = format!("writing the table `{name}`");
+                let failure =
+                    Failure::world("W404", doing, "another program has made a table of this name").help(format!(
+                        "move `{}` away, or set `warehouse.schema` to a folder of cohorte's own",
+                        self.workspace.opened.warehouse.place(&name)
+                    ));
+                return Err(failure);
+            }
+        }
+        Ok(())
+    }
+
     /// What a run that was killed wrote ahead of the published set is undone before anything is added to it.
     async fn roll_back(&mut self) -> Result<()> {
         let warehouse = &self.workspace.opened.warehouse;
@@ -146,7 +185,7 @@ impl Publisher<'_> {
         self.written.push(PublishedRows { table: spec.name.clone(), rows: written.rows, version: written.version });
     }
 
-    async fn scores(&mut self, entity: &crate::project::Entity) -> Result<()> {
+    async fn scores(&mut self, entity: &Entity) -> Result<()> {
         let project = &self.workspace.opened.project;
         let id = ident(&entity.id());
         let mut parts = Vec::new();
@@ -225,12 +264,15 @@ impl Publisher<'_> {
         self.append_batch(&spec, batch).await
     }
 
-    async fn runs(&mut self, command: &str, started: Instant) -> Result<()> {
+    async fn runs(&mut self, options: &BuildOptions, started: Instant) -> Result<()> {
         let spec = tables::runs();
         let mut published = self.workspace.published.clone();
         published.tables.extend(self.written.iter().map(|table| (table.table.clone(), table.version)));
         published.inputs.clone_from(&self.workspace.opened.inputs);
-        published.inputs.insert(PROJECT.to_owned(), project_fingerprint(self.workspace));
+        // What was built in part is to be built again.
+        let whole = options.selection.segments.is_none();
+        let fingerprint = if whole { project_fingerprint(self.workspace) } else { String::new() };
+        published.inputs.insert(PROJECT.to_owned(), fingerprint);
         let (tables_json, inputs_json) = (published.tables_json(), published.inputs_json());
         let finished = chrono::Utc::now();
         let began = finished - chrono::TimeDelta::from_std(started.elapsed()).unwrap_or_default();
@@ -240,7 +282,7 @@ impl Publisher<'_> {
             ("started_at", instants(1, began.timestamp_micros())),
             ("as_of", instants(1, self.workspace.opened.clock.micros())),
             ("finished_at", instants(1, finished.timestamp_micros())),
-            ("command", one(command)),
+            ("command", one(&options.command)),
             ("outcome", one("done")),
             ("published", one(&tables_json)),
             ("inputs", one(&inputs_json)),

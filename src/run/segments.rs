@@ -7,6 +7,7 @@ use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, Str
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
+use super::selection::Selection;
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
 use crate::diag::{Failure, Result};
@@ -30,6 +31,8 @@ pub struct SegmentChange {
     pub tripped: Option<TrippedSegment>,
     /// Was a tripped guard passed with `--accept`?
     pub accepted: bool,
+    /// Was it left out by `--select`? Its members stay.
+    pub left_out: bool,
     /// Was it there before?
     pub is_new: bool,
     /// Hash of the definition.
@@ -44,7 +47,12 @@ pub struct TrippedSegment {
 }
 
 /// Leaves `segment_members` and the published form of the entity on the stage.
-pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String]) -> Result<Vec<SegmentChange>> {
+pub(super) async fn run(
+    workspace: &Workspace,
+    entity: &Entity,
+    accept: &[String],
+    selection: &Selection,
+) -> Result<Vec<SegmentChange>> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     workspace.before(&tables::segment_members(), "before_segment_members").await?;
     workspace.view("stays", &segments::renamed(project)).await?;
@@ -67,9 +75,10 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String
             Some(_) if is_data => "data",
             Some(_) => "time",
         };
-        let tripped = guard(segment, members, before, entered, exited);
+        let selected = selection.moves(&segment.name);
+        let tripped = guard(segment, members, before, entered, exited).filter(|_| selected);
         let accepted = tripped.is_some() && accept.contains(&segment.name);
-        let kept = tripped.is_some() && !accepted;
+        let kept = !selected || (tripped.is_some() && !accepted);
         definitions.push((segment, hash.clone(), reason, kept));
         let (members, entered, exited) = if kept { (before, 0, 0) } else { (members, entered, exited) };
         changes.push(SegmentChange {
@@ -80,6 +89,7 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String
             exited,
             tripped,
             accepted,
+            left_out: !selected,
             is_new: hash_before.is_none(),
             hash,
         });

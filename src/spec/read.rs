@@ -1,7 +1,7 @@
 //! Files → specs: every model of every file, each under its name, with all that is wrong in any of them.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 use serde::Deserialize;
@@ -51,6 +51,8 @@ pub struct Spec {
     pub consents: IndexMap<String, Named<ConsentSource>>,
     /// `syncs:`
     pub syncs: IndexMap<String, Named<Sync>>,
+    /// Names of models that are written but could not be read: whoever names them is not to blame.
+    pub broken: BTreeSet<String>,
 }
 
 /// Reads all files of a project: `warehouse` is one of them, `models` are the others in a fixed order. `variables` holds
@@ -75,6 +77,7 @@ pub fn read(
         purposes: IndexMap::new(),
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
+        broken: BTreeSet::new(),
     };
     if let Some(node) = tree(files, warehouse, findings) {
         spec.warehouse = settings(node, target, &mut variables, findings);
@@ -97,16 +100,17 @@ pub fn read(
 
 impl Spec {
     fn section(&mut self, section: &Key, models: &Node, findings: &mut Findings) {
+        let broken = &mut self.broken;
         match section.text.as_str() {
-            "sources" => add(&mut self.sources, "source", models, findings),
-            "events" => add(&mut self.events, "event", &with_from(models), findings),
-            "entities" => add(&mut self.entities, "entity", models, findings),
-            "traits" => add(&mut self.traits, "trait", models, findings),
-            "segments" => add(&mut self.segments, "segment", models, findings),
-            "scores" => add(&mut self.scores, "score", models, findings),
-            "purposes" => add(&mut self.purposes, "purpose", models, findings),
-            "consents" => add(&mut self.consents, "consent", models, findings),
-            "syncs" => add(&mut self.syncs, "sync", models, findings),
+            "sources" => add(&mut self.sources, "source", models, broken, findings),
+            "events" => add(&mut self.events, "event", &with_from(models), broken, findings),
+            "entities" => add(&mut self.entities, "entity", models, broken, findings),
+            "traits" => add(&mut self.traits, "trait", models, broken, findings),
+            "segments" => add(&mut self.segments, "segment", models, broken, findings),
+            "scores" => add(&mut self.scores, "score", models, broken, findings),
+            "purposes" => add(&mut self.purposes, "purpose", models, broken, findings),
+            "consents" => add(&mut self.consents, "consent", models, broken, findings),
+            "syncs" => add(&mut self.syncs, "sync", models, broken, findings),
             other => {
                 let help = match nearest(other, MODEL_SECTIONS.iter().copied()) {
                     Some(near) => format!("did you mean `{near}`?"),
@@ -121,14 +125,18 @@ impl Spec {
 
 fn tree(files: &Files, file: FileId, findings: &mut Findings) -> Option<Node> {
     match parse(file, &files.get(file).text) {
-        Ok(node) => Some(node),
-        Err(error) => {
-            let mut finding =
-                Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span);
-            if let Some(first) = error.first {
-                finding = finding.also(first, "it is here for the first time");
+        Ok(tree) => {
+            for key in tree.repeated {
+                let finding = Finding::error("E104", format!("the key `{}` is written twice", key.text))
+                    .at(key.span)
+                    .label("written again")
+                    .also(key.first, "written here first");
+                findings.add(finding);
             }
-            findings.add(finding);
+            Some(tree.root)
+        }
+        Err(error) => {
+            findings.add(Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span));
             None
         }
     }
@@ -155,6 +163,7 @@ fn add<T: for<'de> Deserialize<'de>>(
     into: &mut IndexMap<String, Named<T>>,
     kind: &str,
     models: &Node,
+    broken: &mut BTreeSet<String>,
     findings: &mut Findings,
 ) {
     let entries = match &models.value {
@@ -186,8 +195,9 @@ fn add<T: for<'de> Deserialize<'de>>(
             findings.add(finding);
             continue;
         }
-        if let Some(spec) = decode_model(node, findings) {
-            into.insert(name.clone(), Named { name, span: key.span, spec });
+        match decode_model(node, findings) {
+            Some(spec) => drop(into.insert(name.clone(), Named { name, span: key.span, spec })),
+            None => drop(broken.insert(name)),
         }
     }
 }

@@ -36,11 +36,13 @@ pub fn bind_query(sql: SqlText<'_>) -> Result<BoundQuery, Finding> {
     }
     let mut tables = Vec::new();
     let mut bad = None;
+    let mut file = false;
     let _ = visit_relations(&statement, |name: &ObjectName| {
         let (table, last) = (name.to_string().replace('"', ""), last_part(name));
         if REFUSED.contains(&last.as_str()) {
             bad = Some(last);
         }
+        file |= !name.0.iter().all(|part| part.as_ident().is_some_and(names_a_table));
         tables.push(table);
         ControlFlow::<()>::Continue(())
     });
@@ -78,7 +80,16 @@ pub fn bind_query(sql: SqlText<'_>) -> Result<BoundQuery, Finding> {
         .at(sql.whole())
         .help("`cohorte explain E206` says what to use instead"));
     }
+    if file {
+        return Err(refuse("tables are read by their names, files are not"));
+    }
     Ok(BoundQuery { sql: statement.to_string(), tables })
+}
+
+/// Engines take quoted paths and URLs for tables; ours have plain names.
+fn names_a_table(part: &Ident) -> bool {
+    part.quote_style != Some('\'')
+        && part.value.chars().all(|character| character.is_alphanumeric() || character == '_')
 }
 
 /// However a function is qualified or quoted, its own name counts.

@@ -38,6 +38,11 @@ impl StoredTable {
         Ok(self.snapshot()?.metadata().id().to_owned())
     }
 
+    /// What its maker says that it is.
+    pub fn description(&self) -> Result<Option<String>> {
+        Ok(self.snapshot()?.metadata().description().map(str::to_owned))
+    }
+
     /// What a query scans.
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
         let config = DeltaScanConfig::new().with_wrap_partition_values(false);

@@ -10,4 +10,4 @@ pub use decode::{Unknown, decode};
 pub use located::{Constant, Located, OneOrMany, Section, TextOr, ValueSpec};
 pub use scalar::part_of_scalar;
 pub use span::{FileId, Files, SourceFile, Span};
-pub use yaml::{Key, Node, Value, YamlError, merge, parse};
+pub use yaml::{Key, Node, Repeated, Tree, Value, YamlError, merge, parse};

@@ -131,7 +131,7 @@ mod tests {
 
     /// What is found in the file for a word of the value under `a`.
     fn written<'a>(text: &'a str, word: &str) -> &'a str {
-        let root = parse(FileId(0), text).unwrap();
+        let root = parse(FileId(0), text).unwrap().root;
         let node = root.get("a").unwrap();
         let Value::Text(value) = &node.value else { panic!("text") };
         let start = value.find(word).unwrap();
@@ -171,7 +171,7 @@ mod tests {
     #[test]
     fn what_was_replaced_is_at_its_reference() {
         let text = "a: \"x = '${vars.x}' and ${vars.yy} > bad\"";
-        let root = parse(FileId(0), text).unwrap();
+        let root = parse(FileId(0), text).unwrap().root;
         let span = root.get("a").unwrap().span;
         let value = "x = 'a } b' and revenue > bad";
         for (word, expected) in

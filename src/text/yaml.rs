@@ -75,27 +75,46 @@ pub struct YamlError {
     pub span: Span,
     /// What.
     pub message: String,
-    /// The first of two equal keys.
-    pub first: Option<Span>,
+}
+
+/// A key that its map has already; the first counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Repeated {
+    /// Where it is written again.
+    pub span: Span,
+    /// Its text.
+    pub text: String,
+    /// Where it is written first.
+    pub first: Span,
+}
+
+/// A document.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tree {
+    /// Its outermost node.
+    pub root: Node,
+    /// Keys that are written twice: a mistake, but no reason not to read the rest.
+    pub repeated: Vec<Repeated>,
 }
 
 /// How deep nodes may nest: enough for any model, too little to exhaust the stack.
 const MAX_DEPTH: usize = 64;
 
 /// Parses one document. An empty file is an empty map.
-pub fn parse(file: FileId, text: &str) -> Result<Node, YamlError> {
+pub fn parse(file: FileId, text: &str) -> Result<Tree, YamlError> {
     let offsets = Offsets::new(text);
-    let mut reader = Reader { parser: Parser::new_from_str(text), offsets, file };
+    let mut reader = Reader { parser: Parser::new_from_str(text), offsets, file, repeated: Vec::new() };
     loop {
         let (event, span) = reader.next()?;
         match event {
             Event::StreamStart | Event::DocumentStart(_) => {}
             Event::StreamEnd | Event::DocumentEnd => {
-                return Ok(Node { span, value: Value::Map(Vec::new()) });
+                return Ok(Tree { root: Node { span, value: Value::Map(Vec::new()) }, repeated: Vec::new() });
             }
             event => {
                 let root = reader.node(event, span, 0)?;
-                return reader.only_document(root);
+                let root = reader.only_document(root)?;
+                return Ok(Tree { root, repeated: reader.repeated });
             }
         }
     }
@@ -105,6 +124,7 @@ struct Reader<'text> {
     parser: Parser<'text, saphyr_parser::StrInput<'text>>,
     offsets: Offsets,
     file: FileId,
+    repeated: Vec<Repeated>,
 }
 
 impl<'text> Reader<'text> {
@@ -151,13 +171,12 @@ impl<'text> Reader<'text> {
                         Event::Scalar(text, _, 0, _) => text.into_owned(),
                         _ => return Err(failed(key_span, "a key must be plain text")),
                     };
-                    if let Some((first, _)) = entries.iter().find(|(key, _)| key.text == text) {
-                        let message = format!("the key `{text}` is written twice");
-                        return Err(YamlError { span: key_span, message, first: Some(first.span) });
-                    }
                     let (event, value_span) = self.next()?;
                     let value = self.node(event, value_span, depth + 1)?;
-                    entries.push((Key { span: key_span, text }, value));
+                    match entries.iter().find(|(key, _)| key.text == text).map(|(key, _)| key.span) {
+                        Some(first) => self.repeated.push(Repeated { span: key_span, text, first }),
+                        None => entries.push((Key { span: key_span, text }, value)),
+                    }
                 }
             }
             Event::Alias(_) | Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) => {
@@ -185,7 +204,7 @@ impl<'text> Reader<'text> {
 }
 
 fn failed(span: Span, message: impl Into<String>) -> YamlError {
-    YamlError { span, message: message.into(), first: None }
+    YamlError { span, message: message.into() }
 }
 
 /// The core schema's scalars, where they are written plain.
@@ -258,7 +277,7 @@ mod tests {
     use super::*;
 
     fn tree(text: &str) -> Node {
-        parse(FileId(0), text).unwrap()
+        parse(FileId(0), text).unwrap().root
     }
 
     #[test]
@@ -287,8 +306,16 @@ mod tests {
     }
 
     #[test]
-    fn equal_keys_and_aliases_are_refused() {
-        assert!(parse(FileId(0), "a: 1\na: 2").unwrap_err().first.is_some());
+    fn equal_keys_are_told_and_the_first_counts() {
+        let tree = parse(FileId(0), "a: 1\nb: {c: 2, c: 3}\na: 4").unwrap();
+        assert_eq!(tree.root.get("a").unwrap().value, Value::Integer(1));
+        let repeated: Vec<(&str, u32, u32)> =
+            tree.repeated.iter().map(|key| (key.text.as_str(), key.first.start, key.span.start)).collect();
+        assert_eq!(repeated, [("c", 9, 15), ("a", 0, 21)]);
+    }
+
+    #[test]
+    fn aliases_and_what_does_not_end_are_refused() {
         assert!(parse(FileId(0), "a: &x 1\nb: *x").is_err());
         assert!(parse(FileId(0), "a: [1").is_err());
         assert!(parse(FileId(0), &"[".repeat(1000)).is_err());

@@ -19,9 +19,11 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         Ok(opened) => opened,
         Err(stopped) => return context.stopped(stopped),
     };
+    let selection = run::Selection::of(&opened, &context.global.select)?;
     let options = BuildOptions {
         command: "build".to_owned(),
         accept: context.global.accept.clone(),
+        selection,
         full_refresh: arguments.full_refresh,
         plan_only: false,
     };

@@ -19,8 +19,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         Ok(opened) => opened,
         Err(stopped) => return context.stopped(stopped),
     };
+    let selection = run::Selection::of(&opened, &context.global.select)?;
     let progress = context.printer.progress();
-    match run::plan(opened, progress.as_ref()).await {
+    match run::plan(opened, selection, progress.as_ref()).await {
         Ok(planned) => {
             let changes = summary::planned(context, &planned)?;
             Ok(if changes && arguments.exit_code { Exit::Project } else { Exit::Done })

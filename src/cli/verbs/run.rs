@@ -23,14 +23,16 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         Ok(opened) => opened,
         Err(stopped) => return context.stopped(stopped),
     };
+    let selection = run::Selection::of(&opened, &context.global.select)?;
     let accept = context.global.accept.clone();
     let build = BuildOptions {
         command: "run".to_owned(),
         accept: accept.clone(),
+        selection: selection.clone(),
         full_refresh: arguments.full_refresh,
         plan_only: false,
     };
-    let options = SyncOptions { names: Vec::new(), accept, dry_run: arguments.dry_run };
+    let options = SyncOptions { names: Vec::new(), selection, accept, dry_run: arguments.dry_run };
     let progress = context.printer.progress();
     let cancel = Cancel::default();
     super::sync::heed_interrupts(&cancel);

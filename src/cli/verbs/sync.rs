@@ -22,8 +22,13 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         Ok(opened) => opened,
         Err(stopped) => return context.stopped(stopped),
     };
-    let options =
-        SyncOptions { names: arguments.names, accept: context.global.accept.clone(), dry_run: arguments.dry_run };
+    let selection = run::Selection::of(&opened, &context.global.select)?;
+    let options = SyncOptions {
+        names: arguments.names,
+        selection,
+        accept: context.global.accept.clone(),
+        dry_run: arguments.dry_run,
+    };
     let progress = context.printer.progress();
     let cancel = Cancel::default();
     heed_interrupts(&cancel);

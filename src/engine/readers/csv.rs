@@ -14,6 +14,8 @@ use crate::diag::Result;
 
 /// How far the delimiter is looked for.
 const HEADER: u64 = 1 << 16;
+/// Names of columns beyond this are a file without a header, or no CSV at all.
+const LONGEST_NAME: usize = 1024;
 
 type Reader = csv::Reader<Chain<Cursor<Vec<u8>>, Box<dyn BufRead + Send>>>;
 
@@ -49,6 +51,10 @@ fn open(source: &str, file: &SourceFile, delimiter: Option<u8>) -> Result<Open> 
     let mut seen = BTreeSet::new();
     for (index, name) in record.iter().enumerate() {
         let name = std::str::from_utf8(name).map_err(|_| encoding(source, &file.name, 1, None))?.trim();
+        if name.len() > LONGEST_NAME {
+            let problem = format!("the name of the column number {} has {} bytes", index + 1, name.len());
+            return Err(column_name(source, &file.name, &problem));
+        }
         if name.is_empty() {
             return Err(column_name(source, &file.name, &format!("the column number {} has no name", index + 1)));
         }
@@ -108,8 +114,9 @@ pub(super) fn sample(
     }
     let mut record = ByteRecord::new();
     for _ in 0..rows {
-        // What is wrong with a row is said when it is read, with its line, not when the columns are asked for.
-        let Ok(Some((record, _))) = open.next(source, file, &mut record) else { break };
+        // A row that is broken is said here: types judged by the rows before it would only blame the models.
+        let Some((record, _)) = open.next(source, file, &mut record)? else { break };
+        into.rows += 1;
         for (index, cell) in record.iter().enumerate() {
             if let Ok(cell) = std::str::from_utf8(cell) {
                 into.column(&open.header[index]).cell(cell);

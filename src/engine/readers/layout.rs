@@ -129,6 +129,8 @@ impl<'a> Rows<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Sample {
     index: BTreeMap<String, usize>,
+    /// Rows of CSV files that were looked at.
+    pub(super) rows: u64,
     pub(super) columns: Vec<(String, Seen)>,
 }
 

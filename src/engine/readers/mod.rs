@@ -132,6 +132,8 @@ pub struct Opened {
     pub fingerprint: String,
     /// The files, or the table.
     pub paths: Vec<String>,
+    /// Text files without a row: columns that are not declared may be of any type, and those of NDJSON are not known.
+    pub is_blank: bool,
 }
 
 /// Opens sources. `base` is the project's folder.
@@ -162,7 +164,7 @@ async fn open_delta(spec: &ReaderSpec, warehouse: &Warehouse, path: &str, shown:
     let schema = provider.schema();
     check_declared(spec, &schema)?;
     let fingerprint = format!("delta:{}:{}", table.id()?, table.version());
-    Ok(Opened { provider, schema, fingerprint, paths: vec![shown.to_owned()] })
+    Ok(Opened { provider, schema, fingerprint, paths: vec![shown.to_owned()], is_blank: false })
 }
 
 async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> {
@@ -170,18 +172,20 @@ async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> 
         let (spec, files) = (spec.clone(), files.clone());
         tokio::task::spawn_blocking(move || sample(&spec, &files)).await
     };
-    let layout = sampled.map_err(|error| unreadable(&spec.name, &spec.name, error))??;
+    let (layout, is_blank) = sampled.map_err(|error| unreadable(&spec.name, &spec.name, error))??;
     let schema = layout.schema();
     check_declared(spec, &schema)?;
     Ok(Opened {
         fingerprint: files::fingerprint(&files),
         paths: files.iter().map(SourceFile::place).collect(),
         schema,
+        is_blank,
         provider: Arc::new(FileTable::new(spec, layout, files)),
     })
 }
 
-fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<Layout> {
+/// The columns. Were there none but header lines?
+fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<(Layout, bool)> {
     let mut sample = Sample::default();
     let mut any = false;
     for (index, file) in files.iter().enumerate() {
@@ -202,7 +206,9 @@ fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<Layout> {
             sample.column(name);
         }
     }
-    Layout::new(spec, sample.columns)
+    let none = if spec.format == Format::Csv { sample.rows == 0 } else { !any };
+    let is_blank = none && files.len() <= SAMPLE_FILES;
+    Ok((Layout::new(spec, sample.columns)?, is_blank))
 }
 
 /// A declared column must be there.

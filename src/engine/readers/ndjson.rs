@@ -120,11 +120,9 @@ pub(super) fn sample(source: &str, file: &SourceFile, rows: usize, into: &mut Sa
     objects(source, file, &mut |row, number| {
         any = true;
         let fields: serde_json::Map<String, Value> = match row {
-            // What is wrong with a later line is said when it is read.
             Row::Line(line) => match serde_json::from_str(line) {
                 Ok(fields) => fields,
-                Err(error) if number == 1 => return Err(malformed(source, &file.name, number, said(&error))),
-                Err(_) => return Ok(More::No),
+                Err(error) => return Err(malformed(source, &file.name, number, said(&error))),
             },
             Row::Element(Value::Object(fields)) => fields,
             Row::Element(_) => return Err(malformed(source, &file.name, number, "is no JSON object")),

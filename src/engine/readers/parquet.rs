@@ -70,5 +70,5 @@ pub(super) async fn open(spec: &ReaderSpec, files: Vec<SourceFile>, session: &Se
             });
         Arc::new(listed.map_err(|error| unreadable(&spec.name, &spec.name, error.strip_backtrace()))?)
     };
-    Ok(Opened { provider, schema, fingerprint, paths })
+    Ok(Opened { provider, schema, fingerprint, paths, is_blank: false })
 }

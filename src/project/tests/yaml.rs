@@ -7,7 +7,7 @@ fn yaml_that_cannot_be_read() {
     added("segments:\n  a: {when: [1, 2}\n").has("E101", "}", "this is not valid YAML");
     added("segments:\n\ta: 1\n").has("E101", "a", "this is not valid YAML");
     added("segments:\n  a: {when: \"x\"\n").findings.iter().for_each(|finding| assert_eq!(finding.code, "E101"));
-    added("segments: {}\nsegments: {}\n").only("E101", "segments", "written twice");
+    added("segments: {}\nsegments: {}\n").only("E104", "segments", "written twice");
     added("traits: &t {}\nscores: *t\n").only("E101", "&t {", "anchors and aliases");
     added("traits: {}\n---\ntraits: {}\n").only("E101", "---", "second document");
     let deep = format!("traits: {}", "[".repeat(500));

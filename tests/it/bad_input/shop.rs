@@ -151,7 +151,7 @@ impl Shop {
 
     /// Runs the executable to its end.
     pub(super) fn run(&self, arguments: &[&str]) -> Said {
-        said(self.start(arguments))
+        end(self.start(arguments))
     }
 
     /// Starts the executable.
@@ -161,7 +161,7 @@ impl Shop {
 }
 
 /// Waits for the end.
-pub(super) fn said(child: Child) -> Said {
+pub(super) fn end(child: Child) -> Said {
     let output = child.wait_with_output().unwrap();
     let said = Said {
         code: output.status.code(),
