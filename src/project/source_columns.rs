@@ -121,7 +121,10 @@ impl Resolver<'_> {
             raw: Some(text.clone()),
         };
         let plain = |sql: String, data_type| SourceColumn { sql, data_type, semantic: None, raw: None, reason: None };
-        let given = column.data_type;
+        let given = match column.data_type {
+            DataType::Unknown => DataType::Text,
+            given => given,
+        };
         match kind {
             ColumnType::Email => semantic("email", String::new(), DataType::Text),
             ColumnType::GivenName => semantic("given_name", String::new(), DataType::Text),
@@ -178,9 +181,12 @@ impl Resolver<'_> {
         let column = columns.get_mut(&known)?;
         let zone_text = text_literal(timezone.name());
         match column.data_type {
-            DataType::Timestamp | DataType::Unknown => {}
+            DataType::Timestamp => {}
             DataType::Date => column.sql = format!("cohorte_zoned(cast({} as timestamp), {zone_text})", column.sql),
-            DataType::Text => column.sql = format!("cohorte_timestamp({}, null, {zone_text})", column.sql),
+            // A source without rows may hold any type; what it stores is text.
+            DataType::Text | DataType::Unknown => {
+                column.sql = format!("cohorte_timestamp({}, null, {zone_text})", column.sql)
+            }
             other => {
                 let message = format!("the column `{}` is {other}, a time is needed", name.value);
                 self.findings.add(

@@ -4,6 +4,7 @@
 mod data;
 mod models;
 mod shop;
+mod verbs;
 mod world;
 
 use shop::Shop;

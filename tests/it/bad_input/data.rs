@@ -114,6 +114,16 @@ fn an_expectation_that_rows_break() {
 #[test]
 fn a_source_without_rows() {
     let header = "order_id,email,amount,ordered_at\n";
+    let shop = Shop::new().write("data/orders.csv", header).add(
+        "traits:\n  lowest: {min: orders.amount}\n  last_amount: {last: orders.amount}\n  usual: {mode: orders.amount}\n  \
+         kinds: {count_distinct: orders.amount}\n  doubled: {sql: \"lowest * 2\"}\nsegments:\n  cheap: {when: \"lowest < 5\"}\n  \
+         dear: {when: {did: orders, where: \"amount > 5 and ordered_at < now()\", within: 90d}}\nscores:\n  \
+         worth: {rfm: {event: orders, amount: amount}}\n",
+    );
+    shop.run(&["run"]).ends_with(0, &["dear"]);
+    // The first rows come: the types are what they are.
+    let shop = shop.append("data/orders.csv", "1,aurelia.quux@mailbox.test,59.90,2025-01-10T10:02:00Z\n");
+    shop.run(&["run"]).ends_with(0, &["dear"]);
     let shop = Shop::new().write("data/orders.csv", header);
     shop.run(&["build"]).ends_with(0, &["warning[E403]", "`orders` has no rows"]);
     refused(&Shop::new().write("data/orders.csv", ""), &["E302", "orders.csv"]).underlines("orders");
@@ -123,7 +133,8 @@ fn a_source_without_rows() {
         .write("data/orders.csv", header)
         .write("data/contacts.csv", "contact_id,email,first_name,country,newsletter,updated_at\n");
     shop.run(&["build"]).ends_with(0, &["`contacts` has no rows"]);
-    let nobody = shop.models("path: data/orders.csv\n    format: csv", "path: data/orders.ndjson\n    format: ndjson");
+    let nobody =
+        Shop::new().models("path: data/orders.csv\n    format: csv", "path: data/orders.ndjson\n    format: ndjson");
     refused(&nobody.write("data/orders.ndjson", ""), &["warning[E302]", "only declared columns", "E202"]);
 }
 

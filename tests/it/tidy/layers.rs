@@ -119,18 +119,18 @@ fn upward_arrows_are_found() {
         tests_from: 9,
     };
     let files = [
-        file("src/spec/mod.rs", "use crate::text::Span;\nuse crate::plan::Action;"),
-        file("src/run/mod.rs", "use crate::{plan, cli};"),
+        file("src/spec/mod.rs", "use crate::text::Span;\nuse crate::engine::Stage;"),
+        file("src/run/mod.rs", "use crate::{engine, cli};"),
         file("src/utils.rs", ""),
-        file("src/check/mod.rs", "use crate::helper;"),
+        file("src/compile/mod.rs", "use crate::helper;"),
     ];
     assert_eq!(
         violations(&files),
         [
-            "src/spec/mod.rs:2: `spec` must not use `plan`",
+            "src/spec/mod.rs:2: `spec` must not use `engine`",
             "src/run/mod.rs:1: `run` must not use `cli`",
             "src/utils.rs: the room `utils` is not in the table of tests/it/tidy/layers.rs",
-            "src/check/mod.rs:1: `crate::helper` is in no room",
+            "src/compile/mod.rs:1: `crate::helper` is in no room",
         ]
     );
 }
