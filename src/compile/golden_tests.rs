@@ -200,6 +200,9 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
         if let Some(sql) = entity.source(&source.name).and_then(|identity| identity::nodes(entity, source, identity)) {
             all.push((format!("nodes_{}", source.name), sql));
         }
+        for (name, sql) in resolved::devices(project, source) {
+            all.push((format!("resolved_{}{name}", source.name), sql));
+        }
         if let Some(sql) = resolved::relation(project, source) {
             all.push((format!("resolved_{}", source.name), sql));
         }

@@ -46,7 +46,12 @@ pub struct TrippedSegment {
 /// Leaves `segment_members` and the published form of the entity on the stage.
 pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String]) -> Result<Vec<SegmentChange>> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
-    workspace.before(&tables::segment_members(), "before_segment_members").await?;
+    // Stays of several entities are one table: each entity adds its own to what those before it left.
+    if project.entities.first().is_none_or(|(first, _)| *first == entity.name) {
+        workspace.before(&tables::segment_members(), "before_segment_members").await?;
+    } else {
+        workspace.rename("segment_members", "before_segment_members").await?;
+    }
     workspace.view("stays", &segments::renamed(project)).await?;
     workspace.view("members_now", &segments::members(entity)).await?;
     workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;

@@ -32,7 +32,7 @@ const TABLES: [&str; 9] = [
     "select source, record_key, role, customer_id, first_seen_at, last_seen_at from customer_records",
     "select * from customer_identifiers",
     "select * from customer_links",
-    "select customer_id, event, into, source, record_key, ordinal, sequence, at from customer_ids",
+    "select customer_id, event, \"into\", source, record_key, ordinal, sequence, at from customer_ids",
     "select * from segment_members",
     "select * from consents",
     "select event_id, customer_id, contact_point, purpose, channel, scope, status, source, proof, at from consent_ledger",
@@ -248,7 +248,7 @@ async fn grown_data_keeps_ids_and_says_why() {
     wanted.sort();
     assert_eq!(updated, wanted);
 
-    let ledger = named(&folder, &names, "select event, customer_id, into, at from customer_ids").await;
+    let ledger = named(&folder, &names, "select event, customer_id, \"into\", at from customer_ids").await;
     let mut wanted: Vec<String> =
         ["Ana", "Bo", "Cy", "Dee"].iter().map(|name| format!("minted | {name} | ∅ | {FIRST}")).collect();
     wanted.push(format!("minted | Eve | ∅ | {SECOND}"));
