@@ -224,7 +224,7 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     all.push(("consents_new_events".into(), consents::new_events(entity, "run-1")));
     all.push(("segments_members".into(), segments::members(entity)));
     all.push(("segments_sizes".into(), segments::sizes(entity)));
-    all.push(("segments_renamed".into(), segments::renamed(project)));
+    all.push(("segments_renamed".into(), segments::renamed(project, |_| false)));
     all.push(("segments_stays".into(), segments::stays(entity)));
     all
 }

@@ -52,11 +52,11 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity, accept: &[String
     } else {
         workspace.rename("segment_members", "before_segment_members").await?;
     }
-    workspace.view("stays", &segments::renamed(project)).await?;
+    let hashes_before = hashes_before(workspace).await?;
+    workspace.view("stays", &segments::renamed(project, |name| hashes_before.contains_key(name))).await?;
     workspace.view("members_now", &segments::members(entity)).await?;
     workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
     let sizes = sizes(workspace, entity).await?;
-    let hashes_before = hashes_before(workspace).await?;
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();

@@ -308,6 +308,27 @@ async fn a_renamed_segment_keeps_its_members_and_a_changed_one_says_so() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn another_segment_may_take_the_name_that_one_had() {
+    let folder = shop();
+    folder.build(FIRST).await;
+    let names = ids(&folder).await;
+    let renamed = SHOP.replace("  french: {when", "  francais: {was: french, when");
+    let models = format!("{renamed}  french: {{when: \"country = 'FR' and revenue > 100\"}}\n");
+    folder.write("models/shop.yaml", &models);
+    let wanted = [
+        format!("francais | Ana | definition | ∅ | {FIRST} | ∅"),
+        format!("francais | Bo | definition | ∅ | {FIRST} | ∅"),
+        format!("francais | Cy | definition | ∅ | {FIRST} | ∅"),
+        format!("french | Ana | definition | ∅ | {SECOND} | ∅"),
+    ];
+    // The second time, the stays under the old name are those of the other segment.
+    for as_of in [SECOND, THIRD] {
+        folder.build(as_of).await;
+        assert_eq!(named(&folder, &names, &format!("{STAYS} where segment like 'fr%'")).await, wanted, "{as_of}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn every_entity_keeps_its_own_members() {
     let folder = shop();
     let other = "
