@@ -200,6 +200,9 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
         if let Some(sql) = entity.source(&source.name).and_then(|identity| identity::nodes(entity, source, identity)) {
             all.push((format!("nodes_{}", source.name), sql));
         }
+        for (name, sql) in resolved::devices(project, source) {
+            all.push((format!("resolved_{}{name}", source.name), sql));
+        }
         if let Some(sql) = resolved::relation(project, source) {
             all.push((format!("resolved_{}", source.name), sql));
         }
@@ -221,7 +224,7 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     all.push(("consents_new_events".into(), consents::new_events(entity, "run-1")));
     all.push(("segments_members".into(), segments::members(entity)));
     all.push(("segments_sizes".into(), segments::sizes(entity)));
-    all.push(("segments_renamed".into(), segments::renamed(project)));
+    all.push(("segments_renamed".into(), segments::renamed(project, |_| false)));
     all.push(("segments_stays".into(), segments::stays(entity)));
     all
 }

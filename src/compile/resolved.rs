@@ -7,6 +7,20 @@ use crate::sql::{Select, ident, indent, text_literal};
 use super::identity::tuple_key;
 use super::sources::on_column;
 
+/// What the relation of a source reads beside the tables of identity: names and statements. They are computed once, so
+/// that whoever reads the relation reads the source once.
+#[must_use]
+pub fn devices(project: &Project, source: &Source) -> Vec<(String, String)> {
+    let mut rows = Rows::of(source);
+    for entity in project.entities.values() {
+        if let Some(identity) = entity.source(&source.name) {
+            rows.identified(entity, identity);
+        }
+    }
+    let inner = rows.inner.to_string();
+    rows.devices.iter().map(|device| (device.table.clone(), device.owners(&inner))).collect()
+}
+
 /// The relation: every column of the source, the id of each entity, and `_time`, inherited where the source has none.
 /// `None` where the rows find no entity at all.
 #[must_use]
@@ -57,13 +71,14 @@ struct Rows {
     n_helpers: usize,
     /// Does the source itself say when its rows happened?
     is_timed: bool,
-    /// Columns that say whose the rows of shared devices are, by the relation that finds them out.
+    /// What finds out whose the rows of shared devices are.
     devices: Vec<Device>,
 }
 
-/// A column for the customers of rows that hang on values which several customers have.
+/// Finds the customers of rows that hang on values which several customers have.
 struct Device {
-    column: String,
+    /// The name under which the result is read.
+    table: String,
     /// The column with the rows' node.
     key: String,
     /// `<entity>_contested`, its rows of this source, `owner` and all.
@@ -141,21 +156,23 @@ impl Rows {
         }
     }
 
-    /// On a shared device, a row belongs to the next account that is seen there, else to the previous one. The column
-    /// with that customer, where a source can have such rows: link tuples of several types, at times.
+    /// On a shared device, a row belongs to the next account that is seen there, else to the previous one. That customer,
+    /// where a source can have such rows: link tuples of several types, at times.
     fn shared(&mut self, entity: &Entity, identity: &IdentitySource, key: &str) -> Option<String> {
         let several = identity.ids.iter().any(|(name, _)| *name != identity.ids[0].0);
         if identity.role != Role::Link || !self.is_timed || !several {
             return None;
         }
-        let column = format!("_device_{}", self.devices.len());
+        let table = format!("_devices_{}_{}", identity.source, entity.name);
         let contested = format!(
             "select record_key, \"type\", \"value\", settles, owner from {} where source = {}",
             ident(&format!("{}_contested", entity.name)),
             text_literal(&identity.source)
         );
-        self.devices.push(Device { column: column.clone(), key: key.trim_start_matches("s.").to_owned(), contested });
-        Some(format!("s.{column}"))
+        let alias = format!("d_{}", entity.name);
+        self.join(&format!("{} as {alias}", ident(&table)), &format!("{alias}._row = s._key"));
+        self.devices.push(Device { table, key: key.trim_start_matches("s.").to_owned(), contested });
+        Some(format!("{alias}._owner"))
     }
 
     fn inherited(&mut self, parent: &crate::project::Parent, entity: &Entity) {
@@ -179,10 +196,7 @@ impl Rows {
     }
 
     fn sql(self) -> String {
-        let mut rows = self.inner.to_string();
-        for device in &self.devices {
-            rows = device.settled(&rows);
-        }
+        let rows = self.inner.to_string();
         // What rows are looked up in stands on the left, the side that a join keeps in memory where sizes are not known (of
         // text files, say): the rows stream past.
         let mut from = format!("(\n{}\n) as s", indent(&rows));
@@ -194,7 +208,6 @@ impl Rows {
         // `_time` of the source gives way to the one that is found; helpers stay inside.
         let mut hidden = vec!["_time".to_owned()];
         hidden.extend((0..self.n_helpers).map(|helper| format!("_find_{helper}")));
-        hidden.extend(self.devices.iter().map(|device| device.column.clone()));
         select = select.column(format!("s.* except ({})", hidden.join(", ")), "").column(self.time, "_time");
         for (name, sql) in self.ids {
             select = select.column(sql, &name);
@@ -204,21 +217,16 @@ impl Rows {
 }
 
 impl Device {
-    /// The rows with the column. Only rows that hang on a contested value go through the windows; all others pass by.
-    fn settled(&self, rows: &str) -> String {
-        let Self { column, key, contested } = self;
-        let rows = indent(rows);
-        // The few contested nodes stand on the left, where joins keep a side in memory: the rows stream past them.
-        let apart = format!(
-            "select r.*, cast(null as varchar) as {column}\n\
-             from (select record_key as _node from ({contested}) as c where not settles) as c\n\
-             right join (\n{rows}\n) as r on c._node = r.{key}\nwhere c._node is null"
-        );
+    /// `_row`, the key of each row that hangs on contested values alone, and `_owner`, its customer. All other rows stream
+    /// past the few contested nodes, which stand on the left, where joins keep a side in memory.
+    fn owners(&self, rows: &str) -> String {
+        let Self { key, contested, .. } = self;
         // What happened after the run's instant settles nothing.
         let owner = "case when c.settles and (r._time <= cohorte_now() or r._time is null) then c.owner end";
         let seen = format!(
-            "select r.*, c.\"type\" as _type, c.\"value\" as _value, c.settles as _settles, {owner} as _owner\n\
-             from ({contested}) as c\njoin (\n{rows}\n) as r on c.record_key = r.{key}"
+            "select r._key, r._time, c.\"type\" as _type, c.\"value\" as _value, c.settles as _settles, {owner} as _owner\n\
+             from ({contested}) as c\njoin (\n{}\n) as r on c.record_key = r.{key}",
+            indent(rows)
         );
         let nearest = |order: &str| {
             format!(
@@ -227,13 +235,13 @@ impl Device {
             )
         };
         let windows = format!(
-            "select *, coalesce(\n    {},\n    {}\n  ) as {column}\nfrom (\n{}\n) as seen",
+            "select _key, _settles, coalesce(\n    {},\n    {}\n  ) as _owner\nfrom (\n{}\n) as seen",
             nearest("_time desc nulls first, _key desc"),
             nearest("_time asc nulls last, _key asc"),
             indent(&seen)
         );
         format!(
-            "{apart}\nunion all\nselect * except (_type, _value, _settles, _owner)\nfrom (\n{}\n) as device\nwhere not _settles",
+            "select _key as _row, _owner\nfrom (\n{}\n) as device\nwhere not _settles and _owner is not null",
             indent(&windows)
         )
     }

@@ -76,10 +76,12 @@ pub fn stays(entity: &Entity) -> String {
     format!("{closed}\nunion all\n{open}\nunion all\n{new}")
 }
 
-/// Stays under the names that segments have now (`was: old_name`). Reads `before_segment_members`.
+/// Stays under the names that segments have now (`was: old_name`). A segment that was there under its new name has taken
+/// its stays over already: whoever has its old name since then is another. Reads `before_segment_members`.
 #[must_use]
-pub fn renamed(project: &Project) -> String {
+pub fn renamed(project: &Project, was_there: impl Fn(&str) -> bool) -> String {
     let renamed: Vec<String> = (project.segments.values())
+        .filter(|segment| !was_there(&segment.name))
         .filter_map(|segment| {
             segment.was.as_ref().map(|was| format!("when {} then {}", text_literal(was), text_literal(&segment.name)))
         })

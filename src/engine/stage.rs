@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -28,6 +29,8 @@ use crate::store::failure_from;
 #[derive(Debug)]
 pub struct Stage {
     folder: TempDir,
+    /// How many results there are: each has a folder of its own, so that one may be computed from another of its name.
+    kept: AtomicUsize,
 }
 
 impl Stage {
@@ -37,7 +40,7 @@ impl Stage {
             Failure::world("W001", "making a folder for intermediate results", error)
                 .help("set TMPDIR to a folder that may be written")
         })?;
-        Ok(Self { folder })
+        Ok(Self { folder, kept: AtomicUsize::new(0) })
     }
 
     /// Runs a statement and keeps its result under a name; gives the number of rows.
@@ -53,7 +56,8 @@ impl Stage {
     }
 
     async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
-        let folder = self.folder.path().join(name);
+        let place = self.kept.fetch_add(1, Ordering::Relaxed);
+        let folder = self.folder.path().join(format!("{place}-{name}"));
         std::fs::create_dir_all(&folder)?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::customers::{self, Customers};
 use super::expectations;
+use super::identity;
 use super::opened::Opened;
 use super::publish;
 use super::request::Stopped;
@@ -136,8 +137,15 @@ async fn compute(
     let entities: Vec<crate::project::Entity> = workspace.opened.project.entities.values().cloned().collect();
     let mut all = Vec::new();
     let mut changes = Vec::new();
+    let mut resolved = Vec::with_capacity(entities.len());
     for entity in &entities {
-        all.push(customers::run(&workspace, entity, progress).await?);
+        progress.step(&format!("finding each {}", entity.name), None);
+        resolved.push(identity::run(&workspace, entity).await?);
+    }
+    // A source's rows may find customers of several entities: all of them are known by now.
+    identity::resolve_sources(&workspace).await?;
+    for (entity, report) in entities.iter().zip(resolved) {
+        all.push(customers::run(&workspace, entity, report, progress).await?);
         changes.extend(segments::run(&workspace, entity, &options.accept, &options.selection).await?);
     }
     let tables = match lease {

@@ -44,6 +44,10 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Source => {
             let Some(source) = project.sources.get(name) else { return Vec::new() };
             let mut all = one("its rows", Some(sources::relation(source)));
+            let devices = resolved::devices(project, source);
+            all.extend(
+                devices.into_iter().map(|(table, sql)| (format!("{table}: whose the rows of shared devices are"), sql)),
+            );
             all.extend(one(
                 &format!("{name}_resolved: its rows with their customers"),
                 resolved::relation(project, source),

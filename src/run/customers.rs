@@ -20,15 +20,20 @@ pub struct Customers {
     pub passes: Vec<(String, usize, u64)>,
 }
 
-/// Leaves `<entity>_wide` and the entity's tables on the stage.
-pub(super) async fn run(workspace: &Workspace, entity: &Entity, progress: &dyn Progress) -> Result<Customers> {
+/// Leaves `<entity>_wide` on the stage. Identity has left its tables there, and every source is resolved.
+pub(super) async fn run(
+    workspace: &Workspace,
+    entity: &Entity,
+    report: resolve::Report,
+    progress: &dyn Progress,
+) -> Result<Customers> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
-    progress.step(&format!("finding each {}", entity.name), None);
-    let report = identity::run(workspace, entity).await?;
-    identity::resolve_sources(workspace).await?;
     progress.step("choosing the golden record", None);
     identity::golden_record(workspace, entity).await?;
-    current_consents(workspace, entity).await?;
+    // Consents are given by people: those of the first entity.
+    if project.entities.first().is_some_and(|(first, _)| *first == entity.name) {
+        current_consents(workspace, entity).await?;
+    }
     let all = passes::passes(project, entity, &workspace.opened.clock);
     let mut computed = Vec::with_capacity(all.len());
     for pass in &all {

@@ -55,6 +55,9 @@ pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
         // A circle of sources ends here; check has told it.
         let Some(index) = ready else { return Ok(()) };
         let name = waiting.remove(index);
+        for (name, sql) in resolved::devices(project, &project.sources[name]) {
+            workspace.stage.keep(&workspace.opened.session, &name, &sql).await?;
+        }
         if let Some(sql) = resolved::relation(project, &project.sources[name]) {
             workspace.view(&format!("{name}_resolved"), &sql).await?;
         }

@@ -81,11 +81,10 @@ pub async fn sync(
             .into());
     }
     publish::read_published(&mut workspace).await?;
-    let entities: Vec<_> = workspace.opened.project.entities.values().cloned().collect();
-    for entity in &entities {
+    if let Some(entity) = workspace.opened.project.entities.values().next().cloned() {
         progress.step("reading consents", None);
         identity::resolve_sources(&workspace).await?;
-        customers::current_consents(&workspace, entity).await?;
+        customers::current_consents(&workspace, &entity).await?;
     }
     let syncs = deliver(&workspace, options, &[], cancel, progress).await?;
     Ok(Delivered { workspace, findings, syncs })

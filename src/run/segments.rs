@@ -54,12 +54,17 @@ pub(super) async fn run(
     selection: &Selection,
 ) -> Result<Vec<SegmentChange>> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
-    workspace.before(&tables::segment_members(), "before_segment_members").await?;
-    workspace.view("stays", &segments::renamed(project)).await?;
+    // Stays of several entities are one table: each entity adds its own to what those before it left.
+    if project.entities.first().is_none_or(|(first, _)| *first == entity.name) {
+        workspace.before(&tables::segment_members(), "before_segment_members").await?;
+    } else {
+        workspace.rename("segment_members", "before_segment_members").await?;
+    }
+    let hashes_before = hashes_before(workspace).await?;
+    workspace.view("stays", &segments::renamed(project, |name| hashes_before.contains_key(name))).await?;
     workspace.view("members_now", &segments::members(entity)).await?;
     workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
     let sizes = sizes(workspace, entity).await?;
-    let hashes_before = hashes_before(workspace).await?;
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();

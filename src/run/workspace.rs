@@ -66,6 +66,18 @@ impl Workspace {
         Ok(there)
     }
 
+    /// Gives what is readable under a name another name.
+    pub async fn rename(&self, name: &str, other: &str) -> Result<()> {
+        let session = &self.opened.session;
+        let renamed = async {
+            let provider = session.table_provider(TableReference::bare(name.to_owned())).await?;
+            session.deregister_table(TableReference::bare(other.to_owned()))?;
+            session.deregister_table(TableReference::bare(name.to_owned()))?;
+            session.register_table(TableReference::bare(other.to_owned()), provider)
+        };
+        renamed.await.map(|_| ()).map_err(|error| failure_from(format!("reading `{name}`"), &error))
+    }
+
     /// The rows of a statement, all at once: only for what does not grow with the customers.
     pub async fn collect(&self, doing: &str, sql: &str) -> Result<Vec<RecordBatch>> {
         let run = async { self.opened.session.sql(sql).await?.collect().await };

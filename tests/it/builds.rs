@@ -32,7 +32,7 @@ const TABLES: [&str; 9] = [
     "select source, record_key, role, customer_id, first_seen_at, last_seen_at from customer_records",
     "select * from customer_identifiers",
     "select * from customer_links",
-    "select customer_id, event, into, source, record_key, ordinal, sequence, at from customer_ids",
+    "select customer_id, event, \"into\", source, record_key, ordinal, sequence, at from customer_ids",
     "select * from segment_members",
     "select * from consents",
     "select event_id, customer_id, contact_point, purpose, channel, scope, status, source, proof, at from consent_ledger",
@@ -248,7 +248,7 @@ async fn grown_data_keeps_ids_and_says_why() {
     wanted.sort();
     assert_eq!(updated, wanted);
 
-    let ledger = named(&folder, &names, "select event, customer_id, into, at from customer_ids").await;
+    let ledger = named(&folder, &names, "select event, customer_id, \"into\", at from customer_ids").await;
     let mut wanted: Vec<String> =
         ["Ana", "Bo", "Cy", "Dee"].iter().map(|name| format!("minted | {name} | ∅ | {FIRST}")).collect();
     wanted.push(format!("minted | Eve | ∅ | {SECOND}"));
@@ -305,6 +305,27 @@ async fn a_renamed_segment_keeps_its_members_and_a_changed_one_says_so() {
             format!("good | Bo | definition | definition | {SECOND} | {THIRD}"),
         ]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn another_segment_may_take_the_name_that_one_had() {
+    let folder = shop();
+    folder.build(FIRST).await;
+    let names = ids(&folder).await;
+    let renamed = SHOP.replace("  french: {when", "  francais: {was: french, when");
+    let models = format!("{renamed}  french: {{when: \"country = 'FR' and revenue > 100\"}}\n");
+    folder.write("models/shop.yaml", &models);
+    let wanted = [
+        format!("francais | Ana | definition | ∅ | {FIRST} | ∅"),
+        format!("francais | Bo | definition | ∅ | {FIRST} | ∅"),
+        format!("francais | Cy | definition | ∅ | {FIRST} | ∅"),
+        format!("french | Ana | definition | ∅ | {SECOND} | ∅"),
+    ];
+    // The second time, the stays under the old name are those of the other segment.
+    for as_of in [SECOND, THIRD] {
+        folder.build(as_of).await;
+        assert_eq!(named(&folder, &names, &format!("{STAYS} where segment like 'fr%'")).await, wanted, "{as_of}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

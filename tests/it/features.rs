@@ -1,12 +1,20 @@
 //! What the engine runs and what `compile` prints agree; and every source is read once.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use cohorte::compile::passes::{Pass, passes};
 use cohorte::engine::fused;
-use cohorte::run::Built;
+use cohorte::report::NoProgress;
+use cohorte::run::{BuildOptions, Built, build};
+use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::catalog::{Session, TableProvider};
+use datafusion::common::{Result, TableReference};
+use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
+use datafusion::physical_plan::{ExecutionPlan, displayable};
 
-use crate::library::{Folder, by_id};
+use crate::library::{Folder, by_id, told};
 use crate::nasty::{AS_OF, MODELS, sources, traits, warehouse};
 
 const WINDOWS: [&str; 6] = ["", "2h", "1d", "7d", "1mo", "1y"];
@@ -105,7 +113,7 @@ async fn the_pass_and_the_readable_sql_give_the_same_rows() {
         let folder = Folder::new();
         folder.write("models/base.yaml", MODELS);
         folder.write("models/traits.yaml", &traits(&lines(case)));
-        for rows in sources(case as u64, 150) {
+        for rows in sources(case as u64, 100) {
             rows.write(&folder, 4);
         }
         let mut by_threads = Vec::new();
@@ -126,4 +134,87 @@ async fn the_pass_and_the_readable_sql_give_the_same_rows() {
         features > 1_200 && differing * 10 > features * 7,
         "{differing} of {features} features tell customers apart"
     );
+}
+
+/// A source that counts how often it is scanned.
+#[derive(Debug)]
+struct Counted {
+    source: Arc<dyn TableProvider>,
+    scans: Arc<AtomicUsize>,
+}
+
+#[async_trait::async_trait]
+impl TableProvider for Counted {
+    fn schema(&self) -> SchemaRef {
+        self.source.schema()
+    }
+
+    fn table_type(&self) -> TableType {
+        self.source.table_type()
+    }
+
+    async fn scan(
+        &self,
+        session: &dyn Session,
+        projection: Option<&Vec<usize>>,
+        filters: &[Expr],
+        limit: Option<usize>,
+    ) -> Result<Arc<dyn ExecutionPlan>> {
+        self.scans.fetch_add(1, Ordering::Relaxed);
+        self.source.scan(session, projection, filters, limit).await
+    }
+
+    fn supports_filters_pushdown(&self, filters: &[&Expr]) -> Result<Vec<TableProviderFilterPushDown>> {
+        self.source.supports_filters_pushdown(filters)
+    }
+}
+
+/// Fifty segments over the events of the site: other filters, windows and numbers, alone and joined, some of them equal.
+fn fifty_segments() -> String {
+    let mut text = "segments:\n".to_owned();
+    for index in 0..50 {
+        let (window, least) = (1 + index % 7, 1 + index % 3);
+        let did = match index % 5 {
+            0 => format!("{{did: viewed, within: {window}d, count: {{min: {least}}}}}"),
+            1 => format!("{{did: cart, where: \"path like '/shoes%'\", within: {window}mo}}"),
+            2 => format!("{{not: {{did: web_events, where: \"length(path) > {index}\"}}}}"),
+            3 => format!("{{all: [{{did: viewed, within: {window}h}}, {{not: {{did: cart, within: {index}d}}}}]}}"),
+            _ => format!("{{any: [{{did: viewed, within: 30d}}, {{in: segment_{}}}]}}", index - 1),
+        };
+        text.push_str(&format!("  segment_{index}: {{when: {did}}}\n"));
+    }
+    text
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_segments_scan_their_source_once() {
+    let folder = Folder::new();
+    folder.write("warehouse.yaml", &warehouse(2));
+    folder.write("models/base.yaml", MODELS);
+    folder.write("models/segments.yaml", &fifty_segments());
+    sources(1, 60).iter().for_each(|rows| rows.write(&folder, 3));
+    let opened = folder.open(AS_OF[0]).await;
+    assert_eq!(opened.project.segments.len(), 50);
+    let name = TableReference::partial("raw", "web_events");
+    let source = opened.session.deregister_table(name.clone()).unwrap().unwrap();
+    let scans = Arc::new(AtomicUsize::new(0));
+    opened.session.register_table(name, Arc::new(Counted { source, scans: Arc::clone(&scans) })).unwrap();
+    let options = BuildOptions { command: "build".into(), plan_only: true, ..BuildOptions::default() };
+    let built = build(opened, &options, &NoProgress).await.unwrap_or_else(|stopped| panic!("{}", told(&stopped)));
+    // In a whole build: what is expected of it, its nodes, whose its devices are, and all that is computed of its rows.
+    assert_eq!(scans.swap(0, Ordering::Relaxed), 4);
+    let (mut aggregations, mut features) = (0, 0);
+    for pass in the_passes(&built) {
+        let frame = fused(&built.workspace.opened.session, &pass, "customer_id").await.unwrap();
+        let plan = frame.create_physical_plan().await.unwrap();
+        let shown = displayable(plan.as_ref()).indent(true).to_string();
+        if pass.name == "web_events" {
+            assert_eq!(scans.load(Ordering::Relaxed), 1, "{shown}");
+            aggregations += shown.lines().filter(|line| line.contains("AggregateExec")).count();
+            features += pass.spec.features.len();
+        }
+    }
+    assert_eq!((scans.load(Ordering::Relaxed), aggregations), (1, 1));
+    // Equal conditions are one feature, others are not.
+    assert!((40..60).contains(&features), "{features} features");
 }

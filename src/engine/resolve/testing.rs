@@ -176,6 +176,9 @@ impl World {
 
     /// `<source>_resolved`: key and customer. Its parents must have been asked for before.
     pub(super) async fn resolved(&self, source: &str) -> BTreeMap<String, String> {
+        for (name, sql) in resolved::devices(&self.project, &self.project.sources[source]) {
+            self.view(&name, &sql).await;
+        }
         let sql = resolved::relation(&self.project, &self.project.sources[source]).unwrap();
         let name = format!("{source}_resolved");
         self.view(&name, &sql).await;
