@@ -6,6 +6,7 @@ mod builds;
 mod cli;
 mod examples;
 mod features;
+mod kills;
 mod library;
 mod nasty;
 mod postgres;

@@ -25,7 +25,7 @@ const ROOMS: &[(&str, &[&str])] = &[
 ];
 
 /// Everything in `files` that breaks the table.
-pub fn violations(files: &[RustFile]) -> Vec<String> {
+pub(super) fn violations(files: &[RustFile]) -> Vec<String> {
     let mut found = Vec::new();
     for file in files {
         let inside = file.path.trim_start_matches("src/");

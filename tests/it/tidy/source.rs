@@ -4,21 +4,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// A Rust file of this package.
-pub struct RustFile {
+pub(super) struct RustFile {
     /// Path from the root of the package, with `/`.
-    pub path: String,
+    pub(super) path: String,
     /// The whole text.
-    pub text: String,
+    pub(super) text: String,
     /// The text with comments and the insides of strings blanked; lines are where they were.
-    pub code: String,
+    pub(super) code: String,
     /// Strings with the line of their beginning, counted from 1.
-    pub strings: Vec<(usize, String)>,
+    pub(super) strings: Vec<(usize, String)>,
     /// From this line on, all is for tests. Beyond the last line where nothing is.
-    pub tests_from: usize,
+    pub(super) tests_from: usize,
 }
 
 /// Every Rust file below a folder of the package, by path.
-pub fn rust_files(folder: &str) -> Vec<RustFile> {
+pub(super) fn rust_files(folder: &str) -> Vec<RustFile> {
     let mut files: Vec<RustFile> = files_below(folder)
         .into_iter()
         .filter(|path| path.ends_with(".rs"))
@@ -44,7 +44,7 @@ pub fn rust_files(folder: &str) -> Vec<RustFile> {
 }
 
 /// Every file below a folder of the package, as paths from its root.
-pub fn files_below(folder: &str) -> Vec<String> {
+pub(super) fn files_below(folder: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut folders = vec![PathBuf::from(folder)];
     while let Some(folder) = folders.pop() {
@@ -64,12 +64,12 @@ pub fn files_below(folder: &str) -> Vec<String> {
 }
 
 /// The folder of `Cargo.toml`.
-pub fn root() -> &'static Path {
+pub(super) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// A file of the package.
-pub fn read(path: &str) -> String {
+pub(super) fn read(path: &str) -> String {
     fs::read_to_string(root().join(path)).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
 
@@ -175,7 +175,7 @@ fn cut(text: &str) -> (String, Vec<(usize, String)>) {
     (code, strings)
 }
 
-pub fn is_word(character: char) -> bool {
+pub(super) fn is_word(character: char) -> bool {
     character.is_alphanumeric() || character == '_'
 }
 
