@@ -24,6 +24,12 @@ impl Binder<'_> {
             self.findings.add(Finding::error("E204", message).at(self.sql.place(expr)));
             return None;
         };
+        // A column of no known type (a file without rows) is stored as text: it holds nothing but nulls.
+        let number = |sql: String, found: DataType| match found {
+            DataType::Unknown if data_type.is_number() && sql != "null" => format!("try_cast({sql} as double)"),
+            _ => sql,
+        };
+        let (left_sql, right_sql) = (number(left_sql, left_type), number(right_sql, right_type));
         let sql = match op {
             Op::And => format!("({left_sql} and {right_sql})"),
             Op::Or => format!("({left_sql} or {right_sql})"),

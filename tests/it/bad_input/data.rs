@@ -115,7 +115,7 @@ fn an_expectation_that_rows_break() {
 fn a_source_without_rows() {
     let header = "order_id,email,amount,ordered_at\n";
     let shop = Shop::new().write("data/orders.csv", header).add(
-        "traits:\n  lowest: {min: orders.amount}\n  last_amount: {last: orders.amount}\n  usual: {mode: orders.amount}\n  \
+        "traits:\n  lowest: {min: orders.amount}\n  twice: {sql: \"lowest * 2\"}\n  last_amount: {last: orders.amount}\n  usual: {mode: orders.amount}\n  \
          kinds: {count_distinct: orders.amount}\nsegments:\n  cheap: {when: \"lowest < 5\"}\n  \
          dear: {when: {did: orders, where: \"amount > 5 and ordered_at < now()\", within: 90d}}\nscores:\n  \
          worth: {rfm: {event: orders, amount: amount}}\n",
