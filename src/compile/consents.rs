@@ -153,7 +153,7 @@ pub fn state(project: &Project, entity: &Entity, clock: &Clock) -> String {
     );
     Select::from(format!("(\n{}\n) as c", indent(&ranked)))
         .join(format!("left join {owners} on o._value = c.contact_point"))
-        .column(format!("o.{id}"), &entity.id())
+        .column(format!("o.{id}"), "customer_id")
         .column("contact_point", "contact_point")
         .column("purpose", "purpose")
         .column("channel", "channel")

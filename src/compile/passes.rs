@@ -102,7 +102,8 @@ fn name(relation: &Relation) -> String {
 fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
     let mut id = format!("e.{}", ident(&entity.resolved_id()));
     if *relation == Relation::Consents {
-        id = format!("e.{}", ident(&entity.id()));
+        // The table of consents has one name for whoever a contact point belongs to.
+        id = "e.\"customer_id\"".to_owned();
     }
     let (from, timed) = match relation {
         Relation::Source(source) => (format!("{} as e", ident(&format!("{source}_resolved"))), true),

@@ -166,7 +166,7 @@ fn people(project: &Project, sync: &Sync, entity: &Entity) -> String {
                 format!("coalesce(s.source in ({}), false)", echoes.join(", "))
             };
             format!(
-                "(\n  select {customer}, {}, true as _is_member, {echo} as _is_echo\n  from consents as s\n  join {table} as c on c.{id} = s.{id}\n  where s.purpose in ({})\n) as p",
+                "(\n  select {customer}, {}, true as _is_member, {echo} as _is_echo\n  from consents as s\n  join {table} as c on c.{id} = s.customer_id\n  where s.purpose in ({})\n) as p",
                 own.join(", "),
                 names.join(", ")
             )
