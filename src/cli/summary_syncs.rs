@@ -154,11 +154,13 @@ pub(super) fn delivered(
         }
     }
     if whole_job {
-        let place = workspace.opened.warehouse.place("customer");
+        let project = &workspace.opened.project;
+        let entity = project.entities.keys().next().map_or("customer", String::as_str);
+        let place = workspace.opened.warehouse.place(entity);
+        let folder = place.strip_suffix(entity).unwrap_or(&place).trim_end_matches('/');
         text.push_str(&format!(
-            "\nThe tables are in {}\nNext: `cohorte show {}`, `cohorte query \"select * from customer limit 5\"`, `cohorte receipts`\n",
-            place.trim_end_matches("/customer"),
-            workspace.opened.project.segments.keys().next().map_or("customer", String::as_str)
+            "\nThe tables are in {folder}\nNext: `cohorte show {}`, `cohorte query \"select * from {entity} limit 5\"`, `cohorte receipts`\n",
+            project.segments.keys().next().map_or(entity, String::as_str)
         ));
     }
     printer.data(&text)?;
