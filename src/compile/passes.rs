@@ -100,11 +100,11 @@ fn name(relation: &Relation) -> String {
 
 /// The rows of a relation that have a customer and happened by `as_of`.
 fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
-    let mut id = format!("e.{}", ident(&entity.resolved_id()));
-    if *relation == Relation::Consents {
+    let id = match relation {
         // The table of consents has one name for whoever a contact point belongs to.
-        id = "e.\"customer_id\"".to_owned();
-    }
+        Relation::Consents => "e.\"customer_id\"".to_owned(),
+        _ => format!("e.{}", ident(&entity.resolved_id())),
+    };
     let (from, timed) = match relation {
         Relation::Source(source) => (format!("{} as e", ident(&format!("{source}_resolved"))), true),
         Relation::Event(event) => {

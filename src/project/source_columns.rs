@@ -185,7 +185,7 @@ impl Resolver<'_> {
             DataType::Date => column.sql = format!("cohorte_zoned(cast({} as timestamp), {zone_text})", column.sql),
             // A source without rows may hold any type; what it stores is text.
             DataType::Text | DataType::Unknown => {
-                column.sql = format!("cohorte_timestamp({}, null, {zone_text})", column.sql)
+                column.sql = format!("cohorte_timestamp({}, null, {zone_text})", column.sql);
             }
             other => {
                 let message = format!("the column `{}` is {other}, a time is needed", name.value);

@@ -117,7 +117,7 @@ impl Share {
             let more = match self.how.as_ref() {
                 How::Csv(delimiter, layout) => csv::read(file, *delimiter, layout, schema, &self.wanted, emit)?,
                 How::Ndjson(layout) => ndjson::read(file, layout, schema, &self.wanted, emit)?,
-                How::Parquet(source) => parquet_rows::read(source, file, &self.full, schema, &self.wanted, emit)?,
+                How::Parquet(source) => parquet_rows::read(source, file, &self.full, &schema, &self.wanted, emit)?,
             };
             if more == More::No {
                 break;

@@ -23,7 +23,7 @@ pub(super) fn read(
     source: &str,
     file: &SourceFile,
     full: &SchemaRef,
-    schema: SchemaRef,
+    schema: &SchemaRef,
     wanted: &[usize],
     emit: &mut dyn FnMut(RecordBatch) -> bool,
 ) -> Result<More> {
@@ -55,7 +55,7 @@ pub(super) fn read(
         };
         let columns = names.iter().map(column).collect::<Result<Vec<_>>>()?;
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
-        let batch = RecordBatch::try_new_with_options(Arc::clone(&schema), columns, &options);
+        let batch = RecordBatch::try_new_with_options(Arc::clone(schema), columns, &options);
         number += rows;
         if !emit(batch.map_err(|error| broken(&error))?) {
             return Ok(More::No);
