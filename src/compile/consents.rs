@@ -30,8 +30,9 @@ pub fn events(project: &Project, entity: &Entity) -> Option<String> {
         .filter("status in ('granted', 'withdrawn', 'pending')")
         .filter("purpose is not null")
         .filter("channel is not null")
-        // A grant needs a time that has come; a withdrawal of unknown time counts as the oldest of events.
-        .filter("(at <= cohorte_now() or (at is null and status = 'withdrawn'))");
+        // A grant needs a time that has come. A withdrawal counts whenever it was made, also after `as_of`: a run of the
+        // past must not send to whom has said no since; one of unknown time is the oldest of events.
+        .filter("(at <= cohorte_now() or status = 'withdrawn')");
     let mut distinct = select.to_string();
     distinct.replace_range(..6, "select distinct");
     Some(distinct)
@@ -52,10 +53,12 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
             _ => continue,
         };
         let own = ident(column);
-        let mut select =
-            named(&own).filter(format!("({}) <> 'withdrawn'", consent.status)).filter(fits(&consent.channel, kind));
+        // A withdrawal covers the record's own points whatever identity made of them; a grant only where none was written.
+        let mut select = named(&own).filter(fits(&consent.channel, kind));
         select.filters.extend(nameless.clone());
-        select.filters.extend(unwritten(source, consent));
+        if let Some(unwritten) = unwritten(source, consent) {
+            select = select.filter(format!("(({}) = 'withdrawn' or {unwritten})", consent.status));
+        }
         // Where the contact point is this very column, there is none to fall back to.
         if consent.contact.as_deref() != Some(own.as_str()) {
             parts.push(select.to_string());
@@ -91,6 +94,13 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
     parts
 }
 
+/// A contact point as the gate compares it: columns with a semantic type and values of identity are normalised already.
+fn normalised(contact: &str) -> String {
+    format!(
+        "coalesce(cohorte_email(cast({contact} as varchar)), cohorte_phone(cast({contact} as varchar), null), btrim(cast({contact} as varchar)))"
+    )
+}
+
 /// An address that was written and cannot be one names somebody all the same: a grant for it covers no other point.
 fn unwritten(source: &Source, consent: &Consent) -> Option<String> {
     let contact = consent.contact.as_ref()?;
@@ -101,7 +111,7 @@ fn unwritten(source: &Source, consent: &Consent) -> Option<String> {
 fn part(consent: &Consent, from: String, contact: &str, joins: &[String]) -> Select {
     let null = "cast(null as varchar)".to_owned();
     let mut select = Select::from(from)
-        .column(format!("cast({contact} as varchar)"), "contact_point")
+        .column(normalised(contact), "contact_point")
         .column(format!("cast({} as varchar)", consent.purpose), "purpose")
         .column(format!("cast({} as varchar)", consent.channel), "channel")
         .column(consent.scope.as_ref().map_or(null.clone(), |scope| format!("cast({scope} as varchar)")), "scope")
@@ -131,7 +141,7 @@ pub fn state(project: &Project, entity: &Entity, clock: &Clock) -> String {
     let ranked = format!(
         "select *, row_number() over (\n  partition by contact_point, purpose, channel, scope\n  \
          order by at desc nulls last, case status when 'withdrawn' then 0 when 'pending' then 1 else 2 end, event_id\n) as _rank\n\
-         from (\n  select {columns} from ledger where at <= cohorte_now() or at is null\n  union\n  select {columns} from events\n) as every_event"
+         from (\n  select {columns} from ledger where at <= cohorte_now() or status = 'withdrawn'\n  union\n  select {columns} from events\n) as every_event"
     );
     let mut status = "case".to_owned();
     let mut basis = "case purpose".to_owned();

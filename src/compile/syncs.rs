@@ -163,7 +163,7 @@ fn people(project: &Project, sync: &Sync, entity: &Entity) -> String {
             let echo = if echoes.is_empty() {
                 "false".to_owned()
             } else {
-                format!("coalesce(s.source in ({}), false)", echoes.join(", "))
+                format!("coalesce(s.source in ({}) and s.status <> 'expired', false)", echoes.join(", "))
             };
             format!(
                 "(\n  select {customer}, {}, true as _is_member, {echo} as _is_echo\n  from consents as s\n  join {table} as c on c.{id} = s.customer_id\n  where s.purpose in ({})\n) as p",

@@ -96,7 +96,36 @@ impl Entity {
     }
 }
 
+/// Names under which a run keeps what it works with.
+const WORKING: &[&str] =
+    &["definitions", "events", "ledger", "members_now", "merged_ids", "new_consent_events", "stays"];
+
+/// A source may not be called as a table of ours: both are read by their names.
+fn source_names_are_free(spec: &Spec, findings: &mut Findings) {
+    for named in spec.sources.values() {
+        let name = named.name.as_str();
+        let of_entity = spec.entities.keys().any(|entity| {
+            let rest = name.strip_prefix(entity.as_str());
+            rest.is_some_and(|rest| rest.is_empty() || TABLES.contains(&rest))
+        });
+        let prefixed =
+            ["before_", "pass_"].iter().any(|prefix| name.starts_with(prefix)) || name.ends_with("_resolved");
+        if of_entity || prefixed || RESERVED.contains(&name) || WORKING.contains(&name) {
+            findings.add(
+                Finding::error("E117", format!("`{name}` is the name of a table that cohorte keeps"))
+                    .at(named.span)
+                    .help("choose another name for the source; its `table` or `path` may stay"),
+            );
+        }
+    }
+}
+
+/// What follows an entity's name in the names of its tables.
+const TABLES: &[&str] =
+    &["_base", "_contested", "_golden", "_identifiers", "_ids", "_links", "_merged", "_nodes", "_records", "_wide"];
+
 pub(super) fn resolve(_: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
+    source_names_are_free(spec, findings);
     for named in spec.entities.values() {
         if RESERVED.contains(&named.name.as_str()) {
             findings.add(

@@ -90,15 +90,26 @@ impl Resolver<'_> {
             return None;
         }
         let channel = channel(self.project, &purpose.value, written.channel.as_ref(), written.span, self.findings)?;
-        let contacts = match &written.contact {
-            Some(contact) => vec![Contact {
-                sql: match fields.iter().find(|field| field.name == contact.value) {
-                    Some(field) => field.sql.clone(),
-                    None => self.bind(contact, scope, Some(DataType::Text))?.sql,
-                },
-            }],
-            None => self.sent_contacts(fields, keys, scope, &channel),
-        };
+        // Every contact point that is sent is checked; one that is named comes in addition.
+        let mut contacts = self.sent_contacts(fields, keys, scope, &channel);
+        if let Some(contact) = &written.contact {
+            let sql = match fields.iter().find(|field| field.name == contact.value) {
+                Some(field) => field.sql.clone(),
+                None => self.bind(contact, scope, Some(DataType::Text))?.sql,
+            };
+            if !contacts.iter().any(|known| known.sql == sql) {
+                contacts.push(Contact { sql });
+            }
+        }
+        let lists = ["emails", "phones"].map(crate::sql::ident);
+        if let Some(field) = fields.iter().find(|field| lists.iter().any(|list| field.sql.contains(list))) {
+            let message =
+                format!("the field `{}` sends all contact points of a customer, which no gate can check", field.name);
+            self.findings.add(
+                Finding::error("E137", message).at(written.span).help("send the one contact point that is written to"),
+            );
+            return None;
+        }
         if contacts.is_empty() {
             self.findings.add(
                 Finding::error(

@@ -312,7 +312,7 @@ impl Resolver<'_> {
             let Some(bound) = bind_value(self.files, value, scope, self.findings) else { continue };
             self.uses_now |= bound.uses_now;
             let personal = bound.reads.iter().any(|read| {
-                read == "contact_point"
+                matches!(read.as_str(), "contact_point" | "emails" | "phones")
                     || entity
                         .attributes
                         .get(read)

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use super::build::{BuildOptions, Built, build};
+use super::build::{BuildOptions, Built, Why, build};
 use super::customers;
 use super::identity;
 use super::opened::Opened;
 use super::publish;
 use super::request::Stopped;
-use super::segments::SegmentChange;
+use super::segments;
 use super::selection::Selection;
 use super::sync::{self, How, Preview};
 use super::workspace::Workspace;
@@ -86,7 +86,8 @@ pub async fn sync(
         identity::resolve_sources(&workspace).await?;
         customers::current_consents(&workspace, &entity).await?;
     }
-    let syncs = deliver(&workspace, options, &[], cancel, progress).await?;
+    let held = segments::held_before(&workspace).await?;
+    let syncs = deliver(&workspace, options, &held, cancel, progress).await?;
     Ok(Delivered { workspace, findings, syncs })
 }
 
@@ -99,7 +100,11 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> Result<(Built, Vec<(String, Result<sync::Report, Failure>)>), Stopped> {
     let built = build(opened, build_options, progress).await?;
-    let syncs = deliver(&built.workspace, options, &built.segments, cancel, progress).await?;
+    let held: Vec<String> = match built.why {
+        Why::Nothing => segments::held_before(&built.workspace).await?,
+        _ => built.segments.iter().filter(|change| change.is_held()).map(|change| change.segment.clone()).collect(),
+    };
+    let syncs = deliver(&built.workspace, options, &held, cancel, progress).await?;
     progress.finish();
     Ok((built, syncs))
 }
@@ -108,7 +113,7 @@ pub async fn run(
 async fn deliver(
     workspace: &Workspace,
     options: &SyncOptions,
-    segments: &[SegmentChange],
+    held: &[String],
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Vec<(String, Result<sync::Report, Failure>)>, Stopped> {
@@ -122,11 +127,7 @@ async fn deliver(
             return Err(Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help).into());
         }
     }
-    let held: BTreeSet<&str> = segments
-        .iter()
-        .filter(|change| change.tripped.is_some() && !change.accepted)
-        .map(|change| change.segment.as_str())
-        .collect();
+    let held: BTreeSet<&str> = held.iter().map(String::as_str).collect();
     let mut reports = Vec::new();
     for sync in project
         .syncs

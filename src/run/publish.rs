@@ -20,6 +20,9 @@ use crate::store::{Commit, Lease, TableSpec, Written, tables};
 /// The key of the project's own fingerprint among the inputs of a run.
 pub(super) const PROJECT: &str = "(project)";
 
+/// The outcome of a segment's step whose guard tripped.
+pub(super) const HELD: &str = "held";
+
 /// A table that a run wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedRows {
@@ -85,7 +88,7 @@ pub(super) async fn run(
     publisher.overwrite(&tables::consents(), "consents").await?;
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;
     publisher.steps(segments, started).await?;
-    publisher.runs(options, started).await?;
+    publisher.runs(options, segments, started).await?;
     Ok(publisher.written)
 }
 
@@ -138,12 +141,11 @@ impl Publisher<'_> {
     async fn roll_back(&mut self) -> Result<()> {
         let warehouse = &self.workspace.opened.warehouse;
         let mut names: Vec<String> = self.workspace.published.tables.keys().cloned().collect();
-        if self.workspace.published.run.is_none() {
-            for entity in self.workspace.opened.project.entities.values() {
-                names.push(tables::ids(&entity.name).name);
-            }
-            names.extend(["consent_ledger", "segment_sizes", "score_values", "run_steps"].map(str::to_owned));
-        }
+        // Tables that are added to count even where none was published yet: half a run must not be added to twice.
+        names.extend(self.workspace.opened.project.entities.values().map(|entity| tables::ids(&entity.name).name));
+        names.extend(["consent_ledger", "segment_sizes", "score_values", "run_steps"].map(str::to_owned));
+        names.sort();
+        names.dedup();
         for name in names.iter().filter(|name| *name != "runs") {
             let published = self.workspace.published.version(name);
             let actual = warehouse.version(name).await?;
@@ -233,16 +235,16 @@ impl Publisher<'_> {
 
     async fn steps(&mut self, segments: &[SegmentChange], started: Instant) -> Result<()> {
         let spec = tables::run_steps();
-        let mut rows: Vec<(String, String, Option<u64>)> = self
+        let mut rows: Vec<(String, String, Option<u64>, &str)> = self
             .written
             .iter()
-            .map(|table| (format!("table:{}", table.table), String::new(), Some(table.rows)))
+            .map(|table| (format!("table:{}", table.table), String::new(), Some(table.rows), "done"))
             .collect();
-        rows.extend(
-            segments
-                .iter()
-                .map(|change| (format!("segment:{}", change.segment), change.hash.clone(), Some(change.members))),
-        );
+        rows.extend(segments.iter().map(|change| {
+            // A later `sync` has to know whose members were held back.
+            let outcome = if change.is_held() { HELD } else { "done" };
+            (format!("segment:{}", change.segment), change.hash.clone(), Some(change.members), outcome)
+        }));
         let n = rows.len();
         let same = |text: &'static str| texts((0..n).map(move |_| Some(text)));
         let millis = started.elapsed().as_millis() as i64;
@@ -251,26 +253,26 @@ impl Publisher<'_> {
             ("model", texts(rows.iter().map(|(model, ..)| Some(model.as_str())))),
             ("action", same("built")),
             ("why", same("")),
-            ("fingerprint", texts(rows.iter().map(|(_, print, _)| Some(print.as_str())))),
+            ("fingerprint", texts(rows.iter().map(|(_, print, ..)| Some(print.as_str())))),
             (
                 "rows",
-                Arc::new(rows.iter().map(|(_, _, rows)| rows.map(|rows| rows as i64)).collect::<Int64Array>())
+                Arc::new(rows.iter().map(|(_, _, rows, _)| rows.map(|rows| rows as i64)).collect::<Int64Array>())
                     as ArrayRef,
             ),
             ("duration_ms", Arc::new(Int64Array::from(vec![millis; n])) as ArrayRef),
-            ("outcome", same("done")),
+            ("outcome", texts(rows.iter().map(|(.., outcome)| Some(*outcome)))),
         ]);
         let batch = batch(&spec.schema, columns)?;
         self.append_batch(&spec, batch).await
     }
 
-    async fn runs(&mut self, options: &BuildOptions, started: Instant) -> Result<()> {
+    async fn runs(&mut self, options: &BuildOptions, segments: &[SegmentChange], started: Instant) -> Result<()> {
         let spec = tables::runs();
         let mut published = self.workspace.published.clone();
         published.tables.extend(self.written.iter().map(|table| (table.table.clone(), table.version)));
         published.inputs.clone_from(&self.workspace.opened.inputs);
-        // What was built in part is to be built again.
-        let whole = options.selection.segments.is_none();
+        // What was built in part, or held back by a guard, is to be built again.
+        let whole = options.selection.segments.is_none() && !segments.iter().any(SegmentChange::is_held);
         let fingerprint = if whole { project_fingerprint(self.workspace) } else { String::new() };
         published.inputs.insert(PROJECT.to_owned(), fingerprint);
         let (tables_json, inputs_json) = (published.tables_json(), published.inputs_json());

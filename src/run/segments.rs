@@ -39,6 +39,14 @@ pub struct SegmentChange {
     pub hash: String,
 }
 
+impl SegmentChange {
+    /// Does a guard hold the members back, as they were?
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.tripped.is_some() && !self.accepted
+    }
+}
+
 /// Why a guard tripped.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TrippedSegment {
@@ -213,4 +221,23 @@ async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String
     let name = datafusion::common::TableReference::bare(format!("before_{}", entity.name));
     let registered = workspace.opened.session.register_table(name, provider);
     registered.map(|_| true).map_err(|error| failure_from(format!("reading the table `{}`", entity.name), &error))
+}
+
+/// The segments whose members the published run held back.
+pub(super) async fn held_before(workspace: &Workspace) -> Result<Vec<String>> {
+    let Some(run) = workspace.published.run.clone() else { return Ok(Vec::new()) };
+    workspace.before(&tables::run_steps(), "before_run_steps").await?;
+    let sql = format!(
+        "select model from before_run_steps where run_id = {} and outcome = {}",
+        crate::sql::text_literal(&run),
+        crate::sql::text_literal(super::publish::HELD)
+    );
+    let doing = "reading the last run's steps";
+    let mut held = Vec::new();
+    for batch in workspace.collect(doing, &sql).await? {
+        let models = cast(batch.column(0), &DataType::Utf8View).map_err(|error| failure_from(doing, &error.into()))?;
+        let models = models.as_string_view();
+        held.extend(models.iter().flatten().map(|model| model.trim_start_matches("segment:").to_owned()));
+    }
+    Ok(held)
 }

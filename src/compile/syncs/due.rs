@@ -6,7 +6,8 @@ use crate::project::{Gate, Project, Sync, Withdraw};
 use crate::spec::Mode;
 use crate::sql::{Select, ident, indent, text_literal};
 
-/// What is due, one row per key: `pass` (0 withdrawals, 1 consents that may not make a row, 2 the rest), `rank` (the order
+/// What is due, one row per key: `pass` (0 withdrawals; 1 what no guard holds back either and makes no row: consents that
+/// are not granted, and updates that replace a contact point that lost its consent; 2 the rest), `rank` (the order
 /// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, and a column `field_…` per sent value. Reads
 /// `_sync_rows` (the result of [`super::rows`]), `_sync_state` (what the destination has) and `consents`. `now` is in microseconds;
 /// `resend` says whether a row may be sent twice; `type_of` names the SQL type of a column of the key.
@@ -34,6 +35,7 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
     joined = joined
         .column("w.key is not null", "_wanted")
         .column(format!("s.key is not null and coalesce({is_lost}, false)"), "_lost")
+        .column(if matches!(sync.gate, Gate::Consent { .. }) { is_lost_point } else { "false" }, "_stale")
         .column("coalesce(k.is_kept, false)", "_kept")
         .column("coalesce(w.creates, true)", "_creates")
         .column("w.hash", "_hash")
@@ -76,6 +78,7 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
         )
         .column("_wanted", "_wanted")
         .column("_creates", "_creates")
+        .column("_stale", "_stale")
         .column("customer_id", "customer_id")
         .column("key", "key")
         .column("deliveries", "deliveries");
@@ -88,7 +91,10 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
     }
     let holds = "in_doubt_operation is not null and (in_doubt_batch is null or in_doubt_operation in ('add', 'update')) or delivered_hash is not null and delivered_at is not null";
     let mut select = Select::from(format!("(\n{}\n) as d", indent(&decided.to_string())))
-        .column("case when action = 'withdraw' then 0 when not _creates then 1 else 2 end", "pass")
+        .column(
+            "case when action = 'withdraw' then 0 when not _creates or (_stale and action = 'update') then 1 else 2 end",
+            "pass",
+        )
         .column(
             "case action when 'withdraw' then 0 when 'remove' then 1 when 'clear' then 2 when 'add' then 3 else 4 end",
             "rank",

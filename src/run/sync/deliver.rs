@@ -203,6 +203,9 @@ impl Delivery<'_> {
         if report.preview.is_baseline && !is_guarded {
             self.baseline(started).await?;
             report.outcome = Outcome::Baseline;
+        } else if report.preview.is_baseline {
+            // Nothing is ours there yet, so there is nothing to withdraw either; the next run is still the first.
+            report.outcome = Outcome::Guarded;
         } else {
             how.progress.step(&format!("delivering `{}`", sync.name), Some(report.preview.due()));
             self.send(destination, &wanted, &difference, is_guarded, &mut journal, &mut report).await;
