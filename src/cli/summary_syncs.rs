@@ -153,6 +153,12 @@ pub(super) fn delivered(
             }
         }
     }
+    // Where nothing was sent, what would be is what people came for.
+    let unsent = syncs
+        .iter()
+        .filter_map(|(_, report)| report.as_ref().ok())
+        .filter(|report| matches!(report.outcome, Outcome::DryRun | Outcome::NotDelivering));
+    text.push_str(&previews(&unsent.map(|report| report.preview.clone()).collect::<Vec<_>>()));
     if whole_job {
         let project = &workspace.opened.project;
         let entity = project.entities.keys().next().map_or("customer", String::as_str);

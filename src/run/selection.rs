@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 
 use super::opened::Opened;
-use crate::diag::Result;
+use crate::diag::{Failure, Result, nearest};
 use crate::project::{Graph, Kind};
 
 /// What was selected; `None` is everything.
@@ -20,8 +20,18 @@ pub struct Selection {
 }
 
 impl Selection {
-    /// The meaning of selectors in a project. Fails with E140 where one means nothing.
-    pub fn of(opened: &Opened, selectors: &[String]) -> Result<Self> {
+    /// The meaning of selectors in a project. Fails with E140 where one, or a guard that is to be passed, means nothing.
+    pub fn of(opened: &Opened, selectors: &[String], accept: &[String]) -> Result<Self> {
+        let project = &opened.project;
+        let guarded = || project.segments.keys().chain(project.syncs.keys()).map(String::as_str);
+        for name in accept {
+            if !guarded().any(|known| known == name) {
+                let help = nearest(name, guarded()).map(|near| format!("did you mean `{near}`?"));
+                let failure =
+                    Failure::project("E140", "reading `--accept`", format!("there is no segment or sync `{name}`"));
+                return Err(failure.help(help.unwrap_or_else(|| "`cohorte graph` lists the models".to_owned())));
+            }
+        }
         if selectors.is_empty() {
             return Ok(Self::default());
         }

@@ -160,8 +160,8 @@ impl View<'_> {
         self.built(&entity.name)?;
         let fact = self.project().facts[name].clone();
         self.fact("sources", fact.sources.join(", "));
-        // The rows of one source carry the id under another name, which no column of theirs has.
-        let id = ident(&if fact.parts.is_empty() { entity.resolved_id() } else { entity.id() });
+        // The rows carry the id under a name that no column of theirs has.
+        let id = ident(&entity.resolved_id());
         let sql = format!(
             "select count(*) as rows, count(distinct {id}) as customers, count(*) filter (where {id} is null) as without_customer, min(_time) as first_time, max(_time) as last_time from (\n{sql}\n) as e"
         );

@@ -19,7 +19,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         Ok(opened) => opened,
         Err(stopped) => return context.stopped(stopped),
     };
-    let selection = run::Selection::of(&opened, &context.global.select)?;
+    let selection = run::Selection::of(&opened, &context.global.select, &context.global.accept)?;
     let progress = context.printer.progress();
     match run::plan(opened, selection, progress.as_ref()).await {
         Ok(planned) => {
