@@ -75,8 +75,15 @@ fn latest(source: &Source, updated_at: &str, rows: &str) -> String {
     format!("(\n  select * from (\n{}\n  ) as ranked where _version = 1\n) as current", indent(&indent(&ranked)))
 }
 
-/// A statement that yields one row: how many rows break each expectation, in order, then keys that are there twice, keys
-/// that are null, and rows.
+/// The columns whose values are read from text.
+#[must_use]
+pub fn read_from_text(source: &Source) -> Vec<&String> {
+    source.columns.iter().filter(|(_, column)| column.raw.is_some()).map(|(name, _)| name).collect()
+}
+
+/// A statement that yields one row: how many rows break each expectation, in order; per column of [`read_from_text`] how many
+/// texts there are and how many of them have no value; then keys that are there twice, keys that are null, rows, and rows
+/// without a time.
 #[must_use]
 pub fn expectations(source: &Source) -> String {
     let mut select = Select::from(format!("{} as e", ident(&source.name)));
@@ -109,6 +116,12 @@ pub fn expectations(source: &Source) -> String {
             Expected::Sql(bound) => count_if(&format!("not coalesce({}, false)", bound.sql)),
         };
         select = select.column(format!("cast({broken} as bigint)"), &format!("broken_{index}"));
+    }
+    for name in read_from_text(source) {
+        let written = format!("nullif(btrim(cast({} as varchar)), '') is not null", ident(&format!("_raw_{name}")));
+        select = select
+            .column(count_if(&written), &format!("written_{name}"))
+            .column(count_if(&format!("{written} and {} is null", ident(name))), &format!("unread_{name}"));
     }
     select
         .column("cast(count(_key) - count(distinct _key) as bigint)", "duplicate_keys")

@@ -71,6 +71,7 @@ const PAGES: &[(&str, &str)] = &[
     ("E402", include_str!("codes/E402.md")),
     ("E403", include_str!("codes/E403.md")),
     ("E404", include_str!("codes/E404.md")),
+    ("E405", include_str!("codes/E405.md")),
     ("E601", include_str!("codes/E601.md")),
     ("E602", include_str!("codes/E602.md")),
     ("E603", include_str!("codes/E603.md")),

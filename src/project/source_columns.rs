@@ -120,6 +120,10 @@ impl Resolver<'_> {
             reason: Some(format!("cohorte_{function}_reason({text}{arguments})")),
             raw: Some(text.clone()),
         };
+        let from_text = |function: &str, arguments: String, data_type| SourceColumn {
+            semantic: None,
+            ..semantic(function, arguments, data_type)
+        };
         let plain = |sql: String, data_type| SourceColumn { sql, data_type, semantic: None, raw: None, reason: None };
         let given = match column.data_type {
             DataType::Unknown => DataType::Text,
@@ -139,14 +143,12 @@ impl Resolver<'_> {
             ColumnType::Date if given == DataType::Timestamp => {
                 plain(format!("cohorte_local_date({}, {zone_text})", column.sql), DataType::Date)
             }
-            ColumnType::Date => plain(format!("cohorte_date({text}, {format})"), DataType::Date),
+            ColumnType::Date => from_text("date", format!(", {format}"), DataType::Date),
             ColumnType::Timestamp if given == DataType::Timestamp => plain(column.sql, DataType::Timestamp),
             ColumnType::Timestamp if given == DataType::Date => {
                 plain(format!("cohorte_zoned(cast({} as timestamp), {zone_text})", column.sql), DataType::Timestamp)
             }
-            ColumnType::Timestamp => {
-                plain(format!("cohorte_timestamp({text}, {format}, {zone_text})"), DataType::Timestamp)
-            }
+            ColumnType::Timestamp => from_text("timestamp", format!(", {format}, {zone_text}"), DataType::Timestamp),
             ColumnType::Integer if given == DataType::Integer => plain(column.sql, given),
             ColumnType::Number if given == DataType::Number => plain(column.sql, given),
             ColumnType::Decimal if given == DataType::Decimal => plain(column.sql, given),

@@ -27,8 +27,20 @@ pub(super) async fn check(workspace: &Workspace) -> Result<Vec<Broken>> {
 
 fn judge(source: &Source, counts: &[i64], findings: &mut Vec<Finding>) {
     let (broken, rest) = counts.split_at(source.expect.len());
+    let texts = sources::read_from_text(source);
+    let (texts_read, rest) = rest.split_at((2 * texts.len()).min(rest.len()));
     let [duplicates, null_keys, rows, null_times] = *rest else { return };
     let name = &source.name;
+    for (column, counts) in texts.iter().zip(texts_read.chunks(2)) {
+        let [written, unread] = *counts else { continue };
+        // Some invalid values are the lot of every source; most of them are a mistake in how they are read.
+        if unread * 2 > written {
+            let message = format!("{unread} of {written} texts in `{column}` of the source `{name}` cannot be read");
+            findings.push(Finding::warning("E405", message).at(source.span).help(format!(
+                "see why with `cohorte query \"select * from {name} where {column} is null limit 5\"`; `parse:` says how dates and times are written"
+            )));
+        }
+    }
     for (expectation, &count) in source.expect.iter().zip(broken) {
         if count == 0 {
             continue;

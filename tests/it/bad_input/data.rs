@@ -144,6 +144,12 @@ fn times_that_cannot_be_read() {
         .models("      email: {type: email}\nentities", "      email: {type: email}\n      ordered_at: {parse: \"%d/%m/%Y\"}\nentities")
         .write("data/orders.csv", "order_id,email,amount,ordered_at\n1,aurelia.quux@mailbox.test,5.0,31/01/2025\n2,balthazar.quux@mailbox.test,5.0,2025-02-31\n3,,5.0,\n");
     shop.run(&["build"]).ends_with(0, &["warning[E404]", "2 of 3 rows", "`ordered_at`"]);
+    // A format that fits no row is no accident of the data.
+    let shop = Shop::new().models(
+        "      email: {type: email}\nentities",
+        "      email: {type: email}\n      ordered_at: {parse: \"%m-%Y-%d %H\"}\nentities",
+    );
+    shop.run(&["build"]).ends_with(0, &["warning[E405]", "`ordered_at`", "cannot be read", "parse:"]);
 }
 
 #[test]
