@@ -1,5 +1,41 @@
-//! Destinations: what each can do. Those that are no HTTP API are built in; the others come as data (DESIGN §5.6).
+//! Destinations: what each can do, and how the HTTP APIs among them are spoken to. Those come as data (DESIGN §5.6): one file each, in
+//! `connectors/`, no Rust.
+//!
+//! `compile` turns a file into a `Connector`; `exchange` turns rows into requests and answers into outcomes, over a `Wire` that sends
+//! them; `examples` is such a wire that reads from the file's own tests. Nothing here has a network, a clock or a file.
 
+mod answer;
+mod audience;
 mod built_in;
+mod compile;
+mod examples;
+mod exchange;
+mod filters;
+mod grant;
+mod library;
+mod lookup;
+mod model;
+mod operations;
+mod outcome;
+mod peer;
+mod request;
+mod results;
+mod rows;
+mod speak;
+mod template;
 
+pub use answer::{NoAnswer, Response};
+pub use audience::{check_account, find as find_audience};
 pub use built_in::{BUILT_IN, Capabilities};
+pub use compile::compile;
+pub use examples::run_examples;
+pub use exchange::{Deed, Delivery, What, deliver};
+pub use filters::{NORMALISERS, WRITERS};
+pub use grant::{Grant, authorise, granted, sign_in, signs_in};
+pub use library::{SHIPPED, read};
+pub use model::{Audience, Columns, Connector, Consent, Object, Operation, Quota};
+pub use outcome::Outcome;
+pub use peer::{Peer, Said};
+pub use request::Request;
+pub use rows::Row;
+pub use speak::Wire;

@@ -1,6 +1,7 @@
 //! The YAML as written: one file per kind of model. Nothing is resolved here; names and SQL are still text with places.
 
 mod condition;
+pub mod connector;
 mod consent;
 mod duration;
 mod entity;
@@ -19,7 +20,7 @@ pub use consent::{Basis, ConsentSource, Purpose, StatusMap};
 pub use duration::{Duration, Unit};
 pub use entity::{Attribute, Entity, Identifier, Identity, IdentitySource, Pick, Role};
 pub use interpolate::Variables;
-pub use read::{MODEL_SECTIONS, Named, Spec, read};
+pub use read::{MODEL_SECTIONS, Named, Spec, read, read_file};
 pub use schema::json_schema;
 pub use score::{Points, Rfm, Score};
 pub use segment::{Guard, Include, Percent, Segment};

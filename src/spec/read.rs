@@ -98,6 +98,12 @@ pub fn read(
     spec
 }
 
+/// Reads a file that is one thing, such as a connector.
+pub fn read_file<T: for<'de> Deserialize<'de>>(files: &Files, file: FileId, findings: &mut Findings) -> Option<T> {
+    let node = tree(files, file, findings)?;
+    decode_model(&node, findings)
+}
+
 impl Spec {
     fn section(&mut self, section: &Key, models: &Node, findings: &mut Findings) {
         let broken = &mut self.broken;

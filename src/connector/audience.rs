@@ -1,0 +1,96 @@
+//! What is asked before any row is sent: whose account it is, and which audience is meant.
+
+use serde_json::json;
+
+use super::answer::Read;
+use super::model::Audience;
+use super::peer::Peer;
+use super::request::Request;
+use super::speak::{Heard, Manner, Wire, speak};
+use super::template::{Expression, Scope};
+use crate::diag::Failure;
+
+/// The name of the account that a connection really reaches; none where the connector cannot tell.
+pub(super) async fn account_name<W: Wire>(peer: &Peer, wire: &mut W) -> Result<Option<String>, Failure> {
+    let Some((model, id)) = &peer.connector.account else { return Ok(None) };
+    let settings = Scope::of("settings", &peer.settings);
+    match ask(peer, wire, "account", model, id, &settings).await? {
+        Asked::Answer(items) => Ok(items.into_iter().next()),
+        Asked::Nothing => Ok(None),
+    }
+}
+
+/// Fails where a connection reaches another account than it declares: what is sent there would go to strangers.
+pub async fn check_account<W: Wire>(peer: &Peer, wire: &mut W) -> Result<(), Failure> {
+    let (Some(declared), Some(_)) = (&peer.account, &peer.connector.account) else { return Ok(()) };
+    let found = account_name(peer, wire).await?;
+    if found.as_ref() == Some(declared) {
+        return Ok(());
+    }
+    let found = found.map_or("no name".to_owned(), |found| format!("`{found}`"));
+    Err(Failure::project(
+        "E155",
+        format!("checking the account of `{}`", peer.connector.name),
+        format!("the connection declares the account `{declared}`, its credentials reach {found}"),
+    )
+    .help("nothing was sent: set the credentials of the declared account, or mend `account`"))
+}
+
+/// The id of an audience: found by its name, or made. One that is not named is its own id.
+pub async fn find<W: Wire>(peer: &Peer, audience: &Audience, name: &str, wire: &mut W) -> Result<String, Failure> {
+    let settings = Scope::of("settings", &peer.settings);
+    let known = json!({"name": name, "id": null});
+    let scope = settings.with("audience", &known);
+    let Some((model, id)) = &audience.find else { return Ok(name.to_owned()) };
+    if let Asked::Answer(found) = ask(peer, wire, &format!("{}.find", audience.name), model, id, &scope).await?
+        && let Some(id) = found.into_iter().next()
+    {
+        return Ok(id);
+    }
+    let missing = |cause: String| {
+        Failure::world("W610", format!("looking for the audience `{name}` at `{}`", peer.connector.name), cause)
+            .help("make it at the vendor, or mend `to: {name: …}`; what was delivered to an audience that is gone is gone, too")
+    };
+    let Some((model, id)) = &audience.create else { return Err(missing("there is none of that name".to_owned())) };
+    match ask(peer, wire, &format!("{}.create", audience.name), model, id, &scope).await? {
+        Asked::Answer(made) => {
+            made.into_iter().next().ok_or_else(|| missing("it was made, and its id was not told".to_owned()))
+        }
+        Asked::Nothing => Err(missing("it could not be made".to_owned())),
+    }
+}
+
+enum Asked {
+    Answer(Vec<String>),
+    Nothing,
+}
+
+async fn ask<W: Wire>(
+    peer: &Peer,
+    wire: &mut W,
+    operation: &str,
+    model: &super::model::Request,
+    id: &Expression,
+    scope: &Scope<'_>,
+) -> Result<Asked, Failure> {
+    let failed = |cause: String| {
+        Failure::world(
+            "W609",
+            format!("asking `{}` ({operation})", peer.connector.name),
+            super::outcome::scrubbed(&cause),
+        )
+        .help("nothing was sent; what was not sent stays due. Try again, or mend it at the vendor or in warehouse.yaml")
+    };
+    let request = Request::build(peer, operation, model, scope, &[]).map_err(|broken| failed(broken.cause))?;
+    match speak(peer, wire, &request, &[&peer.connector.rules], scope, Manner::ASKING).await? {
+        Heard::Answer(response) => {
+            let value =
+                Read::new(&response).scoped(scope, |scope| id.value(scope)).map_err(|broken| failed(broken.cause))?;
+            Ok(Asked::Answer(value.and_then(super::template::plain).into_iter().collect()))
+        }
+        Heard::Ignored => Ok(Asked::Nothing),
+        Heard::Refused { code, message, .. } | Heard::NotDone { code, message } | Heard::Lost { code, message } => {
+            Err(failed(format!("{message} ({code})")))
+        }
+    }
+}

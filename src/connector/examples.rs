@@ -1,0 +1,337 @@
+//! The tests that a connector's file carries: rows → requests, answers → outcomes, without a network.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::{Map, Value as Json};
+
+use super::answer::{NoAnswer, Response};
+use super::audience::account_name;
+use super::exchange::{Deed, Delivery, What, deliver};
+use super::grant::{authorise, granted, sign_in, signs_in};
+use super::model::Connector;
+use super::outcome::Outcome;
+use super::peer::{Peer, Said};
+use super::request::Request;
+use super::rows::Row;
+use super::speak::Wire;
+use crate::diag::{Failure, Finding, Findings, nearest};
+use crate::spec::connector::{Answer, ConnectorTest, ExpectedRequest, Tree, TreeValue};
+use crate::text::{Located, Section, Span};
+
+/// Runs every test of a connector; each that fails is a finding. Gives how many there are.
+pub fn run_examples(connector: &Arc<Connector>, findings: &mut Findings) -> usize {
+    for (name, test) in &connector.tests {
+        if let Err((span, message)) = run(connector, test) {
+            let finding = Finding::error("E153", format!("the test `{}` fails: {message}", name.value));
+            findings.add(finding.at(span.unwrap_or(name.span)));
+        }
+    }
+    connector.tests.len()
+}
+
+type Failed = (Option<Span>, String);
+
+fn run(connector: &Arc<Connector>, test: &ConnectorTest) -> Result<(), Failed> {
+    let here = |message: String| (Some(test.act.span), message);
+    let peer = Peer::new(Arc::clone(connector), &said(connector, test))
+        .map_err(|(key, what)| here(format!("`{key}`: {what}")))?;
+    let mut wire = Script { peer: &peer, answers: test.answers.clone().into(), requests: Vec::new(), now: start() };
+    let told = match test.act.value.as_str() {
+        "account" => {
+            let name = now(account_name(&peer, &mut wire)).map_err(|failure| here(failure.cause))?;
+            vec![Outcome::Accepted { destination_id: name }]
+        }
+        act => {
+            let (what, deed, kind) = named(connector, act).map_err(here)?;
+            let audience = match what {
+                What::Audience(audience) => {
+                    let name = test.audience.as_ref().map_or("an audience", |name| name.value.as_str());
+                    let id = now(super::audience::find(&peer, audience, name, &mut wire));
+                    match ended(id, test)? {
+                        Some(id) => Some((name.to_owned(), id)),
+                        None => return compare_requests(&peer, test, &wire.requests),
+                    }
+                }
+                _ => None,
+            };
+            let delivery = Delivery {
+                peer: &peer,
+                what,
+                deed,
+                may_create: test.may_create.unwrap_or(kind != Kind::Update),
+                may_update: test.may_update.unwrap_or(true),
+                audience,
+                batch_id: "test",
+            };
+            let rows = test.rows.iter().map(|row| Row {
+                key: plain_map(&row.key),
+                fields: plain_map(&row.fields),
+                id: row.id.as_ref().map(|id| id.value.clone()),
+                ..Row::default()
+            });
+            match ended(now(deliver(&delivery, rows.collect(), &mut wire)), test)? {
+                Some(outcomes) => outcomes,
+                None => return compare_requests(&peer, test, &wire.requests),
+            }
+        }
+    };
+    if let Some(stops) = &test.stops {
+        return Err((Some(stops.span), "the answers do not end the sync".to_owned()));
+    }
+    compare_requests(&peer, test, &wire.requests)?;
+    if let Some(expected) = &test.outcomes {
+        if expected.len() != told.len() {
+            return Err(here(format!("{} outcomes are expected, {} rows were sent", expected.len(), told.len())));
+        }
+        for (expected, told) in expected.iter().zip(&told) {
+            compare_outcome(expected, told)?;
+        }
+    }
+    Ok(())
+}
+
+/// A failure that was expected is no failure: then there is nothing to go on with.
+fn ended<T>(result: Result<T, Failure>, test: &ConnectorTest) -> Result<Option<T>, Failed> {
+    match (result, &test.stops) {
+        (Ok(value), _) => Ok(Some(value)),
+        (Err(failure), Some(stops)) if failure.code == stops.value || failure.cause.contains(&stops.value) => Ok(None),
+        (Err(failure), Some(stops)) => {
+            Err((Some(stops.span), format!("the sync ends otherwise: {} {}", failure.code, failure.cause)))
+        }
+        (Err(failure), None) => Err((None, format!("the sync ends: {} {}", failure.code, failure.cause))),
+    }
+}
+
+/// Settings that the test does not give have an invented value.
+fn said(connector: &Connector, test: &ConnectorTest) -> Said {
+    let mut settings: BTreeMap<String, String> = test
+        .settings
+        .iter()
+        .filter_map(|(name, value)| Some((name.value.clone(), super::template::plain(literal(value))?)))
+        .collect();
+    for setting in connector.settings.iter().filter(|setting| setting.default.is_none() && !setting.optional) {
+        settings.entry(setting.name.clone()).or_insert_with(|| format!("test{}", setting.name));
+    }
+    let secrets =
+        connector.secrets.iter().map(|secret| (secret.name.clone(), format!("test-{}", secret.name))).collect();
+    Said { settings, secrets, url: connector.url.is_none().then(|| "https://test.example".to_owned()), account: None }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Add,
+    Update,
+    Remove,
+}
+
+fn named<'a>(connector: &'a Connector, act: &str) -> Result<(What<'a>, Deed, Kind), String> {
+    if act == "erase"
+        && let Some(erase) = &connector.erase
+    {
+        return Ok((What::Erase(erase), Deed::Put, Kind::Add));
+    }
+    let (name, verb) = act.split_once('.').unwrap_or((act, ""));
+    if let ("consent", Some(consent)) = (name, &connector.consent) {
+        match verb {
+            "grant" => return Ok((What::Consent(consent), Deed::Put, Kind::Add)),
+            "revoke" => return Ok((What::Consent(consent), Deed::Take, Kind::Remove)),
+            _ => {}
+        }
+    }
+    let kind = match verb {
+        "add" => Some((Deed::Put, Kind::Add)),
+        "update" => Some((Deed::Put, Kind::Update)),
+        "remove" => Some((Deed::Take, Kind::Remove)),
+        _ => None,
+    };
+    if let Some((deed, kind)) = kind {
+        if let Some(object) = connector.objects.iter().find(|object| object.name == name) {
+            return Ok((What::Object(object), deed, kind));
+        }
+        if let Some(audience) = connector.audiences.iter().find(|audience| audience.name == name) {
+            return Ok((What::Audience(audience), deed, kind));
+        }
+    }
+    let mut acts: Vec<String> = Vec::new();
+    for name in connector
+        .objects
+        .iter()
+        .map(|object| &object.name)
+        .chain(connector.audiences.iter().map(|audience| &audience.name))
+    {
+        acts.extend(["add", "update", "remove"].map(|verb| format!("{name}.{verb}")));
+    }
+    if connector.consent.is_some() {
+        acts.extend(["consent.grant".to_owned(), "consent.revoke".to_owned()]);
+    }
+    acts.extend(connector.erase.iter().map(|_| "erase".to_owned()));
+    let near = nearest(act, acts.iter().map(String::as_str))
+        .map_or_else(|| format!("it can do {}", acts.join(", ")), |near| format!("did you mean `{near}`?"));
+    Err(format!("the connector cannot do `{act}`: {near}"))
+}
+
+/// Gives the answers that are written, and keeps what was asked. Nothing is waited for.
+struct Script<'a> {
+    peer: &'a Peer,
+    answers: VecDeque<Answer>,
+    requests: Vec<Request>,
+    now: DateTime<Utc>,
+}
+
+fn start() -> DateTime<Utc> {
+    DateTime::from_timestamp(1_767_225_600, 0).unwrap_or_default()
+}
+
+impl Wire for Script<'_> {
+    async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
+        let mut request = request.clone();
+        let grant = if signs_in(self.peer) {
+            let answer =
+                Response { status: 200, headers: Vec::new(), body: br#"{"access_token":"test-token"}"#.to_vec() };
+            sign_in(self.peer).ok().flatten().and_then(|_| granted(self.peer, &answer, self.now).ok())
+        } else {
+            None
+        };
+        // A session whose form only its real answer has is left out.
+        let authorised = authorise(self.peer, &mut request, grant.as_ref(), self.now);
+        if grant.is_some() || !signs_in(self.peer) {
+            authorised.map_err(NoAnswer::NotSent)?;
+        }
+        self.requests.push(request);
+        let Some(answer) = self.answers.pop_front() else {
+            return Ok(Response { status: 200, headers: Vec::new(), body: b"{}".to_vec() });
+        };
+        match answer.broken.as_ref().map(|broken| broken.value.as_str()) {
+            None => {}
+            Some("refused") => return Err(NoAnswer::NotSent("connection refused".to_owned())),
+            Some(_) => return Err(NoAnswer::Lost("connection reset".to_owned())),
+        }
+        let body = match (&answer.json, &answer.text) {
+            (Some(tree), _) => literal(tree).to_string().into_bytes(),
+            (None, Some(text)) => text.value.clone().into_bytes(),
+            (None, None) => Vec::new(),
+        };
+        let headers = answer.headers.iter().map(|(name, value)| (name.value.to_lowercase(), value.value.clone()));
+        Ok(Response {
+            status: answer.status.as_ref().map_or(200, |status| status.value),
+            headers: headers.collect(),
+            body,
+        })
+    }
+
+    async fn refresh(&mut self) -> Result<bool, Failure> {
+        Ok(signs_in(self.peer))
+    }
+
+    async fn pause(&mut self, how_long: Duration) {
+        self.now += TimeDelta::from_std(how_long).unwrap_or_default();
+    }
+
+    fn hold(&mut self, _: Duration) {}
+
+    fn now(&self) -> DateTime<Utc> {
+        self.now
+    }
+
+    fn is_cancelled(&self) -> bool {
+        false
+    }
+}
+
+/// What never waits is ready at once.
+fn now<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(result) => result,
+        Poll::Pending => Err(Failure::world("W001", "running a connector's test", "it waits for something")),
+    }
+}
+
+fn compare_requests(peer: &Peer, test: &ConnectorTest, requests: &[Request]) -> Result<(), Failed> {
+    let Some(expected) = &test.requests else { return Ok(()) };
+    for (expected, request) in expected.iter().zip(requests) {
+        compare_request(peer, expected, request)?;
+    }
+    if expected.len() != requests.len() {
+        let made: Vec<String> =
+            requests.iter().map(|request| format!("{} {}", request.method.name(), request.path(peer))).collect();
+        let message =
+            format!("{} requests are expected, {} were made: {}", expected.len(), requests.len(), made.join(", "));
+        return Err((Some(test.act.span), message));
+    }
+    Ok(())
+}
+
+fn compare_request(peer: &Peer, expected: &ExpectedRequest, request: &Request) -> Result<(), Failed> {
+    if expected.method.value != request.method {
+        return Err((Some(expected.method.span), format!("the method is {}", request.method.name())));
+    }
+    if expected.path.value != request.path(peer) {
+        return Err((Some(expected.path.span), format!("the path is `{}`", request.path(peer))));
+    }
+    for (name, value) in expected.headers.iter() {
+        let found = request.headers.iter().find(|(known, _)| known.eq_ignore_ascii_case(&name.value));
+        if found.is_none_or(|(_, found)| *found != value.value) {
+            let found = found.map_or("is not there".to_owned(), |(_, found)| format!("is `{found}`"));
+            return Err((Some(value.span), format!("the header `{}` {found}", name.value)));
+        }
+    }
+    if let Some(tree) = &expected.json {
+        let body: Json = serde_json::from_slice(&request.body).unwrap_or(Json::Null);
+        if body != literal(tree) {
+            return Err((Some(tree.span), format!("the body is {body}")));
+        }
+    }
+    if let Some(text) = &expected.text
+        && text.value.as_bytes() != request.body
+    {
+        return Err((Some(text.span), format!("the body is {}", String::from_utf8_lossy(&request.body))));
+    }
+    Ok(())
+}
+
+fn compare_outcome(expected: &Tree, told: &Outcome) -> Result<(), Failed> {
+    let (name, detail) = match told {
+        Outcome::Accepted { destination_id } => ("accepted", destination_id.as_deref()),
+        Outcome::Unchanged => ("unchanged", None),
+        Outcome::Rejected { code, .. } => ("rejected", Some(code.as_str())),
+        Outcome::Retry { code, .. } => ("retry", Some(code.as_str())),
+        Outcome::Unknown { code, .. } => ("unknown", Some(code.as_str())),
+    };
+    let fits = match &expected.value {
+        TreeValue::Text(expected) => expected == name,
+        TreeValue::Map(entries) => match entries.as_slice() {
+            [(expected, value)] => {
+                expected.value == name && super::template::plain(literal(value)).as_deref() == detail
+            }
+            _ => false,
+        },
+        _ => false,
+    };
+    let told = detail.map_or(name.to_owned(), |detail| format!("{{{name}: {detail}}}"));
+    if fits { Ok(()) } else { Err((Some(expected.span), format!("the outcome is `{told}`"))) }
+}
+
+/// A tree of values, without expressions.
+fn literal(tree: &Tree) -> Json {
+    match &tree.value {
+        TreeValue::Null => Json::Null,
+        TreeValue::Boolean(truth) => Json::Bool(*truth),
+        TreeValue::Integer(number) => Json::from(*number),
+        TreeValue::Number(number) => Json::from(*number),
+        TreeValue::Text(text) => Json::String(text.clone()),
+        TreeValue::List(items) => Json::Array(items.iter().map(literal).collect()),
+        TreeValue::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, value)| (key.value.clone(), literal(value))).collect())
+        }
+    }
+}
+
+fn plain_map(section: &Section<Tree>) -> Map<String, Json> {
+    section.iter().map(|(name, value): (&Located<String>, &Tree)| (name.value.clone(), literal(value))).collect()
+}

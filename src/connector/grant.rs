@@ -1,0 +1,175 @@
+//! What says who sends a request: credentials that are known, tokens that are asked for, signatures.
+
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value as Json, json};
+
+use super::answer::{Read, Response};
+use super::filters::{base64, hex, hmac_sha256};
+use super::model::{Auth, OAuth2};
+use super::peer::Peer;
+use super::request::Request;
+use super::template::{Broken, Place, Scope, Template};
+use crate::spec::connector::{ClientAuth, Method};
+
+/// What a sign-in gave.
+#[derive(Clone, PartialEq)]
+pub struct Grant {
+    session: Json,
+    /// When it is to be asked for anew; none: when it is refused.
+    pub expires_at: Option<DateTime<Utc>>,
+}
+
+/// Before this time a token is asked for anew: it must outlive the request that it goes with.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Does this account sign in, so that a refused request is worth another with a new grant?
+#[must_use]
+pub fn signs_in(peer: &Peer) -> bool {
+    matches!(peer.connector.auth, Some(Auth::OAuth2(_) | Auth::Session(_)))
+}
+
+/// The request that signs in; none where credentials are known beforehand. An error says what keeps it from being built.
+pub fn sign_in(peer: &Peer) -> Result<Option<Request>, String> {
+    let settings = Scope::of("settings", &peer.settings);
+    let scope = settings.with("secrets", &peer.secrets);
+    let built = match &peer.connector.auth {
+        Some(Auth::OAuth2(oauth2)) => token_request(oauth2, &scope).map(Some),
+        Some(Auth::Session(session)) => Request::build(peer, "sign_in", &session.login, &scope, &[]).map(Some),
+        _ => Ok(None),
+    };
+    built.map_err(|broken| broken.cause)
+}
+
+fn token_request(oauth2: &OAuth2, scope: &Scope<'_>) -> Result<Request, Broken> {
+    let text = |template: &Template| template.text(scope, Place::Text);
+    let (id, secret) = (text(&oauth2.client_id)?, text(&oauth2.client_secret)?);
+    let mut fields: Vec<(String, String)> = Vec::new();
+    match &oauth2.refresh_token {
+        Some(token) => {
+            fields.push(("grant_type".to_owned(), "refresh_token".to_owned()));
+            fields.push(("refresh_token".to_owned(), text(token)?));
+        }
+        None => fields.push(("grant_type".to_owned(), "client_credentials".to_owned())),
+    }
+    if !oauth2.scopes.is_empty() {
+        let scopes = oauth2.scopes.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+        fields.push(("scope".to_owned(), scopes.join(" ")));
+    }
+    for (name, template) in &oauth2.parameters {
+        fields.push((name.clone(), text(template)?));
+    }
+    let mut headers = vec![
+        ("content-type".to_owned(), "application/x-www-form-urlencoded".to_owned()),
+        ("accept".to_owned(), "application/json".to_owned()),
+    ];
+    match oauth2.client_auth {
+        ClientAuth::Body => fields.extend([("client_id".to_owned(), id), ("client_secret".to_owned(), secret)]),
+        ClientAuth::Header => {
+            headers.push(("authorization".to_owned(), format!("Basic {}", base64(format!("{id}:{secret}").as_bytes()))))
+        }
+    }
+    let body = super::request::form(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    let url = oauth2.token_url.text(scope, Place::Text)?;
+    Ok(Request {
+        operation: "sign_in".to_owned(),
+        id: String::new(),
+        method: Method::Post,
+        url,
+        headers,
+        body: body.into_bytes(),
+    })
+}
+
+/// What the answer to a sign-in grants; an error says why it grants nothing, and repeats nothing of the answer.
+pub fn granted(peer: &Peer, response: &Response, now: DateTime<Utc>) -> Result<Grant, String> {
+    let read = Read::new(response);
+    if !read.is_success() {
+        return Err(format!("the sign-in was answered with {}", response.status));
+    }
+    let until = |lifetime: Duration| now + lifetime.saturating_sub(MARGIN.min(lifetime / 2));
+    match &peer.connector.auth {
+        Some(Auth::OAuth2(oauth2)) => {
+            let token =
+                read.body.get("access_token").and_then(Json::as_str).ok_or("the sign-in gave no `access_token`")?;
+            let told =
+                read.body.get("expires_in").and_then(|told| told.as_u64().or_else(|| told.as_str()?.parse().ok()));
+            let lifetime = told.map_or(oauth2.lifetime, Duration::from_secs);
+            Ok(Grant { session: json!(token), expires_at: Some(until(lifetime)) })
+        }
+        Some(Auth::Session(session)) => {
+            let settings = Scope::of("settings", &peer.settings);
+            let value = read.scoped(&settings, |scope| session.session.value(scope)).map_err(|broken| broken.cause)?;
+            let value = value.filter(|value| !value.is_null()).ok_or("the sign-in was refused")?;
+            Ok(Grant { session: value, expires_at: session.lifetime.map(until) })
+        }
+        _ => Err("nothing is signed in to".to_owned()),
+    }
+}
+
+/// Adds what says who sends the request: headers, and the signature over it. An error says what is missing; no secret.
+pub fn authorise(peer: &Peer, request: &mut Request, grant: Option<&Grant>, now: DateTime<Utc>) -> Result<(), String> {
+    let settings = Scope::of("settings", &peer.settings);
+    let session = grant.map_or(Json::Null, |grant| grant.session.clone());
+    let secrets = settings.with("secrets", &peer.secrets);
+    let scope = secrets.with("session", &session);
+    let mut add = |name: &str, value: String| {
+        request.headers.retain(|(known, _)| !known.eq_ignore_ascii_case(name));
+        request.headers.push((name.to_lowercase(), value));
+    };
+    let text = |template: &Template| template.text(&scope, Place::Header).map_err(|broken| broken.cause);
+    match &peer.connector.auth {
+        None => {}
+        Some(Auth::Headers(headers)) => {
+            for (name, template) in headers {
+                if let Some(value) = template.optional(&scope, Place::Header).map_err(|broken| broken.cause)? {
+                    add(name, value);
+                }
+            }
+        }
+        Some(Auth::Basic { user, password }) => {
+            add(
+                "authorization",
+                format!("Basic {}", base64(format!("{}:{}", text(user)?, text(password)?).as_bytes())),
+            );
+        }
+        Some(Auth::OAuth2(_)) => {
+            let token = session.as_str().ok_or("there is no token")?;
+            add("authorization", format!("Bearer {token}"));
+        }
+        Some(Auth::Session(own)) => {
+            for (name, template) in &own.headers {
+                add(name, text(template)?);
+            }
+        }
+    }
+    sign(peer, request, &scope, now)
+}
+
+fn sign(peer: &Peer, request: &mut Request, scope: &Scope<'_>, now: DateTime<Utc>) -> Result<(), String> {
+    let Some(signature) = &peer.connector.sign else { return Ok(()) };
+    let broken = |broken: Broken| broken.cause;
+    let Some(secret) = signature.secret.optional(scope, Place::Text).map_err(broken)? else { return Ok(()) };
+    let (timestamp, id) = (json!(now.timestamp()), json!(request.id));
+    let payload = json!(String::from_utf8_lossy(&request.body));
+    let scope = scope.with("timestamp", &timestamp);
+    let scope = scope.with("id", &id);
+    let scope = scope.with("payload", &payload);
+    let signed = match &signature.over {
+        Some(over) => hmac_sha256(&secret, over.text(&scope, Place::Text).map_err(broken)?.as_bytes()),
+        None => hmac_sha256(&secret, &request.body),
+    };
+    let (hex, raw) = (json!(hex(&signed)), json!(base64(&signed)));
+    let scope = scope.with("signature", &hex);
+    let scope = scope.with("signature_base64", &raw);
+    let value = match &signature.value {
+        Some(value) => value.text(&scope, Place::Header).map_err(broken)?,
+        None => format!("sha256={}", hex.as_str().unwrap_or_default()),
+    };
+    request.headers.push((signature.header.to_lowercase(), value));
+    for (name, template) in &signature.headers {
+        request.headers.push((name.to_lowercase(), template.text(&scope, Place::Header).map_err(broken)?));
+    }
+    Ok(())
+}

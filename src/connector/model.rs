@@ -1,0 +1,332 @@
+//! A connector, compiled: every expression is parsed, every name is known.
+
+use std::time::Duration;
+
+use super::filters::Normaliser;
+use super::template::{Expression, Template, Tree};
+use crate::spec::connector::{Act, ClientAuth, ConnectorTest, Method, OnMiss, Statuses};
+use crate::text::{Located, Span};
+
+/// A destination that is an HTTP API.
+#[derive(Debug)]
+pub struct Connector {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// The vendor's documentation.
+    pub docs: Option<String>,
+    /// When its limits were last compared with it.
+    pub checked: Option<String>,
+    /// What a connection says.
+    pub settings: Vec<Setting>,
+    /// Secrets of a connection; those that may be left out are marked.
+    pub secrets: Vec<Secret>,
+    pub(super) url: Option<Template>,
+    pub(super) auth: Option<Auth>,
+    pub(super) sign: Option<Signature>,
+    pub(super) headers: Vec<(String, Template)>,
+    /// How much an account may be asked.
+    pub quota: Quota,
+    /// How long an answer may take.
+    pub timeout: Duration,
+    pub(super) rules: Vec<Rule>,
+    pub(super) account: Option<(Request, Expression)>,
+    /// Kinds of rows.
+    pub objects: Vec<Object>,
+    /// Kinds of what rows can be members of.
+    pub audiences: Vec<Audience>,
+    /// How a consent is granted and taken back.
+    pub consent: Option<Consent>,
+    /// How a person is erased.
+    pub erase: Option<Erase>,
+    pub(super) tests: Vec<(Located<String>, ConnectorTest)>,
+}
+
+/// Something that a connection says.
+#[derive(Debug)]
+pub struct Setting {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// What it is where nothing is said.
+    pub default: Option<String>,
+    /// Its form: a regular expression over the whole value.
+    pub pattern: Option<String>,
+    /// May it be left out?
+    pub optional: bool,
+}
+
+/// A secret of a connection.
+#[derive(Debug)]
+pub struct Secret {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// May it be left out?
+    pub optional: bool,
+}
+
+/// How much may be asked.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Quota {
+    /// Most requests in any span of time.
+    pub windows: Vec<(u32, Duration)>,
+    /// Most requests at once.
+    pub concurrency: Option<u32>,
+    /// Headers that say how long to wait (in small letters), and whether they give an instant.
+    pub retry_after: Vec<(String, bool)>,
+}
+
+#[derive(Debug)]
+pub(super) enum Auth {
+    /// Headers that are known beforehand.
+    Headers(Vec<(String, Template)>),
+    Basic {
+        user: Template,
+        password: Template,
+    },
+    OAuth2(Box<OAuth2>),
+    Session(Box<Session>),
+}
+
+#[derive(Debug)]
+pub(super) struct OAuth2 {
+    pub(super) token_url: Template,
+    pub(super) client_id: Template,
+    pub(super) client_secret: Template,
+    pub(super) refresh_token: Option<Template>,
+    pub(super) scopes: Vec<Template>,
+    pub(super) client_auth: ClientAuth,
+    pub(super) parameters: Vec<(String, Template)>,
+    pub(super) lifetime: Duration,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) login: Request,
+    pub(super) session: Expression,
+    pub(super) headers: Vec<(String, Template)>,
+    pub(super) lifetime: Option<Duration>,
+}
+
+#[derive(Debug)]
+pub(super) struct Signature {
+    pub(super) header: String,
+    pub(super) secret: Template,
+    pub(super) over: Option<Template>,
+    pub(super) value: Option<Template>,
+    pub(super) headers: Vec<(String, Template)>,
+}
+
+/// A request before it is built.
+#[derive(Debug)]
+pub(super) struct Request {
+    pub(super) method: Method,
+    pub(super) path: Template,
+    pub(super) query: Vec<(String, Tree)>,
+    pub(super) headers: Vec<(String, Template)>,
+    pub(super) body: Option<Body>,
+}
+
+#[derive(Debug)]
+pub(super) enum Body {
+    Json(Tree),
+    Form(Vec<(String, Tree)>),
+    Csv(u8),
+}
+
+/// What an answer means.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) statuses: Vec<Statuses>,
+    pub(super) when: Option<Expression>,
+    pub(super) act: Act,
+    pub(super) code: Option<Template>,
+    pub(super) message: Option<Template>,
+}
+
+/// What is done with rows.
+#[derive(Debug)]
+pub struct Operation {
+    /// `contact.upsert`: quotas of its own and messages go by it.
+    pub name: String,
+    pub(super) request: Request,
+    pub(super) row: Option<Tree>,
+    pub(super) limits: Limits,
+    /// Is it harmless to send the same request twice, by itself or by its key?
+    pub idempotent: bool,
+    pub(super) idempotency_key: Option<String>,
+    pub(super) needs_id: bool,
+    /// A quota of its own.
+    pub quota: Option<Quota>,
+    pub(super) rules: Vec<Rule>,
+    pub(super) result: ResultKind,
+}
+
+impl Operation {
+    /// Most rows of a request.
+    #[must_use]
+    pub fn max_rows(&self) -> usize {
+        self.limits.rows
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    pub(super) rows: usize,
+    pub(super) bytes: Option<usize>,
+    pub(super) row_bytes: Option<usize>,
+}
+
+#[derive(Debug)]
+pub(super) enum ResultKind {
+    AllOrNothing,
+    /// The answer may be anything: it was received.
+    Received,
+    Told {
+        by: By,
+        tellings: Vec<Telling>,
+    },
+    CountOnly(Expression),
+    Job(Box<Job>),
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum By {
+    Index,
+    Key,
+    TraceId,
+}
+
+#[derive(Debug)]
+pub(super) struct Telling {
+    pub(super) items: Expression,
+    pub(super) row: Option<Expression>,
+    pub(super) accepted: Option<Expression>,
+    pub(super) code: Option<Template>,
+    pub(super) message: Option<Template>,
+    pub(super) id: Option<Expression>,
+    pub(super) rules: Vec<(Expression, Act)>,
+}
+
+#[derive(Debug)]
+pub(super) struct Job {
+    pub(super) id: Expression,
+    pub(super) poll: Request,
+    pub(super) every: Duration,
+    pub(super) within: Duration,
+    pub(super) done: Expression,
+    pub(super) failed: Option<Expression>,
+    pub(super) rows: Option<Request>,
+    pub(super) result: ResultKind,
+}
+
+/// Finds ids.
+#[derive(Debug)]
+pub struct Lookup {
+    pub(super) request: Request,
+    pub(super) row: Option<Tree>,
+    pub(super) limits: Limits,
+    pub(super) rules: Vec<Rule>,
+    pub(super) items: Expression,
+    pub(super) key: Option<Expression>,
+    pub(super) id: Expression,
+    pub(super) on_miss: OnMiss,
+}
+
+/// A column of a key.
+#[derive(Debug)]
+pub struct KeyColumn {
+    /// Its name.
+    pub name: String,
+    pub(super) normalise: Vec<Normaliser>,
+}
+
+/// A field.
+#[derive(Debug)]
+pub struct FieldColumn {
+    /// Its name.
+    pub name: String,
+    pub(super) normalise: Vec<Normaliser>,
+    /// Must every row have it?
+    pub required: bool,
+    pub(super) max_length: Option<usize>,
+}
+
+/// The columns that rows may have.
+#[derive(Debug)]
+pub struct Columns {
+    /// Of keys; none: any.
+    pub keys: Option<Vec<KeyColumn>>,
+    /// The fields that are named.
+    pub fields: Vec<FieldColumn>,
+    /// May a row have others?
+    pub custom: bool,
+}
+
+/// A kind of row.
+#[derive(Debug)]
+pub struct Object {
+    /// Its name.
+    pub name: String,
+    /// The place of the name.
+    pub span: Span,
+    /// What it is.
+    pub description: String,
+    /// What its rows may have.
+    pub columns: Columns,
+    /// Finds ids.
+    pub lookup: Option<Lookup>,
+    /// Makes or changes.
+    pub upsert: Option<Operation>,
+    /// Makes.
+    pub create: Option<Operation>,
+    /// Changes.
+    pub update: Option<Operation>,
+    /// Deletes.
+    pub delete: Option<Operation>,
+}
+
+/// What rows can be members of.
+#[derive(Debug)]
+pub struct Audience {
+    /// Its name.
+    pub name: String,
+    /// What it is.
+    pub description: String,
+    /// The object whose rows are its members: its index in `objects`.
+    pub of: Option<usize>,
+    /// What members may have.
+    pub columns: Columns,
+    pub(super) find: Option<(Request, Expression)>,
+    pub(super) create: Option<(Request, Expression)>,
+    /// Adds.
+    pub add: Operation,
+    /// Removes.
+    pub remove: Operation,
+}
+
+/// How a consent is granted and taken back.
+#[derive(Debug)]
+pub struct Consent {
+    /// What its rows may have.
+    pub columns: Columns,
+    /// Grants.
+    pub grant: Operation,
+    /// Takes back.
+    pub revoke: Operation,
+}
+
+/// How a person is erased.
+#[derive(Debug)]
+pub struct Erase {
+    /// What becomes of the person.
+    pub description: String,
+    /// What identifies the person.
+    pub columns: Columns,
+    /// Erases.
+    pub operation: Operation,
+}

@@ -1,0 +1,124 @@
+//! Rows on their way: their columns written as the destination wants them, or rejected.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value as Json, json};
+
+use super::model::Columns;
+use super::outcome::Outcome;
+use super::template::plain;
+
+/// A row that is delivered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Row {
+    /// The columns of its key; exactly one alternative.
+    pub key: Map<String, Json>,
+    /// Its fields.
+    pub fields: Map<String, Json>,
+    /// The destination's id, where it is known.
+    pub id: Option<String>,
+    /// Names the row within its request.
+    pub(super) trace_id: String,
+}
+
+impl Row {
+    /// As expressions see it.
+    pub(super) fn scope(&self) -> Json {
+        let (key_name, key_value) = self
+            .key
+            .iter()
+            .next()
+            .map_or((Json::Null, Json::Null), |(name, value)| (Json::from(name.clone()), value.clone()));
+        json!({
+            "key": self.key, "fields": self.fields, "id": self.id, "key_name": key_name, "key_value": key_value,
+            "trace_id": self.trace_id,
+        })
+    }
+
+    /// The name of the first column of its key.
+    pub(super) fn key_name(&self) -> &str {
+        self.key.keys().next().map_or("", String::as_str)
+    }
+
+    /// The value of the first column of its key, as text.
+    pub(super) fn key_value(&self) -> Option<String> {
+        self.key.values().next().cloned().and_then(plain)
+    }
+}
+
+/// Writes every row as the destination wants it. One outcome per row that cannot be.
+pub(super) fn normalise(columns: &Columns, rows: &mut [Row], leaves: bool) -> Vec<Option<Outcome>> {
+    let mut seen = BTreeSet::new();
+    let mut outcomes = Vec::with_capacity(rows.len());
+    for (index, row) in rows.iter_mut().enumerate() {
+        row.trace_id = format!("r{index}");
+        let outcome = one(columns, row, leaves).err();
+        let key = Json::Object(row.key.clone()).to_string();
+        outcomes.push(match outcome {
+            None if !seen.insert(key) => Some(Outcome::rejected(
+                "duplicate_key",
+                "another row of the request has the same key, as the destination writes it",
+            )),
+            outcome => outcome,
+        });
+    }
+    outcomes
+}
+
+fn one(columns: &Columns, row: &mut Row, leaves: bool) -> Result<(), Outcome> {
+    row.key.retain(|_, value| !value.is_null());
+    if row.key.is_empty() {
+        return Err(Outcome::rejected("no_key", "its key is null"));
+    }
+    for (name, value) in &mut row.key {
+        let Some(column) = columns.keys.iter().flatten().find(|column| column.name == *name) else { continue };
+        write(&column.normalise, value).map_err(|()| {
+            Outcome::rejected("invalid_key", format!("its `{name}` cannot be written as the destination wants it"))
+        })?;
+    }
+    if leaves {
+        return Ok(());
+    }
+    for column in &columns.fields {
+        let Some(value) = row.fields.get_mut(&column.name).filter(|value| !value.is_null()) else {
+            if column.required {
+                return Err(Outcome::rejected(
+                    "missing_field",
+                    format!("its `{}` is null, and the destination wants a value", column.name),
+                ));
+            }
+            continue;
+        };
+        write(&column.normalise, value).map_err(|()| {
+            Outcome::rejected(
+                "invalid_field",
+                format!("its `{}` cannot be written as the destination wants it", column.name),
+            )
+        })?;
+        if let Some(most) = column.max_length
+            && value.as_str().is_some_and(|text| text.chars().count() > most)
+        {
+            return Err(Outcome::rejected(
+                "too_long",
+                format!("its `{}` has more than {most} characters", column.name),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Lists are written element by element, for identifiers of which a row has several.
+fn write(normalisers: &[super::filters::Normaliser], value: &mut Json) -> Result<(), ()> {
+    if normalisers.is_empty() {
+        return Ok(());
+    }
+    if let Json::Array(items) = value {
+        return items.iter_mut().try_for_each(|item| write(normalisers, item));
+    }
+    let mut text = plain(std::mem::take(value)).ok_or(())?;
+    for normalise in normalisers {
+        text = normalise(&text).ok_or(())?;
+    }
+    *value = Json::String(text);
+    Ok(())
+}
