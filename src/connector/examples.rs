@@ -75,7 +75,11 @@ fn run(connector: &Arc<Connector>, test: &ConnectorTest) -> Result<(), Failed> {
                 id: row.id.as_ref().map(|id| id.value.clone()),
                 ..Row::default()
             });
-            match ended(now(deliver(&delivery, rows.collect(), &mut wire)), test)? {
+            let delivered = async {
+                let (outcomes, stop) = deliver(&delivery, rows.collect(), &mut wire).await;
+                stop.map_or(Ok(outcomes), Err)
+            };
+            match ended(now(delivered), test)? {
                 Some(outcomes) => outcomes,
                 None => return compare_requests(&peer, test, &wire.requests),
             }

@@ -71,21 +71,21 @@ pub struct Delivery<'a> {
     pub batch_id: &'a str,
 }
 
-/// Delivers rows: one outcome per row, in order. A failure ends the sync; the rows of this batch whose outcome is not known by then
-/// are in doubt.
+/// Delivers rows: one outcome per row, in order, and why nothing more can be sent, where that came out. Rows that were not sent by then
+/// are worth another attempt.
 pub async fn deliver<W: Wire>(
     delivery: &Delivery<'_>,
     mut rows: Vec<Row>,
     wire: &mut W,
-) -> Result<Vec<Outcome>, Failure> {
+) -> (Vec<Outcome>, Option<Failure>) {
     let leaves = delivery.deed == Deed::Take || matches!(delivery.what, What::Erase(_));
     let outcomes = normalise(delivery.what.columns(), &mut rows, leaves && !matches!(delivery.what, What::Consent(_)));
     let audience = delivery.audience.as_ref().map_or(Json::Null, |(name, id)| json!({"name": name, "id": id}));
     let mut exchange = Exchange { delivery, wire, rows, outcomes, audience };
     let pending = exchange.pending();
-    exchange.run(pending).await?;
-    let unsettled = || Outcome::unknown("unsettled", "the exchange ended before this row");
-    Ok(exchange.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unsettled)).collect())
+    let stop = exchange.run(pending).await.err();
+    let not_sent = || Outcome::retry("stopped", "the sync stopped before this row");
+    (exchange.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_sent)).collect(), stop)
 }
 
 pub(super) struct Exchange<'a, W> {

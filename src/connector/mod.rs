@@ -39,3 +39,5 @@ pub use peer::{Peer, Said};
 pub use request::Request;
 pub use rows::Row;
 pub use speak::Wire;
+
+pub use crate::spec::connector::Method;

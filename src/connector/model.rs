@@ -43,6 +43,18 @@ pub struct Connector {
     pub(super) tests: Vec<(Located<String>, ConnectorTest)>,
 }
 
+impl Connector {
+    /// Everything that it can do with rows.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        let objects =
+            self.objects.iter().flat_map(|object| [&object.upsert, &object.create, &object.update, &object.delete]);
+        let audiences = self.audiences.iter().flat_map(|audience| [&audience.add, &audience.remove]);
+        let consents = self.consent.iter().flat_map(|consent| [&consent.grant, &consent.revoke]);
+        let erasure = self.erase.iter().map(|erase| &erase.operation);
+        objects.flatten().chain(audiences).chain(consents).chain(erasure)
+    }
+}
+
 /// Something that a connection says.
 #[derive(Debug)]
 pub struct Setting {

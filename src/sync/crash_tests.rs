@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::clock::{Backoff, Cancel, Clock};
-use super::destination::Destination;
+use super::destination::{Destination, Operation};
 use super::fakes::{DueRow, Durable, Fake, Kind, Shared, TERMS, Ticking, World, lock, stream, target};
 use super::journal::Action;
 use super::state::{Desired, State, due, fold};
@@ -42,7 +42,7 @@ async fn run(world: &Shared, kind: Kind, wanted: &Wanted, clear: bool) -> Option
             None => Desired::Gone,
         };
         let row = state.get(key).copied();
-        if let Some(action) = due(row, desired, clock.now(), fake.idempotent()) {
+        if let Some(action) = due(row, desired, clock.now(), fake.may_resend(Operation::Add)) {
             let hash = hash.or_else(|| (action == Action::Clear).then(|| "cleared".to_owned()));
             rows.push(DueRow {
                 action,

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 
+pub use crate::connector::Outcome;
 use crate::diag::Failure;
 
 /// What is done with the rows of a batch.
@@ -51,56 +52,42 @@ pub struct Batch {
     pub rows: RecordBatch,
 }
 
-/// What became of one row. Codes and messages never hold a person's data: they are kept for good.
+/// What came of a batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// The destination confirmed it.
-    Accepted {
-        /// Its id for the row, where it tells one.
-        destination_id: Option<String>,
-    },
-    /// The destination already had these values, or there was nothing to change (`update` of a row that is not there, removal of one
-    /// that is gone). Nothing there became ours.
-    Unchanged,
-    /// The row itself is at fault and must change before it is sent again.
-    Rejected {
-        /// The destination's code, or ours.
-        code: String,
-        /// Why.
-        message: String,
-    },
-    /// Certainly not done, worth another attempt.
-    Retry {
-        /// The destination's code, or ours.
-        code: String,
-        /// Why.
-        message: String,
-    },
-    /// Nobody knows whether it was done.
-    Unknown {
-        /// The destination's code, or ours.
-        code: String,
-        /// Why.
-        message: String,
-    },
+pub struct Sent {
+    /// One outcome per row, in order.
+    pub outcomes: Vec<Outcome>,
+    /// Why nothing more can be sent to this destination, where that came out.
+    pub stop: Option<Failure>,
+}
+
+impl From<Vec<Outcome>> for Sent {
+    fn from(outcomes: Vec<Outcome>) -> Self {
+        Self { outcomes, stop: None }
+    }
 }
 
 /// Something that rows are delivered to.
 #[async_trait]
-pub trait Destination: Send {
+pub trait Destination: Send + Sync {
     /// Makes the object ready, or says why it cannot be (a table that another program has given another schema, say). Idempotent.
     async fn prepare(&mut self, target: &Target) -> Result<(), Failure>;
 
-    /// Delivers one batch. `Ok` gives one outcome per row, in order; `Err` says that certainly nothing of the batch was done: where
-    /// that is not known, the rows are `Unknown`.
-    async fn send(&mut self, target: &Target, batch: &Batch) -> Result<Vec<Outcome>, Failure>;
+    /// Delivers one batch. `Err` says that certainly nothing of the batch was done: where that is not known, the rows are `Unknown`.
+    /// Several batches may be under way at once, at most [`Self::concurrency`].
+    async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure>;
 
     /// Was a batch of which no answer is known delivered, all of it? `None` where the destination cannot tell, or took a part.
-    async fn delivered(&mut self, target: &Target, batch_id: &str) -> Result<Option<bool>, Failure>;
+    async fn delivered(&self, target: &Target, batch_id: &str) -> Result<Option<bool>, Failure>;
 
-    /// May a batch be sent again when nobody knows whether it was delivered?
-    fn idempotent(&self) -> bool;
+    /// May a batch of this operation be sent again when nobody knows whether it was delivered?
+    fn may_resend(&self, operation: Operation) -> bool;
 
     /// The most rows of a batch.
     fn max_rows(&self) -> usize;
+
+    /// The most batches at once.
+    fn concurrency(&self) -> usize {
+        1
+    }
 }

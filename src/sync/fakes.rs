@@ -14,7 +14,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::clock::{Backoff, Cancel, Clock};
-use super::destination::{Batch, Destination, Operation, Outcome, Target};
+use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
 use super::journal::{Action, Entry, Intent, Journal, Receipt};
 use super::syncer::{Summary, Terms, deliver};
 use crate::diag::Failure;
@@ -104,7 +104,7 @@ impl Destination for Fake {
         Ok(())
     }
 
-    async fn send(&mut self, _: &Target, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
+    async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
         let mut world = lock(&self.world);
         world.step()?;
         if world.chaos && world.roll(5) == 0 {
@@ -142,17 +142,17 @@ impl Destination for Fake {
             world.batches.insert(batch.id.clone());
         }
         world.step()?;
-        Ok(outcomes)
+        Ok(outcomes.into())
     }
 
-    async fn delivered(&mut self, _: &Target, batch_id: &str) -> Result<Option<bool>, Failure> {
+    async fn delivered(&self, _: &Target, batch_id: &str) -> Result<Option<bool>, Failure> {
         let mut world = lock(&self.world);
         world.step()?;
         let tells = matches!(self.kind, Kind::Folder | Kind::Ledger);
         Ok(tells.then(|| world.batches.contains(batch_id)))
     }
 
-    fn idempotent(&self) -> bool {
+    fn may_resend(&self, _: Operation) -> bool {
         matches!(self.kind, Kind::Table | Kind::Folder)
     }
 

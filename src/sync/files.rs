@@ -23,7 +23,7 @@ use datafusion::parquet::file::properties::WriterProperties;
 use std::sync::Arc;
 
 use super::cell;
-use super::destination::{Batch, Destination, Operation, Outcome, Target};
+use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
 use crate::diag::Failure;
 
 /// The most rows of one file.
@@ -109,7 +109,7 @@ impl Destination for Files {
         on_disk(&folder, move || fs::create_dir_all(&made)).await
     }
 
-    async fn send(&mut self, target: &Target, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
+    async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
         let folder = self.folder(target)?;
         let name = self.file_name(batch.operation, &batch.id);
         let rows =
@@ -133,10 +133,10 @@ impl Destination for Files {
             // The file is there, but may not outlive a power cut.
             Err(failure) => Outcome::Unknown { code: "flush".to_owned(), message: failure.cause },
         };
-        Ok(vec![outcome; count])
+        Ok(vec![outcome; count].into())
     }
 
-    async fn delivered(&mut self, target: &Target, batch_id: &str) -> Result<Option<bool>, Failure> {
+    async fn delivered(&self, target: &Target, batch_id: &str) -> Result<Option<bool>, Failure> {
         let folder = self.folder(target)?;
         let names = [Operation::Add, Operation::Update, Operation::Remove, Operation::Clear]
             .map(|operation| folder.join(self.file_name(operation, batch_id)));
@@ -145,7 +145,7 @@ impl Destination for Files {
             .map(Some)
     }
 
-    fn idempotent(&self) -> bool {
+    fn may_resend(&self, _: Operation) -> bool {
         true
     }
 

@@ -41,7 +41,7 @@ fn batch(operation: Operation, id: &str) -> Batch {
 
 async fn sent(files: &mut Files, target: &Target, batch: &Batch) -> Vec<Outcome> {
     files.prepare(target).await.unwrap();
-    files.send(target, batch).await.unwrap()
+    files.send(target, batch).await.unwrap().outcomes
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod destination;
 pub mod files;
 pub mod guard;
+pub mod http;
 pub mod journal;
 pub mod postgres;
 mod queue;

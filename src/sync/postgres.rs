@@ -13,13 +13,14 @@ mod types;
 
 use async_trait::async_trait;
 use datafusion::arrow::array::Array;
+use tokio::sync::Mutex;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 
 use self::connect::Address;
 use self::refusal::{Kind, kind};
 use self::table::Table;
-use super::destination::{Batch, Destination, Operation, Outcome, Target};
+use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
 use crate::diag::Failure;
 
 /// The most rows of one transaction.
@@ -33,67 +34,74 @@ const SETTINGS: &str = "set local lock_timeout = '30s'; set local statement_time
 /// A table in a PostgreSQL database.
 pub struct Postgres {
     address: Address,
-    client: Option<Client>,
+    /// One transaction at a time.
+    client: Mutex<Option<Client>>,
     table: Option<Table>,
 }
 
 impl Postgres {
     /// Reads the URL of a connection; nothing is connected yet. `connection` is its name in the project.
     pub fn new(connection: &str, url: &str) -> Result<Self, Failure> {
-        Ok(Self { address: Address::parse(connection, url)?, client: None, table: None })
+        Ok(Self { address: Address::parse(connection, url)?, client: Mutex::new(None), table: None })
     }
 
     /// Is the database there, and does it let us in? Nothing is sent.
-    pub async fn check(&mut self) -> Result<(), Failure> {
-        self.connected().await?;
-        let client = self.client.as_ref().ok_or_else(|| self.address.lost("there is no connection"))?;
+    pub async fn check(&self) -> Result<(), Failure> {
+        let mut client = self.client.lock().await;
+        let client = self.connected(&mut client).await?;
         client.simple_query("select 1").await.map(|_| ()).map_err(|error| self.address.lost(error))
     }
 
-    /// Connects where there is no living connection.
-    async fn connected(&mut self) -> Result<(), Failure> {
-        if self.client.as_ref().is_none_or(Client::is_closed) {
-            self.client = Some(self.address.connect().await?);
-        }
-        Ok(())
+    /// The connection; a new one where there is none that lives.
+    async fn connected<'a>(&self, client: &'a mut Option<Client>) -> Result<&'a mut Client, Failure> {
+        let living = client.take().filter(|client| !client.is_closed());
+        let living = match living {
+            Some(living) => living,
+            None => self.address.connect().await?,
+        };
+        Ok(client.insert(living))
     }
 }
 
 #[async_trait]
 impl Destination for Postgres {
     async fn prepare(&mut self, target: &Target) -> Result<(), Failure> {
-        self.connected().await?;
-        let client = self.client.as_ref().ok_or_else(|| self.address.lost("there is no connection"))?;
-        self.table = Some(table::prepare(client, &self.address, target).await?);
+        let table = {
+            let mut client = self.client.lock().await;
+            let client = self.connected(&mut client).await?;
+            table::prepare(client, &self.address, target).await?
+        };
+        self.table = Some(table);
         Ok(())
     }
 
-    async fn send(&mut self, target: &Target, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
-        if self.table.is_none() {
-            self.prepare(target).await?;
-        }
-        self.connected().await?;
-        let (Some(client), Some(table)) = (self.client.as_mut(), self.table.as_ref()) else {
-            return Err(self.address.lost("there is no connection"));
+    async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
+        let mut client = self.client.lock().await;
+        let prepared;
+        let table = if let Some(table) = &self.table {
+            table
+        } else {
+            prepared = table::prepare(self.connected(&mut client).await?, &self.address, target).await?;
+            &prepared
         };
         let rows = Rows::of(table, target, batch).map_err(|cause| self.address.refused(&table.shown, cause))?;
-        let sent = transact(client, &rows).await;
+        let sent = transact(self.connected(&mut client).await?, &rows).await;
         // After an error the line may be dead without anybody having noticed: the next batch takes a new one.
-        if sent.is_err() || client.is_closed() {
-            self.client = None;
+        if sent.is_err() {
+            *client = None;
         }
         match sent {
-            Ok(outcomes) => Ok(outcomes),
+            Ok(outcomes) => Ok(outcomes.into()),
             Err(error) => Err(self.address.failed(&table.shown, &error)),
         }
     }
 
-    async fn delivered(&mut self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+    async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
         // A table does not remember batches; sending one again is harmless.
         Ok(None)
     }
 
-    fn idempotent(&self) -> bool {
+    fn may_resend(&self, _: Operation) -> bool {
         true
     }
 

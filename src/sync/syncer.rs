@@ -4,8 +4,12 @@
 //! in doubt. The next run first settles doubts (`settle`), then computes what is due, then delivers it (`deliver`).
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
+use chrono::{DateTime, Utc};
 use datafusion::execution::SendableRecordBatchStream;
+use futures::StreamExt;
 
 use super::clock::{Backoff, Cancel, Clock};
 use super::destination::{Destination, Operation, Outcome, Target};
@@ -88,14 +92,14 @@ pub struct Settled {
 /// Asks the destination about the rows that an earlier run left in doubt. `doubts` are rows of the state that have one: at most a
 /// window from a crash, and what was answered with "unknown". Only after this the state says what is due.
 pub async fn settle(
-    destination: &mut dyn Destination,
+    destination: &dyn Destination,
     target: &Target,
     doubts: &[State],
     journal: &mut dyn Journal,
     clock: &dyn Clock,
 ) -> Result<Settled, Failure> {
     let mut settled = Settled::default();
-    let mut batches: BTreeMap<Option<&str>, Vec<(&State, Intent)>> = BTreeMap::new();
+    let mut batches: BTreeMap<(Option<&str>, Operation), Vec<(&State, Intent)>> = BTreeMap::new();
     for row in doubts {
         let Some(doubt) = &row.doubt else { continue };
         let intent = Intent {
@@ -106,9 +110,9 @@ pub async fn settle(
             operation: doubt.operation,
             desired_hash: doubt.hash.clone(),
         };
-        batches.entry(doubt.batch.as_deref()).or_default().push((row, intent));
+        batches.entry((doubt.batch.as_deref(), doubt.operation)).or_default().push((row, intent));
     }
-    for (batch, rows) in batches {
+    for ((batch, operation), rows) in batches {
         let told = match batch {
             Some(id) => destination.delivered(target, id).await?,
             None => None,
@@ -123,7 +127,7 @@ pub async fn settle(
                 settled.not_delivered += count;
                 (Verdict::NotSent, "settled", "the destination does not have the batch")
             }
-            None if destination.idempotent() => {
+            None if destination.may_resend(operation) => {
                 settled.sent_again += count;
                 continue;
             }
@@ -155,7 +159,7 @@ pub async fn settle(
 
 /// Delivers what is due (`queue.rs` says how it looks). The destination has been prepared.
 pub async fn deliver(
-    destination: &mut dyn Destination,
+    destination: &dyn Destination,
     target: &Target,
     due: SendableRecordBatchStream,
     journal: &mut dyn Journal,
@@ -172,26 +176,30 @@ pub async fn deliver(
         clock,
         cancel,
         summary: Summary::default(),
-        stop: None,
-        failed_in_a_row: 0,
+        batches: AtomicU64::new(0),
+        stop: Mutex::new(None),
+        failed_in_a_row: AtomicU32::new(0),
     };
     if let Err(failure) = syncer.run(queue).await {
-        syncer.stop = Some(Ended::Failed(failure));
+        *syncer.stop.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(Ended::Failed(failure));
     }
-    Summary { ended: syncer.stop.unwrap_or_default(), ..syncer.summary }
+    let ended = syncer.stop.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
+    Summary { ended, batches: syncer.batches.into_inner(), ..syncer.summary }
 }
 
 struct Syncer<'a> {
-    destination: &'a mut dyn Destination,
+    destination: &'a dyn Destination,
     target: &'a Target,
     journal: &'a mut dyn Journal,
     terms: &'a Terms,
     clock: &'a dyn Clock,
     cancel: &'a Cancel,
     summary: Summary,
-    /// Set when no more is sent.
-    stop: Option<Ended>,
-    failed_in_a_row: u32,
+    /// Batches that were answered.
+    batches: AtomicU64,
+    /// Set when no more is sent. Several batches may be under way: none waits while it holds this.
+    stop: Mutex<Option<Ended>>,
+    failed_in_a_row: AtomicU32,
 }
 
 impl Syncer<'_> {
@@ -199,7 +207,7 @@ impl Syncer<'_> {
     async fn run(&mut self, mut queue: Queue<'_>) -> Result<(), Failure> {
         loop {
             self.heed_cancel();
-            if self.stop.is_some() {
+            if self.has_stopped() {
                 return Ok(());
             }
             let mut window = queue.window().await?;
@@ -210,7 +218,7 @@ impl Syncer<'_> {
             while !window.is_empty() {
                 window = self.window(window).await?;
                 let attempt = window.iter().map(|prepared| prepared.attempt).max();
-                if let (Some(attempt), None) = (attempt, &self.stop) {
+                if let (Some(attempt), false) = (attempt, self.has_stopped()) {
                     self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await;
                 }
             }
@@ -221,7 +229,7 @@ impl Syncer<'_> {
     async fn window(&mut self, window: Vec<Prepared>) -> Result<Vec<Prepared>, Failure> {
         let intents: Vec<Intent> = window.iter().flat_map(|prepared| prepared.intents.iter().cloned()).collect();
         self.heed_cancel();
-        if self.stop.is_none() {
+        if !self.has_stopped() {
             self.journal.intend(&intents).await?;
         } else {
             // Rows of an earlier attempt, whose receipts are written: they stay due as they are.
@@ -232,74 +240,91 @@ impl Syncer<'_> {
         }
         let mut receipts = Vec::with_capacity(intents.len());
         let mut again = Vec::new();
-        for prepared in window {
-            self.heed_cancel();
-            let outcomes = if self.stop.is_some() { None } else { Some(self.send(&prepared).await) };
-            let at = self.clock.now();
-            let Some(outcomes) = outcomes else {
-                self.count(&prepared, |_| Verdict::NotSent);
-                receipts.extend(prepared.intents.into_iter().map(|intent| Receipt {
-                    intent,
-                    verdict: Verdict::NotSent,
-                    code: Some("stopped".to_owned()),
-                    message: Some("the sync stopped before this batch".to_owned()),
-                    at,
-                    destination_id: None,
-                }));
-                continue;
-            };
-            let retried = self.worth_another(&prepared, &outcomes);
-            if !retried.is_empty() {
-                let mut part = prepared.part(self.target, &retried)?;
-                part.attempt = prepared.attempt + 1;
-                again.push(part);
-            }
-            let told: Vec<Receipt> = prepared
-                .intents
-                .iter()
-                .cloned()
-                .zip(outcomes)
-                .map(|(intent, outcome)| Receipt::of(intent, outcome, at))
-                .collect();
-            let mut last = retried.iter().peekable();
-            for (row, receipt) in told.iter().enumerate() {
-                if last.next_if(|&&retried| retried == row).is_none() {
-                    *self.summary.rows.entry((receipt.intent.action, receipt.verdict)).or_default() += 1;
+        let concurrency = self.destination.concurrency().max(1);
+        // Batches of one action at a time: a removal is done before the add of the same key begins.
+        for group in window.chunk_by(|one, next| one.intents[0].action == next.intents[0].action) {
+            let this = &*self;
+            let sends = futures::stream::iter(group).map(|prepared| this.send(prepared)).buffered(concurrency);
+            let sent: Vec<Option<(Vec<Outcome>, DateTime<Utc>)>> = sends.collect().await;
+            for (prepared, sent) in group.iter().zip(sent) {
+                let Some((outcomes, at)) = sent else {
+                    self.count(prepared, |_| Verdict::NotSent);
+                    let at = self.clock.now();
+                    receipts.extend(prepared.intents.iter().cloned().map(|intent| Receipt {
+                        intent,
+                        verdict: Verdict::NotSent,
+                        code: Some("stopped".to_owned()),
+                        message: Some("the sync stopped before this batch".to_owned()),
+                        at,
+                        destination_id: None,
+                    }));
+                    continue;
+                };
+                let retried = self.worth_another(prepared, &outcomes);
+                if !retried.is_empty() {
+                    let mut part = prepared.part(self.target, &retried)?;
+                    part.attempt = prepared.attempt + 1;
+                    again.push(part);
                 }
+                let told: Vec<Receipt> = prepared
+                    .intents
+                    .iter()
+                    .cloned()
+                    .zip(outcomes)
+                    .map(|(intent, outcome)| Receipt::of(intent, outcome, at))
+                    .collect();
+                let mut last = retried.iter().peekable();
+                for (row, receipt) in told.iter().enumerate() {
+                    if last.next_if(|&&retried| retried == row).is_none() {
+                        *self.summary.rows.entry((receipt.intent.action, receipt.verdict)).or_default() += 1;
+                    }
+                }
+                receipts.extend(told);
             }
-            receipts.extend(told);
         }
         self.journal.record(&receipts).await?;
         Ok(again)
     }
 
-    /// Sends one batch, again when it could not be sent at all. One outcome per row.
-    async fn send(&mut self, prepared: &Prepared) -> Vec<Outcome> {
+    /// Sends one batch, again when it could not be sent at all. One outcome per row; none where the sync stopped before.
+    async fn send(&self, prepared: &Prepared) -> Option<(Vec<Outcome>, DateTime<Utc>)> {
         let rows = prepared.intents.len();
         let mut attempt = prepared.attempt;
         loop {
+            self.heed_cancel();
+            if self.has_stopped() && attempt == prepared.attempt {
+                return None;
+            }
+            if let Err(failure) = self.journal.permit().await {
+                self.stop_with(Ended::Failed(failure));
+                return None;
+            }
             attempt += 1;
             match self.destination.send(self.target, &prepared.batch).await {
-                Ok(outcomes) if outcomes.len() == rows => {
-                    self.summary.batches += 1;
-                    self.failed_in_a_row = 0;
-                    return outcomes;
+                Ok(sent) if sent.outcomes.len() == rows => {
+                    self.batches.fetch_add(1, Ordering::Relaxed);
+                    self.failed_in_a_row.store(0, Ordering::Relaxed);
+                    if let Some(failure) = sent.stop {
+                        self.stop_with(Ended::Failed(failure));
+                    }
+                    return Some((sent.outcomes, self.clock.now()));
                 }
-                Ok(outcomes) => {
-                    let message = format!("{} outcomes came back for {rows} rows", outcomes.len());
-                    self.stop = Some(Ended::Failed(
+                Ok(sent) => {
+                    let message = format!("{} outcomes came back for {rows} rows", sent.outcomes.len());
+                    self.stop_with(Ended::Failed(
                         Failure::world("W606", format!("delivering the sync `{}`", self.target.sync), &message)
                             .help("this is a defect of the connector; its rows are marked as unknown: report it"),
                     ));
-                    return vec![Outcome::Unknown { code: "answer".to_owned(), message }; rows];
+                    let unknown = Outcome::Unknown { code: "answer".to_owned(), message };
+                    return Some((vec![unknown; rows], self.clock.now()));
                 }
-                Err(failure) if attempt >= self.terms.attempts || self.cancel.is_cancelled() => {
-                    self.failed_in_a_row += 1;
+                Err(failure) if attempt >= self.terms.attempts || self.cancel.is_cancelled() || self.has_stopped() => {
+                    let failed = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
                     let outcome = Outcome::Retry { code: failure.code.to_owned(), message: failure.cause.clone() };
-                    if self.failed_in_a_row >= self.terms.give_up_after || failure.fault == Fault::Project {
-                        self.stop = Some(Ended::Failed(failure));
+                    if failed >= self.terms.give_up_after || failure.fault == Fault::Project {
+                        self.stop_with(Ended::Failed(failure));
                     }
-                    return vec![outcome; rows];
+                    return Some((vec![outcome; rows], self.clock.now()));
                 }
                 Err(_) => self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await,
             }
@@ -308,23 +333,32 @@ impl Syncer<'_> {
 
     /// Rows that may be sent again in this run.
     fn worth_another(&self, prepared: &Prepared, outcomes: &[Outcome]) -> Vec<usize> {
-        if self.stop.is_some() || self.failed_in_a_row > 0 || prepared.attempt + 1 >= self.terms.attempts {
+        let is_failing = self.failed_in_a_row.load(Ordering::Relaxed) > 0;
+        if self.has_stopped() || is_failing || prepared.attempt + 1 >= self.terms.attempts {
             return Vec::new();
         }
         let again = outcomes.iter().enumerate().filter(|(_, outcome)| match outcome {
             Outcome::Retry { .. } => true,
-            Outcome::Unknown { .. } => self.destination.idempotent(),
+            Outcome::Unknown { .. } => self.destination.may_resend(prepared.batch.operation),
             Outcome::Accepted { .. } | Outcome::Unchanged | Outcome::Rejected { .. } => false,
         });
         again.map(|(row, _)| row).collect()
     }
 
-    fn heed_cancel(&mut self) {
-        if self.stop.is_none() && self.cancel.is_cancelled() {
-            self.stop = Some(Ended::Cancelled);
-        }
+    fn has_stopped(&self) -> bool {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
+    /// The first reason counts.
+    fn stop_with(&self, ended: Ended) {
+        self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(ended);
+    }
+
+    fn heed_cancel(&self) {
+        if self.cancel.is_cancelled() {
+            self.stop_with(Ended::Cancelled);
+        }
+    }
     fn count(&mut self, prepared: &Prepared, verdict: impl Fn(&Intent) -> Verdict) {
         for intent in &prepared.intents {
             *self.summary.rows.entry((intent.action, verdict(intent))).or_default() += 1;

@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::*;
-use crate::sync::destination::Batch;
+use crate::sync::destination::{Batch, Sent};
 use crate::sync::fakes::{
     DueRow, Durable, Kind, Shared, TERMS, Ticking, adds, delivered, lock, queue_schema, stream, target,
 };
@@ -67,14 +67,14 @@ async fn a_destination_that_is_down_is_tried_and_given_up_and_nothing_is_lost() 
         async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
             Ok(())
         }
-        async fn send(&mut self, _: &Target, batch: &Batch) -> Result<Vec<Outcome>, Failure> {
+        async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
             lock(&self.0).sent.push((batch.operation, batch.id.clone(), 0));
             Err(Failure::world("W602", "testing", "down"))
         }
-        async fn delivered(&mut self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+        async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
             Ok(None)
         }
-        fn idempotent(&self) -> bool {
+        fn may_resend(&self, _: Operation) -> bool {
             true
         }
         fn max_rows(&self) -> usize {
@@ -140,13 +140,13 @@ async fn a_queue_that_breaks_and_a_connector_that_miscounts_end_the_sync() {
         async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
             Ok(())
         }
-        async fn send(&mut self, _: &Target, _: &Batch) -> Result<Vec<Outcome>, Failure> {
-            Ok(Vec::new())
+        async fn send(&self, _: &Target, _: &Batch) -> Result<Sent, Failure> {
+            Ok(Vec::new().into())
         }
-        async fn delivered(&mut self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+        async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
             Ok(None)
         }
-        fn idempotent(&self) -> bool {
+        fn may_resend(&self, _: Operation) -> bool {
             true
         }
         fn max_rows(&self) -> usize {

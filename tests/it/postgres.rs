@@ -27,16 +27,20 @@ async fn a_missing_table_is_made_and_rows_come_change_and_go() {
     assert_eq!(comment, "Written by the cohorte sync people");
 
     let add = batch(Operation::Add, &[("a", Some(1)), ("b", None), ("c'\"\\", Some(3))]);
-    assert_eq!(destination.send(&target, &add).await.unwrap(), vec![accepted(); 3]);
-    assert_eq!(destination.send(&target, &add).await.unwrap(), vec![accepted(); 3], "a batch may be sent again");
+    assert_eq!(destination.send(&target, &add).await.unwrap().outcomes, vec![accepted(); 3]);
+    assert_eq!(
+        destination.send(&target, &add).await.unwrap().outcomes,
+        vec![accepted(); 3],
+        "a batch may be sent again"
+    );
     let update = batch(Operation::Update, &[("a", Some(2))]);
-    assert_eq!(destination.send(&target, &update).await.unwrap(), [accepted()]);
+    assert_eq!(destination.send(&target, &update).await.unwrap().outcomes, [accepted()]);
     assert_eq!(server.people().await, r#"(a,2) (b,) ("c'""\\",3)"#);
 
     let clear = batch(Operation::Clear, &[("a", None), ("nobody", None)]);
-    assert_eq!(destination.send(&target, &clear).await.unwrap(), [accepted(), Outcome::Unchanged]);
+    assert_eq!(destination.send(&target, &clear).await.unwrap().outcomes, [accepted(), Outcome::Unchanged]);
     let remove = batch(Operation::Remove, &[("nobody", None), ("b", None)]);
-    assert_eq!(destination.send(&target, &remove).await.unwrap(), [Outcome::Unchanged, accepted()]);
+    assert_eq!(destination.send(&target, &remove).await.unwrap().outcomes, [Outcome::Unchanged, accepted()]);
     assert_eq!(server.people().await, r#"(a,) ("c'""\\",3)"#);
 }
 
@@ -48,14 +52,14 @@ async fn modes_decide_who_is_created_and_who_is_changed() {
         .await;
     let rows = batch(Operation::Add, &[("new", Some(9)), ("a", Some(9))]);
 
-    let mut destination = destination();
+    let destination = destination();
     let update_only = Target { may_create: false, ..server.target() };
-    assert_eq!(destination.send(&update_only, &rows).await.unwrap(), [Outcome::Unchanged, accepted()]);
+    assert_eq!(destination.send(&update_only, &rows).await.unwrap().outcomes, [Outcome::Unchanged, accepted()]);
     assert_eq!(server.people().await, "(a,9)");
 
     server.run("update SCHEMA.people set orders = 1").await;
     let insert_only = Target { may_update: false, ..server.target() };
-    assert_eq!(destination.send(&insert_only, &rows).await.unwrap(), [accepted(), Outcome::Unchanged]);
+    assert_eq!(destination.send(&insert_only, &rows).await.unwrap().outcomes, [accepted(), Outcome::Unchanged]);
     assert_eq!(server.people().await, "(a,1) (new,9)");
 }
 
@@ -68,7 +72,7 @@ async fn a_refused_row_does_not_sink_the_others_and_its_values_are_not_told() {
              unique (orders) deferrable initially deferred)",
         )
         .await;
-    let (mut destination, target) = (destination(), server.target());
+    let (destination, target) = (destination(), server.target());
     let rows: Vec<(String, Option<i64>)> = (0..500)
         .map(|number| match number {
             7 => ("far too long for it".to_owned(), Some(7)),
@@ -81,7 +85,7 @@ async fn a_refused_row_does_not_sink_the_others_and_its_values_are_not_told() {
         })
         .collect();
     let rows: Vec<_> = rows.iter().map(|(email, orders)| (email.as_str(), *orders)).collect();
-    let outcomes = destination.send(&target, &batch(Operation::Add, &rows)).await.unwrap();
+    let outcomes = destination.send(&target, &batch(Operation::Add, &rows)).await.unwrap().outcomes;
     for (row, expected) in [(7, "22001"), (8, "22021"), (250, "22003"), (251, "23514"), (499, "23505")] {
         assert_eq!(code(&outcomes[row]), expected, "{row}");
     }
@@ -106,10 +110,10 @@ async fn rows_without_a_key_and_rows_that_a_trigger_takes_away_are_rejected() {
              create trigger guard before insert on SCHEMA.people for each row execute function SCHEMA.guard()",
         )
         .await;
-    let (mut destination, target) = (destination(), server.target());
+    let (destination, target) = (destination(), server.target());
     let rows = people(&[(None, Some(1)), (Some("ok"), Some(2)), (Some("boom"), Some(3)), (Some("gone"), Some(4))]);
     let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
-    let outcomes = destination.send(&target, &batch).await.unwrap();
+    let outcomes = destination.send(&target, &batch).await.unwrap().outcomes;
     assert_eq!(code(&outcomes[0]), "null_key");
     assert_eq!(outcomes[1], accepted());
     assert_eq!(code(&outcomes[2]), "P0001");
@@ -151,9 +155,9 @@ async fn every_type_reaches_a_table_of_ours_and_a_mapped_one() {
         if let Some(sql) = table {
             server.run(sql).await;
         }
-        let mut destination = destination();
+        let destination = destination();
         for _ in 0..2 {
-            assert_eq!(destination.send(&target, &batch).await.unwrap(), [accepted()], "{table:?}");
+            assert_eq!(destination.send(&target, &batch).await.unwrap().outcomes, [accepted()], "{table:?}");
         }
         assert_eq!(server.ask(ask).await, expected, "{table:?}");
     }
@@ -220,7 +224,7 @@ async fn a_wrong_password_and_a_missing_database_say_what_to_do() {
 async fn a_lost_connection_loses_nothing() {
     let server = Server::with_schema("t_lost").await;
     let target = server.target();
-    let mut destination = Postgres::new("dwh", &format!("{}?application_name=t_lost", url())).unwrap();
+    let destination = Postgres::new("dwh", &format!("{}?application_name=t_lost", url())).unwrap();
     destination.send(&target, &batch(Operation::Add, &[("a", Some(1))])).await.unwrap();
     let ended = "select count(pg_terminate_backend(pid))::text from pg_stat_activity where application_name = 't_lost'";
     assert_eq!(server.ask(ended).await, "1", "the server ended our connection");
@@ -231,7 +235,7 @@ async fn a_lost_connection_loses_nothing() {
         assert_eq!(failure.code, "W602");
         sent = destination.send(&target, &again).await;
     }
-    assert_eq!(sent.unwrap(), [accepted()]);
+    assert_eq!(sent.unwrap().outcomes, [accepted()]);
     assert_eq!(server.people().await, "(a,2)");
 }
 
@@ -269,16 +273,16 @@ async fn a_commit_whose_answer_was_lost_is_unknown_and_may_be_sent_again() {
     destination().prepare(&target).await.unwrap();
     let host = url().rsplit_once('@').unwrap().1.split_once('/').unwrap().0.to_owned();
     let through = url().replace(&host, &format!("127.0.0.1:{}", cut_at_commit().await));
-    let mut cut = Postgres::new("dwh", &through).unwrap();
+    let cut = Postgres::new("dwh", &through).unwrap();
     let rows = people(&[(Some("a"), Some(1)), (None, Some(2))]);
     let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
-    let outcomes = cut.send(&target, &batch).await.unwrap();
+    let outcomes = cut.send(&target, &batch).await.unwrap().outcomes;
     assert!(matches!(&outcomes[0], Outcome::Unknown { code, .. } if code == "commit_lost"), "{outcomes:?}");
     assert_eq!(code(&outcomes[1]), "null_key", "what is known stays known");
-    assert!(cut.idempotent());
+    assert!(cut.may_resend(Operation::Add));
     assert_eq!(cut.delivered(&target, "b").await.unwrap(), None);
     assert_eq!(server.people().await, "(a,1)", "it was done all the same");
-    assert_eq!(destination().send(&target, &batch).await.unwrap()[0], accepted());
+    assert_eq!(destination().send(&target, &batch).await.unwrap().outcomes[0], accepted());
     assert_eq!(server.people().await, "(a,1)");
 }
 
@@ -287,10 +291,10 @@ async fn tls_is_spoken_with_a_server_whose_certificate_is_trusted_and_with_no_ot
     let server = Server::with_schema("t_tls").await;
     let certificate = server.ask("select current_setting('data_directory') || '/server.crt'").await;
     let trusting = format!("{}?sslmode=verify-full&sslrootcert={certificate}", url());
-    let mut destination = Postgres::new("dwh", &trusting).unwrap();
+    let destination = Postgres::new("dwh", &trusting).unwrap();
     let target = server.target();
     let sent = destination.send(&target, &batch(Operation::Add, &[("a", Some(1))])).await.unwrap();
-    assert_eq!(sent, [accepted()]);
+    assert_eq!(sent.outcomes, [accepted()]);
     let encrypted = "select string_agg(distinct s.ssl::text, ',') from pg_stat_ssl s join pg_stat_activity a using (pid) \
                      where a.application_name = 'cohorte' and a.query_start is not null and s.ssl";
     assert_eq!(server.ask(encrypted).await, "true");
@@ -320,7 +324,7 @@ async fn thousands_of_rows_a_second_go_through() {
     let rows: Vec<_> = emails.iter().map(|email| (email.as_str(), Some(1))).collect();
     let start = std::time::Instant::now();
     for _ in 0..4 {
-        let outcomes = destination.send(&target, &batch(Operation::Add, &rows)).await.unwrap();
+        let outcomes = destination.send(&target, &batch(Operation::Add, &rows)).await.unwrap().outcomes;
         assert!(outcomes.iter().all(|outcome| *outcome == accepted()));
     }
     let rate = 20_000.0 / start.elapsed().as_secs_f64();
@@ -334,7 +338,7 @@ async fn a_batch_of_nothing_but_bad_rows_is_bisected_in_seconds() {
     let emails: Vec<String> = (0..1000).map(|number| format!("p{number}")).collect();
     let rows: Vec<_> = emails.iter().map(|email| (email.as_str(), Some(1))).collect();
     let start = std::time::Instant::now();
-    let outcomes = destination().send(&server.target(), &batch(Operation::Add, &rows)).await.unwrap();
+    let outcomes = destination().send(&server.target(), &batch(Operation::Add, &rows)).await.unwrap().outcomes;
     assert!(outcomes.iter().all(|outcome| code(outcome) == "23514"));
     assert!(start.elapsed().as_secs() < 20, "{:?}", start.elapsed());
 }

@@ -74,4 +74,8 @@ impl Journal for DeltaJournal<'_> {
         self.progress.advance(receipts.len() as u64);
         Ok(())
     }
+
+    async fn permit(&self) -> Result<(), Failure> {
+        self.lease.check().await
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -17,7 +17,7 @@ use crate::project::Sync;
 use crate::report::NoProgress;
 use crate::run::{Opened, Request, Stopped, Workspace, open};
 use crate::sync::clock::{Cancel, Clock};
-use crate::sync::destination::{Batch, Destination, Outcome as Answer, Target};
+use crate::sync::destination::{Batch, Destination, Operation, Outcome as Answer, Sent, Target};
 
 const WAREHOUSE: &str = r#"
 name: shop
@@ -293,7 +293,7 @@ fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
 }
 
 /// A destination that gives the answers it is told to.
-pub(super) struct Told<F>(pub(super) F);
+pub(super) struct Told<F>(pub(super) Mutex<F>);
 
 #[async_trait]
 impl<F: FnMut(&Batch) -> Result<Vec<Answer>> + Send> Destination for Told<F> {
@@ -301,15 +301,15 @@ impl<F: FnMut(&Batch) -> Result<Vec<Answer>> + Send> Destination for Told<F> {
         Ok(())
     }
 
-    async fn send(&mut self, _: &Target, batch: &Batch) -> Result<Vec<Answer>, Failure> {
-        self.0(batch)
+    async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
+        (self.0.lock().unwrap())(batch).map(Sent::from)
     }
 
-    async fn delivered(&mut self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+    async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
         Ok(None)
     }
 
-    fn idempotent(&self) -> bool {
+    fn may_resend(&self, _: Operation) -> bool {
         true
     }
 
@@ -327,15 +327,15 @@ impl Destination for Silent {
         Ok(())
     }
 
-    async fn send(&mut self, _: &Target, _: &Batch) -> Result<Vec<Answer>, Failure> {
+    async fn send(&self, _: &Target, _: &Batch) -> Result<Sent, Failure> {
         std::future::pending().await
     }
 
-    async fn delivered(&mut self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+    async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
         Ok(None)
     }
 
-    fn idempotent(&self) -> bool {
+    fn may_resend(&self, _: Operation) -> bool {
         true
     }
 

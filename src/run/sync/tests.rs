@@ -288,11 +288,11 @@ async fn a_run_that_dies_in_a_fold_folds_nothing_twice() {
 async fn a_row_that_is_refused_is_not_lost_and_not_called_success() {
     let mut shop = open_("mode: upsert");
     let answer = |reject: bool| {
-        Told(move |batch: &crate::sync::destination::Batch| {
+        Told(std::sync::Mutex::new(move |batch: &crate::sync::destination::Batch| {
             let refused = || Answer::Rejected { code: "bad".to_owned(), message: "no".to_owned() };
             let one = || if reject { refused() } else { Answer::Accepted { destination_id: None } };
             Ok((0..batch.rows.num_rows()).map(|_| one()).collect())
-        })
+        }))
     };
     let report = shop.deliver_to(&mut answer(true)).await;
     assert_eq!((report.count(Verdict::Rejected), report.done(Action::Add)), (2, 0));
