@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{consents, identity, sources};
-use crate::project::{Condition, Entity, Project, Relation, ScoreKind, Segment, TraitKind};
+use crate::project::{Condition, Entity, Project, Relation, Segment, TraitKind};
 
 /// Collects the text of a definition, each part once.
 pub(super) struct Definition<'a> {
@@ -104,10 +104,7 @@ impl<'a> Definition<'a> {
         if let Some(score) = score
             && self.add("score", &score.name, format_args!("{}\0{:?}", score.name, score.kind))
         {
-            match &score.kind {
-                ScoreKind::Points(rules) => rules.iter().for_each(|rule| self.feature(&rule.feature)),
-                ScoreKind::Rfm(rfm) => [&rfm.last, &rfm.count, &rfm.sum].into_iter().for_each(|id| self.feature(id)),
-            }
+            score.kind.features().into_iter().for_each(|id| self.feature(id));
         }
     }
 

@@ -11,6 +11,7 @@ pub mod golden;
 #[cfg(test)]
 mod golden_tests;
 pub mod identity;
+mod part;
 pub mod pass;
 pub mod passes;
 pub mod readable;
@@ -20,3 +21,4 @@ pub mod sources;
 pub mod syncs;
 
 pub use clock::Clock;
+pub use part::Part;

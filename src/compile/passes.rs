@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::Clock;
 use super::pass::{PassFeature, PassSpec, Stream};
 use super::sources::on_column;
+use super::{Clock, Part};
 use crate::project::{Entity, Fact, Feature, Project, Relation};
 use crate::sql::{Aggregate, Select, ident, indent};
 
@@ -25,10 +25,11 @@ pub struct Pass {
     pub readable: String,
 }
 
-/// The passes of an entity, by the name of what they read.
+/// The passes of an entity that a part of the project needs, by the name of what they read.
 #[must_use]
-pub fn passes(project: &Project, entity: &Entity, clock: &Clock) -> Vec<Pass> {
-    passes_of(project, entity, clock, |_| true)
+pub fn passes(project: &Project, entity: &Entity, clock: &Clock, part: &Part) -> Vec<Pass> {
+    let wanted = part.features(project, entity);
+    passes_of(project, entity, clock, |feature| wanted.contains(feature.id.as_str()))
 }
 
 /// The passes that these features need, and no others.

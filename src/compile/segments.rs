@@ -20,6 +20,12 @@ pub fn members(entity: &Entity) -> String {
     )
 }
 
+/// As [`members`], of an entity that is not computed.
+pub const NO_MEMBERS: &str = "select segment, entity_id from stays where false";
+
+/// `merged_ids`, where no identity was resolved.
+pub const NO_MERGES: &str = "select entity_id as old_id, entity_id as new_id from stays where false";
+
 /// One row per segment that has or had members: `segment`, `members`, `before`, `entered`, `exited`. Reads `members_now` and
 /// `stays`.
 #[must_use]

@@ -157,33 +157,6 @@ impl Graph {
     pub fn get(&self, index: usize) -> Option<&Model> {
         self.models.get(index)
     }
-
-    /// These models and all that they need, at whatever remove.
-    #[must_use]
-    pub fn with_needs(&self, from: &BTreeSet<usize>) -> BTreeSet<usize> {
-        reach(from, |index| self.models.get(index).map(|model| model.needs.clone()).unwrap_or_default())
-    }
-
-    /// These models and all that need them, at whatever remove.
-    #[must_use]
-    pub fn with_dependants(&self, from: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); self.models.len()];
-        for (index, model) in self.models.iter().enumerate() {
-            for &need in &model.needs {
-                dependants[need].push(index);
-            }
-        }
-        reach(from, |index| dependants.get(index).cloned().unwrap_or_default())
-    }
-}
-
-fn reach(from: &BTreeSet<usize>, next: impl Fn(usize) -> Vec<usize>) -> BTreeSet<usize> {
-    let mut found = from.clone();
-    let mut waiting: Vec<usize> = from.iter().copied().collect();
-    while let Some(index) = waiting.pop() {
-        waiting.extend(next(index).into_iter().filter(|other| found.insert(*other)));
-    }
-    found
 }
 
 struct Builder<'a> {

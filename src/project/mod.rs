@@ -12,6 +12,7 @@ mod location;
 mod models;
 mod order;
 mod parents;
+mod reach;
 mod schemas;
 mod scores;
 mod segments;

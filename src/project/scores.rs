@@ -102,6 +102,17 @@ impl Score {
     }
 }
 
+impl ScoreKind {
+    /// The features that it is computed from.
+    #[must_use]
+    pub fn features(&self) -> Vec<&str> {
+        match self {
+            Self::Points(rules) => rules.iter().map(|rule| rule.feature.as_str()).collect(),
+            Self::Rfm(rfm) => vec![&rfm.last, &rfm.count, &rfm.sum],
+        }
+    }
+}
+
 fn points(
     files: &Files,
     project: &mut Project,

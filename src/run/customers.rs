@@ -1,6 +1,7 @@
 //! From resolved sources to the wide relation: consents, features, then every trait, score and segment at once.
 
 use super::identity;
+use super::kept::Kept;
 use super::workspace::Workspace;
 use crate::compile::{consents, customer, passes};
 use crate::diag::Result;
@@ -25,16 +26,14 @@ pub(super) async fn run(
     workspace: &Workspace,
     entity: &Entity,
     report: resolve::Report,
+    kept: &Kept,
     progress: &dyn Progress,
 ) -> Result<Customers> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     progress.step("choosing the golden record", None);
     identity::golden_record(workspace, entity).await?;
-    // Consents are given by people: those of the first entity.
-    if project.entities.first().is_some_and(|(first, _)| *first == entity.name) {
-        current_consents(workspace, entity).await?;
-    }
-    let all = passes::passes(project, entity, &workspace.opened.clock);
+    let part = kept.part(&entity.name);
+    let all = passes::passes(project, entity, &workspace.opened.clock, &part);
     let mut computed = Vec::with_capacity(all.len());
     for pass in &all {
         progress.step(&format!("reading `{}` for {} features", pass.name, pass.spec.features.len()), None);
@@ -44,13 +43,20 @@ pub(super) async fn run(
     }
     progress.step("computing traits, scores and segments", None);
     workspace.stage.keep(session, &format!("{}_base", entity.name), &customer::base(entity)).await?;
-    workspace.stage.keep(session, &format!("{}_wide", entity.name), &customer::wide(project, entity, &all)).await?;
+    workspace.published_as(&entity.name, &customer::before(entity)).await?;
+    workspace
+        .stage
+        .keep(session, &format!("{}_wide", entity.name), &customer::wide(project, entity, &all, &part))
+        .await?;
     Ok(Customers { entity: entity.name.clone(), identity: report, passes: computed })
 }
 
-/// Leaves `consents` and `new_consent_events` on the stage.
-pub(super) async fn current_consents(workspace: &Workspace, entity: &Entity) -> Result<()> {
-    let (project, session) = (&workspace.opened.project, &workspace.opened.session);
+/// Leaves `consents` and `new_consent_events` on the stage. The ledger takes nothing from a source that failed.
+pub(super) async fn current_consents(workspace: &Workspace, entity: &Entity, failed: &[String]) -> Result<()> {
+    let session = &workspace.opened.session;
+    let mut project = workspace.opened.project.clone();
+    project.consents.retain(|_, consent| !failed.contains(&consent.source));
+    let project = &project;
     workspace.before(&tables::consent_ledger(), "ledger").await?;
     let events = consents::events(project, entity).unwrap_or_else(|| {
         "select event_id, contact_point, purpose, channel, scope, status, source, proof, at from ledger where false"

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::opened::{Read, read};
+use super::recorded;
 use super::request::{Request, Stopped};
 use super::stored::open_stored;
 use crate::diag::{Failure, Findings, nearest};
@@ -49,6 +50,7 @@ pub async fn load(request: &Request, source: &str, files: &[String], base: &Path
         timezone: Some(zone),
         run: None,
     };
+    recorded::killed(&stored.warehouse, &stored.session, &lease).await?;
     let loaded = readers::load(&load, files).await;
     let released = lease.release().await;
     let loaded = loaded?;

@@ -1,21 +1,28 @@
 //! The use-cases behind the verbs: the only place that sequences effects.
 
+mod audit;
 mod build;
+mod columns;
 mod compile;
 mod connections;
 mod customers;
 mod expectations;
+mod fingerprint;
 mod history;
+mod holds;
 mod identity;
 mod job;
+mod kept;
 mod load;
 mod opened;
 mod publish;
 mod query;
+mod recorded;
 mod request;
 mod segments;
 mod selection;
 mod show;
+mod steps;
 mod stored;
 pub mod sync;
 mod workspace;
@@ -26,7 +33,9 @@ pub use connections::{Checked, check_connections};
 pub use customers::Customers;
 pub use expectations::Broken;
 pub use history::{ReceiptRow, RunRow, receipts, runs};
+pub use holds::Hold;
 pub use job::{Delivered, Planned, SyncOptions, plan, run, sync};
+pub use kept::{Kept, Reason};
 pub use load::load;
 pub use opened::{Opened, Read, open, read};
 pub use publish::PublishedRows;

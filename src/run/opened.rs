@@ -51,6 +51,8 @@ pub struct Opened {
     pub folder: PathBuf,
     /// Memory and threads.
     pub limits: Limits,
+    /// Who runs this.
+    pub who: String,
 }
 
 /// Reads the text of a project.
@@ -178,6 +180,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         inputs,
         folder: request.project.clone(),
         limits,
+        who: super::audit::who(&request.env),
     })
 }
 
@@ -218,7 +221,7 @@ fn reader(
 }
 
 /// The columns of a stored table as models see them.
-fn columns(provider: &Arc<dyn TableProvider>) -> Vec<RawColumn> {
+pub(super) fn columns(provider: &Arc<dyn TableProvider>) -> Vec<RawColumn> {
     use datafusion::arrow::datatypes::{DataType as Arrow, TimeUnit};
     let schema = provider.schema();
     let column = |field: &Arc<datafusion::arrow::datatypes::Field>| {

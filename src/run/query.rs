@@ -1,10 +1,7 @@
 //! Query: one statement that only reads, over sources, sources with their customers, and what was published.
 
-use std::sync::Arc;
-
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::TableReference;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
@@ -65,22 +62,17 @@ pub async fn query(opened: Opened, sql: &str, limit: Option<usize>) -> Result<Ro
 
 /// A workspace in which sources, published tables and `<source>_resolved` have their names.
 pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
-    let mut workspace = Workspace::new(opened).await?;
-    publish::read_published(&mut workspace).await?;
+    let workspace = Workspace::new(opened).await?;
+    publish::read_published(&workspace).await?;
     let entities = || workspace.opened.project.entities.values();
     if entities().all(|entity| workspace.published.version(&crate::store::tables::records(&entity.name).name).is_some())
     {
         identity::resolve_sources(&workspace).await?;
     }
-    // Runs are listed by what they published, and are not part of it; receipts come after it.
-    for name in ["runs", "sync_runs", "sync_receipts", "sync_state"] {
+    // Runs are listed by what they published, and are not part of it; receipts come after it, acts at any time.
+    for name in ["runs", "sync_runs", "sync_receipts", "sync_state", "audit"] {
         if let Some(provider) = workspace.opened.warehouse.provider(name, None).await? {
-            let session = &workspace.opened.session;
-            let reference = TableReference::bare(name);
-            let made = session
-                .deregister_table(reference.clone())
-                .and_then(|_| session.register_table(reference, Arc::clone(&provider)));
-            made.map_err(|error| failure_from(format!("reading the table `{name}`"), &error))?;
+            workspace.register(name, provider)?;
         }
     }
     Ok(workspace)

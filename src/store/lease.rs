@@ -44,13 +44,22 @@ pub struct LeaseOptions {
     pub wait: Option<Duration>,
     /// Renew it in the background, as long as the value lives.
     pub heartbeat: bool,
+    /// The run that takes it: whoever finds it abandoned can say which run was killed.
+    pub run: Option<String>,
 }
 
 impl LeaseOptions {
     /// A lease with a heartbeat and a period of two minutes that does not wait.
     #[must_use]
     pub fn new(holder: impl Into<String>, now: DateTime<Utc>) -> Self {
-        Self { holder: holder.into(), now, period: Duration::from_mins(2), wait: None, heartbeat: true }
+        let period = Duration::from_mins(2);
+        Self { holder: holder.into(), now, period, wait: None, heartbeat: true, run: None }
+    }
+
+    /// Taken by a run.
+    #[must_use]
+    pub fn of_run(self, run: impl Into<String>) -> Self {
+        Self { run: Some(run.into()), ..self }
     }
 }
 
@@ -64,6 +73,19 @@ struct Claim {
     process: Process,
     period_ms: u64,
     released: bool,
+    #[serde(default)]
+    run: Option<String>,
+}
+
+/// A run that did not come to its end: it held the lease, and never gave it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The run.
+    pub run: String,
+    /// Who it was, for people: "cohorte build".
+    pub holder: String,
+    /// When it began.
+    pub since: DateTime<Utc>,
 }
 
 /// The right to write, until it is released. Dropped without [`Lease::release`], the next writer in this process, or on
@@ -72,6 +94,7 @@ struct Claim {
 pub struct Lease {
     state: Arc<Mutex<State>>,
     heartbeat: Option<JoinHandle<()>>,
+    abandoned: Option<Abandoned>,
     /// Ends with the lease.
     _alive: Alive,
 }
@@ -93,11 +116,11 @@ impl Lease {
 
     async fn acquire_in(store: Arc<dyn ObjectStore>, options: LeaseOptions) -> Result<Self> {
         probe(store.as_ref()).await?;
-        let LeaseOptions { holder, now, period, wait, heartbeat } = options;
+        let LeaseOptions { holder, now, period, wait, heartbeat, run } = options;
         let token = uuid::Uuid::new_v4().to_string();
         let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
         let alive = Alive::new(&token);
-        let claim = Claim { holder, since: now, token, process: Process::this(), period_ms, released: false };
+        let claim = Claim { holder, since: now, token, process: Process::this(), period_ms, released: false, run };
 
         let started = Instant::now();
         let mut watched: Option<(u64, Instant)> = None;
@@ -121,7 +144,8 @@ impl Lease {
             if free {
                 if claim_generation(store.as_ref(), generation, &claim).await? {
                     let state = State { store, claim, generation, renewed: Instant::now() };
-                    return Ok(Self::start(state, period, heartbeat, alive));
+                    let abandoned = last.and_then(|(_, found)| found.abandoned());
+                    return Ok(Self::start(state, period, heartbeat, alive, abandoned));
                 }
                 continue;
             }
@@ -135,7 +159,7 @@ impl Lease {
         }
     }
 
-    fn start(state: State, period: Duration, heartbeat: bool, alive: Alive) -> Self {
+    fn start(state: State, period: Duration, heartbeat: bool, alive: Alive, abandoned: Option<Abandoned>) -> Self {
         let state = Arc::new(Mutex::new(state));
         let beating = Arc::clone(&state);
         let heartbeat = heartbeat.then(|| {
@@ -151,7 +175,13 @@ impl Lease {
                 }
             })
         });
-        Self { state, heartbeat, _alive: alive }
+        Self { state, heartbeat, abandoned, _alive: alive }
+    }
+
+    /// The run that this lease was taken over from, where one had not given it back.
+    #[must_use]
+    pub fn abandoned(&self) -> Option<&Abandoned> {
+        self.abandoned.as_ref()
     }
 
     /// Says to the others that the holder lives.
@@ -179,6 +209,13 @@ impl Lease {
         let mut state = self.state.lock().await;
         state.claim.released = true;
         state.renew().await
+    }
+}
+
+impl Claim {
+    fn abandoned(self) -> Option<Abandoned> {
+        let run = self.run.filter(|_| !self.released)?;
+        Some(Abandoned { run, holder: self.holder, since: self.since })
     }
 }
 

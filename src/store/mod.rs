@@ -20,7 +20,7 @@ mod warehouse;
 mod write;
 
 pub use failures::{failure_from, held};
-pub use lease::{Lease, LeaseOptions};
+pub use lease::{Abandoned, Lease, LeaseOptions};
 pub use published::{Published, PublishedTable};
 pub use stored_types::{conform, stored_schema};
 pub use table::StoredTable;

@@ -270,8 +270,9 @@ pub fn sync_receipts() -> TableSpec {
     )
 }
 
-/// `runs`, remembered: one row per run. `published` maps each table to its version (JSON), and is null where the run
-/// published nothing; `inputs` maps each source to the version or fingerprint that was read (JSON).
+/// `runs`, remembered: one row per run. `outcome` is done, unchanged, failed (`error` is the code) or killed. `published` maps
+/// each table to its version (JSON), and is null where the run published nothing; `inputs` maps each source to the version
+/// or fingerprint that everything was built from (JSON). `seq` is the order of runs, whatever the clock said.
 #[must_use]
 pub fn runs() -> TableSpec {
     table(
@@ -287,18 +288,22 @@ pub fn runs() -> TableSpec {
             ("published", TEXT),
             ("inputs", TEXT),
             ("cohorte_version", TEXT),
+            ("seq", WHOLE),
+            ("error", TEXT),
         ],
         &[],
         &[],
     )
 }
 
-/// `run_steps`, remembered: one row per run and model. `model` is `kind:name`; `action` is built, skipped or failed.
+/// `run_steps`, remembered: one row per run and model. `model` is `kind:name`, or `table:name`; `action` is built, kept or
+/// skipped; `outcome` is done, held (a guard tripped), blocked (by the source in `why`), kept (not selected) or unchanged;
+/// `fingerprint` is that of a segment's definition, or of a table's rows.
 #[must_use]
 pub fn run_steps() -> TableSpec {
     table(
         "run_steps",
-        "One row per run and model: built, skipped or failed, and why",
+        "One row per run and model: built, kept or skipped, and why",
         [
             ("run_id", TEXT),
             ("model", TEXT),

@@ -6,6 +6,7 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
+use super::super::holds::Hold;
 use super::super::workspace::Workspace;
 use super::destination;
 use super::mask::{self, Sample};
@@ -58,6 +59,8 @@ pub struct Preview {
     pub withheld: BTreeMap<String, u64>,
     /// Guards that trip: until they are accepted, only withdrawals go.
     pub tripped: Vec<Tripped>,
+    /// Why what it sends is held back: only withdrawals go.
+    pub hold: Option<Hold>,
     /// Batches (requests, files, transactions) that would be sent.
     pub batches: u64,
     /// Some rows that would be sent, personal values masked.
@@ -65,6 +68,13 @@ pub struct Preview {
 }
 
 impl Preview {
+    /// Every guard that tripped, its own or that of what it sends, in words.
+    #[must_use]
+    pub fn guards(&self) -> Vec<String> {
+        let held = self.hold.iter().filter(|hold| hold.can_pass()).map(ToString::to_string);
+        held.chain(self.tripped.iter().map(ToString::to_string)).collect()
+    }
+
     /// Rows that would be sent.
     #[must_use]
     pub fn due(&self) -> u64 {
