@@ -126,6 +126,7 @@ impl Publisher<'_> {
             tables::consents(),
             tables::consent_ledger(),
             tables::run_steps(),
+            tables::audit(),
         ];
         ours.extend(
             self.workspace.opened.project.entities.values().flat_map(|entity| tables::entity_tables(&entity.name)),

@@ -22,7 +22,6 @@ pub(super) enum Ending<'a> {
 }
 
 /// A run that writes.
-#[derive(Clone)]
 pub(super) struct Run {
     pub(super) warehouse: Warehouse,
     pub(super) session: SessionContext,
