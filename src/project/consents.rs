@@ -73,7 +73,7 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
             FactColumn {
                 sql: format!("e.{}", ident(name)),
                 data_type: DataType::Text,
-                semantic: None,
+                personal: false,
                 joins: std::collections::BTreeSet::new(),
             },
         )

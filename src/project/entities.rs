@@ -296,6 +296,7 @@ fn golden(
     let mut from = Vec::new();
     let mut data_type = DataType::Unknown;
     let mut semantic = None;
+    let mut personal = false;
     for path in written.from.iter() {
         let Some((source, column)) = path.value.split_once('.') else {
             findings.add(
@@ -333,6 +334,7 @@ fn golden(
         }
         data_type = found.data_type;
         semantic = semantic.or(found.semantic);
+        personal |= resolved.is_personal(column);
         from.push((source.to_owned(), column.to_owned()));
     }
     Some(Attribute {
@@ -342,6 +344,7 @@ fn golden(
         pick: written.pick.as_ref().map_or(Pick::MostRecent, |pick| pick.value),
         data_type,
         semantic,
+        personal,
     })
 }
 

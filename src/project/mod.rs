@@ -13,6 +13,7 @@ mod models;
 mod order;
 mod parents;
 mod schemas;
+mod personal;
 mod scores;
 mod segments;
 mod select;

@@ -2,7 +2,7 @@
 
 use super::consents::unknown_purpose;
 use super::models::entity_of;
-use super::{CustomerScope, Project};
+use super::{CustomerScope, Project, personal};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, FirstRun, Mode, Named, Nulls, Spec, SyncGuard, Text};
 use crate::sql::{Bound, DataType, SqlText, bind, bind_query, bind_value};
@@ -311,15 +311,8 @@ impl Resolver<'_> {
         for (name, value) in self.named.spec.fields.iter() {
             let Some(bound) = bind_value(self.files, value, scope, self.findings) else { continue };
             self.uses_now |= bound.uses_now;
-            let personal = bound.reads.iter().any(|read| {
-                matches!(read.as_str(), "contact_point" | "emails" | "phones")
-                    || entity
-                        .attributes
-                        .get(read)
-                        .and_then(|attribute| attribute.semantic)
-                        .is_some_and(spec::ColumnType::is_personal)
-                    || self.project.traits.get(read).is_some_and(|read| read.personal)
-            });
+            let personal = bound.reads.iter().any(|read| matches!(read.as_str(), "contact_point" | "proof"))
+                || personal::of_customer(self.project, entity, &bound.reads);
             fields.push(Field { name: name.value.clone(), sql: bound.sql, data_type: bound.data_type, personal });
         }
         fields

@@ -145,7 +145,7 @@ impl View<'_> {
             let mut row = Map::new();
             row.insert("column".into(), json!(column));
             row.insert("type".into(), json!(found.data_type.to_string()));
-            row.insert("personal".into(), json!(if found.is_personal() { "personal" } else { "" }));
+            row.insert("personal".into(), json!(if source.is_personal(column) { "personal" } else { "" }));
             row
         });
         self.series.push(Series { of: "column", title: "columns".into(), rows: rows.collect() });
