@@ -14,6 +14,7 @@ pub mod identity;
 pub mod pass;
 pub mod passes;
 pub mod readable;
+pub mod renames;
 pub mod resolved;
 pub mod segments;
 pub mod sources;

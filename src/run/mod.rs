@@ -12,6 +12,7 @@ mod load;
 mod opened;
 mod publish;
 mod query;
+mod recorded;
 mod request;
 mod segments;
 mod selection;

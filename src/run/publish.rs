@@ -9,6 +9,7 @@ use datafusion::arrow::datatypes::Schema;
 use datafusion::common::TableReference;
 
 use super::build::BuildOptions;
+use super::recorded::{self, HELD, Recorded};
 use super::segments::SegmentChange;
 use super::workspace::Workspace;
 use crate::compile::customer;
@@ -19,9 +20,6 @@ use crate::store::{Commit, Lease, TableSpec, Written, tables};
 
 /// The key of the project's own fingerprint among the inputs of a run.
 pub(super) const PROJECT: &str = "(project)";
-
-/// The outcome of a segment's step whose guard tripped.
-pub(super) const HELD: &str = "held";
 
 /// A table that a run wrote.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,8 +79,8 @@ pub(super) async fn run(
             description: description(entity),
         };
         publisher.overwrite(&spec, &entity.name).await?;
-        publisher.scores(entity).await?;
     }
+    publisher.scores().await?;
     publisher.overwrite(&tables::segment_members(), "segment_members").await?;
     publisher.sizes(segments).await?;
     publisher.overwrite(&tables::consents(), "consents").await?;
@@ -187,12 +185,28 @@ impl Publisher<'_> {
         self.written.push(PublishedRows { table: spec.name.clone(), rows: written.rows, version: written.version });
     }
 
-    async fn scores(&mut self, entity: &Entity) -> Result<()> {
+    /// Adds rows to what is remembered under names of models; where models take over old names, all of it is written anew.
+    async fn remember(&mut self, spec: &TableSpec, new: &str, renamed: Option<(&str, String)>) -> Result<()> {
+        let Some((name_column, renamed)) = renamed else { return self.append(spec, new).await };
+        let before = format!("before_{}", spec.name);
+        self.workspace.before(spec, &before).await?;
+        let names: Vec<String> = spec.schema.fields().iter().map(|field| ident(field.name())).collect();
+        let kept: Vec<String> = (names.iter())
+            .map(|name| if *name == ident(name_column) { format!("{renamed} as {name}") } else { name.clone() })
+            .collect();
+        let whole = format!("all_{}", spec.name);
+        let sql =
+            format!("select {} from {before}\nunion all\nselect {} from {new}", kept.join(", "), names.join(", "));
+        self.workspace.view(&whole, &sql).await?;
+        self.overwrite(spec, &whole).await
+    }
+
+    async fn scores(&mut self) -> Result<()> {
         let project = &self.workspace.opened.project;
-        let id = ident(&entity.id());
         let mut parts = Vec::new();
-        for score in project.scores.values().filter(|score| score.entity == entity.name) {
-            let column = ident(&score.name);
+        for score in project.scores.values() {
+            let Some(entity) = project.entities.get(&score.entity) else { continue };
+            let (id, column) = (ident(&entity.id()), ident(&score.name));
             let (value, tier) = match score.kind {
                 ScoreKind::Points(_) => (format!("cast({column} as double)"), "cast(null as varchar)".to_owned()),
                 ScoreKind::Rfm(_) => ("cast(null as double)".to_owned(), column.clone()),
@@ -209,7 +223,13 @@ impl Publisher<'_> {
             return Ok(());
         }
         self.workspace.view("new_score_values", &parts.join("\nunion all\n")).await?;
-        self.append(&tables::score_values(), "new_score_values").await
+        let spec = tables::score_values();
+        self.workspace.before(&spec, "before_score_values").await?;
+        let named = project.scores.values().map(|score| (&score.entity, &score.name, score.was.as_ref()));
+        let recorded = Recorded::load(self.workspace, "score").await?;
+        let renames = recorded.renames(self.workspace, "before_score_values", "score", named).await?;
+        let renamed = (!renames.is_empty()).then(|| ("score", renames.sql("score", Some("entity"))));
+        self.remember(&spec, "new_score_values", renamed).await
     }
 
     async fn sizes(&mut self, segments: &[SegmentChange]) -> Result<()> {
@@ -230,20 +250,31 @@ impl Publisher<'_> {
             ("run_id", texts((0..n).map(|_| Some(self.workspace.run_id.as_str())))),
         ]);
         let batch = batch(&spec.schema, columns)?;
-        self.append_batch(&spec, batch).await
+        let session = &self.workspace.opened.session;
+        self.workspace.stage.hold(session, "new_segment_sizes", Arc::clone(&spec.schema), vec![batch])?;
+        let took_over = segments.iter().filter_map(|change| Some((change.old_name.as_ref()?, &change.segment)));
+        let cases: String =
+            took_over.map(|(old, new)| format!(" when {} then {}", text_literal(old), text_literal(new))).collect();
+        let renamed = (!cases.is_empty()).then(|| ("segment", format!("case segment{cases} else segment end")));
+        self.remember(&spec, "new_segment_sizes", renamed).await
     }
 
     async fn steps(&mut self, segments: &[SegmentChange], started: Instant) -> Result<()> {
         let spec = tables::run_steps();
-        let mut rows: Vec<(String, String, Option<u64>, &str)> = self
+        let project = &self.workspace.opened.project;
+        let mut rows: Vec<(String, String, String, Option<u64>, &str)> = self
             .written
             .iter()
-            .map(|table| (format!("table:{}", table.table), String::new(), Some(table.rows), "done"))
+            .map(|table| (format!("table:{}", table.table), String::new(), String::new(), Some(table.rows), "done"))
             .collect();
+        rows.extend(project.scores.values().map(|score| {
+            (format!("score:{}", score.name), recorded::why(score.was.as_ref()), String::new(), None, "done")
+        }));
         rows.extend(segments.iter().map(|change| {
             // A later `sync` has to know whose members were held back.
             let outcome = if change.is_held() { HELD } else { "done" };
-            (format!("segment:{}", change.segment), change.hash.clone(), Some(change.members), outcome)
+            let why = recorded::why(project.segments.get(&change.segment).and_then(|segment| segment.was.as_ref()));
+            (format!("segment:{}", change.segment), why, change.hash.clone(), Some(change.members), outcome)
         }));
         let n = rows.len();
         let same = |text: &'static str| texts((0..n).map(move |_| Some(text)));
@@ -252,11 +283,11 @@ impl Publisher<'_> {
             ("run_id", texts((0..n).map(|_| Some(self.workspace.run_id.as_str())))),
             ("model", texts(rows.iter().map(|(model, ..)| Some(model.as_str())))),
             ("action", same("built")),
-            ("why", same("")),
-            ("fingerprint", texts(rows.iter().map(|(_, print, ..)| Some(print.as_str())))),
+            ("why", texts(rows.iter().map(|(_, why, ..)| Some(why.as_str())))),
+            ("fingerprint", texts(rows.iter().map(|(_, _, print, ..)| Some(print.as_str())))),
             (
                 "rows",
-                Arc::new(rows.iter().map(|(_, _, rows, _)| rows.map(|rows| rows as i64)).collect::<Int64Array>())
+                Arc::new(rows.iter().map(|(.., rows, _)| rows.map(|rows| rows as i64)).collect::<Int64Array>())
                     as ArrayRef,
             ),
             ("duration_ms", Arc::new(Int64Array::from(vec![millis; n])) as ArrayRef),

@@ -7,6 +7,7 @@ use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, Str
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
+use super::recorded::Recorded;
 use super::selection::Selection;
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
@@ -35,6 +36,8 @@ pub struct SegmentChange {
     pub left_out: bool,
     /// Was it there before?
     pub is_new: bool,
+    /// The name under which its stays were remembered until now.
+    pub old_name: Option<String>,
     /// Hash of the definition.
     pub hash: String,
 }
@@ -68,19 +71,22 @@ pub(super) async fn run(
     } else {
         workspace.rename("segment_members", "before_segment_members").await?;
     }
-    let hashes_before = hashes_before(workspace).await?;
-    workspace.view("stays", &segments::renamed(project, |name| hashes_before.contains_key(name))).await?;
+    let recorded = Recorded::load(workspace, "segment").await?;
+    let own = || project.segments.values().filter(|segment| segment.entity == entity.name);
+    let named = own().map(|segment| (&segment.entity, &segment.name, segment.was.as_ref()));
+    let renames = recorded.renames(workspace, "before_segment_members", "segment", named).await?;
+    workspace.view("stays", &segments::renamed(&renames)).await?;
     workspace.view("members_now", &segments::members(entity)).await?;
     workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
     let sizes = sizes(workspace, entity).await?;
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();
-    for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
+    for segment in own() {
         let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
         let hash = segments::definition_hash(project, segment);
-        let old = segment.was.as_ref().unwrap_or(&segment.name);
-        let hash_before = hashes_before.get(&segment.name).or_else(|| hashes_before.get(old));
+        let old = renames.old_name(&entity.name, &segment.name);
+        let hash_before = recorded.fingerprint(old.unwrap_or(&segment.name));
         // What enters or leaves does so because of the definition, the data, or nothing but time.
         let reason = match hash_before {
             Some(before) if *before != hash => "definition",
@@ -104,6 +110,7 @@ pub(super) async fn run(
             accepted,
             left_out: !selected,
             is_new: hash_before.is_none(),
+            old_name: old.map(str::to_owned),
             hash,
         });
     }
@@ -127,29 +134,6 @@ async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String
         }
     }
     Ok(sizes)
-}
-
-/// The hash of each segment's definition as the last published run built it.
-async fn hashes_before(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
-    workspace.before(&tables::run_steps(), "before_run_steps").await?;
-    let sql = format!(
-        "select model, fingerprint from before_run_steps where run_id = {} and model like 'segment:%'",
-        crate::sql::text_literal(&run)
-    );
-    let mut hashes = BTreeMap::new();
-    for batch in workspace.collect("reading the last run's steps", &sql).await? {
-        let column = |index: usize| {
-            cast(batch.column(index), &DataType::Utf8View)
-                .map_err(|error| failure_from("reading the last run's steps", &error.into()))
-        };
-        let (models, prints) = (column(0)?, column(1)?);
-        for row in 0..batch.num_rows() {
-            let name = models.as_string_view().value(row).trim_start_matches("segment:").to_owned();
-            hashes.insert(name, prints.as_string_view().value(row).to_owned());
-        }
-    }
-    Ok(hashes)
 }
 
 fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64) -> Option<TrippedSegment> {
@@ -225,19 +209,5 @@ async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String
 
 /// The segments whose members the published run held back.
 pub(super) async fn held_before(workspace: &Workspace) -> Result<Vec<String>> {
-    let Some(run) = workspace.published.run.clone() else { return Ok(Vec::new()) };
-    workspace.before(&tables::run_steps(), "before_run_steps").await?;
-    let sql = format!(
-        "select model from before_run_steps where run_id = {} and outcome = {}",
-        crate::sql::text_literal(&run),
-        crate::sql::text_literal(super::publish::HELD)
-    );
-    let doing = "reading the last run's steps";
-    let mut held = Vec::new();
-    for batch in workspace.collect(doing, &sql).await? {
-        let models = cast(batch.column(0), &DataType::Utf8View).map_err(|error| failure_from(doing, &error.into()))?;
-        let models = models.as_string_view();
-        held.extend(models.iter().flatten().map(|model| model.trim_start_matches("segment:").to_owned()));
-    }
-    Ok(held)
+    Ok(Recorded::load(workspace, "segment").await?.held())
 }
