@@ -98,7 +98,7 @@ impl Entity {
 
 /// Names under which a run keeps what it works with.
 const WORKING: &[&str] =
-    &["definitions", "events", "ledger", "members_now", "merged_ids", "new_consent_events", "stays"];
+    &["consent_history", "definitions", "events", "ledger", "members_now", "merged_ids", "new_consent_events", "stays"];
 
 /// A source may not be called as a table of ours: both are read by their names.
 fn source_names_are_free(spec: &Spec, findings: &mut Findings) {

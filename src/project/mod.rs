@@ -1,6 +1,7 @@
 //! The project with its names resolved, its graph ordered and its columns typed. Pure: schemas come in, no data is seen.
 
 mod conditions;
+mod consent_scopes;
 mod consents;
 mod customer;
 mod entities;
@@ -12,8 +13,8 @@ mod location;
 mod models;
 mod order;
 mod parents;
-mod schemas;
 mod personal;
+mod schemas;
 mod scores;
 mod segments;
 mod select;
@@ -28,6 +29,7 @@ mod tests;
 mod traits;
 
 pub use conditions::Condition;
+pub use consent_scopes::golden_alias;
 pub use consents::{Consent, Purpose};
 pub use customer::{Attribute, CustomerScope};
 pub use entities::{Entity, Identifier, IdentitySource};

@@ -119,6 +119,7 @@ async fn compute(
     if why == Why::Nothing && !options.full_refresh {
         let segments = Vec::new();
         publish::read_published(&mut workspace).await?;
+        customers::published_consents(&workspace).await?;
         return Ok(Built {
             workspace,
             findings,
@@ -144,6 +145,8 @@ async fn compute(
     }
     // A source's rows may find customers of several entities: all of them are known by now.
     identity::resolve_sources(&workspace).await?;
+    progress.step("reading consents", None);
+    customers::current_consents(&workspace).await?;
     for (entity, report) in entities.iter().zip(resolved) {
         all.push(customers::run(&workspace, entity, report, progress).await?);
         changes.extend(segments::run(&workspace, entity, &options.accept, &options.selection).await?);

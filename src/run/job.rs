@@ -81,11 +81,9 @@ pub async fn sync(
             .into());
     }
     publish::read_published(&mut workspace).await?;
-    if let Some(entity) = workspace.opened.project.entities.values().next().cloned() {
-        progress.step("reading consents", None);
-        identity::resolve_sources(&workspace).await?;
-        customers::current_consents(&workspace, &entity).await?;
-    }
+    progress.step("reading consents", None);
+    identity::resolve_sources(&workspace).await?;
+    customers::current_consents(&workspace).await?;
     let held = segments::held_before(&workspace).await?;
     let syncs = deliver(&workspace, options, &held, cancel, progress).await?;
     Ok(Delivered { workspace, findings, syncs })

@@ -280,7 +280,7 @@ impl View<'_> {
         let channels = self.project().purposes[name].channels.join(", ");
         self.fact("channels", channels);
         let sql = format!(
-            "select channel, status, count(*) as contact_points from consents where purpose = {} group by channel, status order by channel, status",
+            "select channel, status, count(distinct contact_point) as contact_points from consents where purpose = {} group by channel, status order by channel, status",
             text_literal(name)
         );
         self.series("state", "contact points", &sql).await
