@@ -4,12 +4,14 @@
 mod bad_input;
 mod builds;
 mod cli;
+mod consents;
 mod examples;
 mod features;
 mod kills;
 mod library;
 mod nasty;
 mod postgres;
+mod renames;
 mod sync;
 mod tidy;
 mod verbs;
