@@ -252,9 +252,12 @@ impl Publisher<'_> {
         let batch = batch(&spec.schema, columns)?;
         let session = &self.workspace.opened.session;
         self.workspace.stage.hold(session, "new_segment_sizes", Arc::clone(&spec.schema), vec![batch])?;
-        let took_over = segments.iter().filter_map(|change| Some((change.old_name.as_ref()?, &change.segment)));
-        let cases: String =
-            took_over.map(|(old, new)| format!(" when {} then {}", text_literal(old), text_literal(new))).collect();
+        let mut cases = String::new();
+        for change in segments {
+            if let Some(old) = &change.old_name {
+                cases.push_str(&format!(" when {} then {}", text_literal(old), text_literal(&change.segment)));
+            }
+        }
         let renamed = (!cases.is_empty()).then(|| ("segment", format!("case segment{cases} else segment end")));
         self.remember(&spec, "new_segment_sizes", renamed).await
     }
