@@ -158,7 +158,7 @@ fn as_json(context: &Context, built: &Built) -> Result<Exit> {
         }))?;
     }
     for (kind, name, source) in built.kept.blocked() {
-        context.printer.object(&json!({"kind": "blocked", "model": format!("{kind}:{name}"), "source": source}))?;
+        context.printer.object(&json!({"kind": "blocked", "model": kind.id(name), "source": source}))?;
     }
     for table in &built.tables {
         context.printer.object(&json!({

@@ -115,11 +115,8 @@ pub fn columns(project: &Project, entity: &Entity) -> Vec<String> {
 /// Columns with personal data.
 #[must_use]
 pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
-    let attributes = entity
-        .attributes
-        .values()
-        .filter(|attribute| attribute.semantic.is_some_and(ColumnType::is_personal))
-        .map(|attribute| attribute.name.clone());
+    let attributes =
+        entity.attributes.values().filter(|attribute| attribute.personal).map(|attribute| attribute.name.clone());
     let traits =
         project.traits.values().filter(|one| one.entity == entity.name && one.personal).map(|one| one.name.clone());
     attributes.chain(traits).chain(["emails".to_owned(), "phones".to_owned()]).collect()

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
+use super::renames::{Named, Renames};
 use super::{Clock, Part, consents, customer, golden, identity, passes, resolved, segments, sources};
 use crate::diag::Findings;
 use crate::project::{Project, RawColumn, Schemas, resolve};
@@ -219,12 +220,18 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     all.push(("wide".into(), customer::wide(project, entity, &passes, &Part::default())));
     all.push(("published_first".into(), customer::published(project, entity, false)));
     all.push(("published_again".into(), customer::published(project, entity, true)));
-    all.push(("consents_events".into(), consents::events(project, entity).unwrap()));
-    all.push(("consents_state".into(), consents::state(project, entity, &clock())));
-    all.push(("consents_new_events".into(), consents::new_events(entity, "run-1")));
+    all.push(("consents_events".into(), consents::events(project).unwrap()));
+    all.push(("consents_history".into(), consents::history(project)));
+    all.push(("consents_state".into(), consents::state(project, &clock())));
+    all.push(("consents_state_at".into(), consents::state_at(project, &clock())));
+    all.push(("consents_new_events".into(), consents::new_events(project, "run-1")));
+    let was = project
+        .segments
+        .values()
+        .filter_map(|segment| Some(Named { entity: &segment.entity, name: &segment.name, was: segment.was.as_ref()? }));
     all.push(("segments_members".into(), segments::members(entity)));
     all.push(("segments_sizes".into(), segments::sizes(entity)));
-    all.push(("segments_renamed".into(), segments::renamed(project, |_| false)));
+    all.push(("segments_renamed".into(), segments::renamed(&Renames::due(was, |_, _| false))));
     all.push(("segments_stays".into(), segments::stays(entity)));
     all
 }

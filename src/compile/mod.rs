@@ -15,6 +15,7 @@ mod part;
 pub mod pass;
 pub mod passes;
 pub mod readable;
+pub mod renames;
 pub mod resolved;
 pub mod segments;
 pub mod sources;

@@ -1,6 +1,7 @@
 //! Stays in segments: who enters, who leaves, who stays.
 
 use super::definition::Definition;
+use super::renames::Renames;
 use crate::project::{Entity, Project, Segment};
 use crate::sql::{Select, ident, text_literal};
 
@@ -82,22 +83,11 @@ pub fn stays(entity: &Entity) -> String {
     format!("{closed}\nunion all\n{open}\nunion all\n{new}")
 }
 
-/// Stays under the names that segments have now (`was: old_name`). A segment that was there under its new name has taken
-/// its stays over already: whoever has its old name since then is another. Reads `before_segment_members`.
+/// Stays under the names that segments have now (`was: old_name`). Reads `before_segment_members`.
 #[must_use]
-pub fn renamed(project: &Project, was_there: impl Fn(&str) -> bool) -> String {
-    let renamed: Vec<String> = (project.segments.values())
-        .filter(|segment| !was_there(&segment.name))
-        .filter_map(|segment| {
-            segment.was.as_ref().map(|was| format!("when {} then {}", text_literal(was), text_literal(&segment.name)))
-        })
-        .collect();
-    let name = if renamed.is_empty() {
-        "segment".to_owned()
-    } else {
-        format!("case segment {} else segment end", renamed.join(" "))
-    };
+pub fn renamed(renames: &Renames) -> String {
     format!(
-        "select {name} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members"
+        "select {} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members",
+        renames.sql("segment", Some("entity"))
     )
 }

@@ -43,6 +43,7 @@ const PAGES: &[(&str, &str)] = &[
     ("E135", include_str!("codes/E135.md")),
     ("E136", include_str!("codes/E136.md")),
     ("E137", include_str!("codes/E137.md")),
+    ("E138", include_str!("codes/E138.md")),
     ("E140", include_str!("codes/E140.md")),
     ("E141", include_str!("codes/E141.md")),
     ("E142", include_str!("codes/E142.md")),

@@ -1,6 +1,7 @@
 //! The project with its names resolved, its graph ordered and its columns typed. Pure: schemas come in, no data is seen.
 
 mod conditions;
+mod consent_scopes;
 mod consents;
 mod customer;
 mod entities;
@@ -12,6 +13,7 @@ mod location;
 mod models;
 mod order;
 mod parents;
+mod personal;
 mod reach;
 mod schemas;
 mod scores;
@@ -28,6 +30,7 @@ mod tests;
 mod traits;
 
 pub use conditions::Condition;
+pub use consent_scopes::golden_alias;
 pub use consents::{Consent, Purpose};
 pub use customer::{Attribute, CustomerScope};
 pub use entities::{Entity, Identifier, IdentitySource};

@@ -130,6 +130,7 @@ impl Build<'_> {
         };
         if built.why == Why::Nothing && !self.options.full_refresh {
             publish::read_published(&built.workspace).await?;
+            customers::published_consents(&built.workspace).await?;
             if let Some(lease) = self.lease {
                 self.run.record(lease, &Ending::Unchanged).await?;
             }
@@ -167,11 +168,8 @@ impl Build<'_> {
         }
         // A source's rows may find customers of several entities: all of them are known by now.
         identity::resolve_sources(workspace).await?;
-        // Consents are given by people: those of the first entity.
-        if let Some(entity) = project.entities.values().next() {
-            progress.step("reading consents", None);
-            customers::current_consents(workspace, entity, &checked.failed).await?;
-        }
+        progress.step("reading consents", None);
+        customers::current_consents(workspace, &checked.failed).await?;
         for (entity, report) in project.entities.values().zip(resolved) {
             if let Some(report) = report {
                 built.customers.push(customers::run(workspace, entity, report, &kept, progress).await?);

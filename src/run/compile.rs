@@ -59,12 +59,11 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Consent => {
             let mut alone = project.clone();
             alone.consents.retain(|other, _| other == name);
-            one("its events", project.entities.values().next().and_then(|entity| consents::events(&alone, entity)))
+            one("its events", consents::events(&alone))
         }
-        Kind::Purpose => one(
-            "the state of every contact point, for all purposes",
-            project.entities.values().next().map(|entity| consents::state(project, entity, clock)),
-        ),
+        Kind::Purpose => {
+            one("the state of every contact point, for all purposes", Some(consents::state(project, clock)))
+        }
         Kind::Trait => {
             one("its values", project.traits.get(name).and_then(|one| readable::of_trait(project, clock, one)))
         }

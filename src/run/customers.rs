@@ -21,7 +21,7 @@ pub struct Customers {
     pub passes: Vec<(String, usize, u64)>,
 }
 
-/// Leaves `<entity>_wide` on the stage. Identity has left its tables there, and every source is resolved.
+/// Leaves `<entity>_wide` on the stage. Identity has left its tables there, every source is resolved, and consents are read.
 pub(super) async fn run(
     workspace: &Workspace,
     entity: &Entity,
@@ -51,19 +51,25 @@ pub(super) async fn run(
     Ok(Customers { entity: entity.name.clone(), identity: report, passes: computed })
 }
 
-/// Leaves `consents` and `new_consent_events` on the stage. The ledger takes nothing from a source that failed.
-pub(super) async fn current_consents(workspace: &Workspace, entity: &Entity, failed: &[String]) -> Result<()> {
+/// Leaves `consents`, `consent_history` and `new_consent_events` on the stage. Identity of every entity is readable, and every
+/// source is resolved. From a source that failed nothing is taken.
+pub(super) async fn current_consents(workspace: &Workspace, failed: &[String]) -> Result<()> {
     let session = &workspace.opened.session;
     let mut project = workspace.opened.project.clone();
     project.consents.retain(|_, consent| !failed.contains(&consent.source));
     let project = &project;
     workspace.before(&tables::consent_ledger(), "ledger").await?;
-    let events = consents::events(project, entity).unwrap_or_else(|| {
-        "select event_id, contact_point, purpose, channel, scope, status, source, proof, at from ledger where false"
-            .to_owned()
-    });
+    let events = consents::events(project).unwrap_or_else(|| consents::NO_EVENTS.to_owned());
     workspace.stage.keep(session, "events", &events).await?;
-    workspace.stage.keep(session, "consents", &consents::state(project, entity, &workspace.opened.clock)).await?;
-    workspace.stage.keep(session, "new_consent_events", &consents::new_events(entity, &workspace.run_id)).await?;
+    workspace.stage.keep(session, "consent_history", &consents::history(project)).await?;
+    workspace.stage.keep(session, "consents", &consents::state(project, &workspace.opened.clock)).await?;
+    workspace.stage.keep(session, "new_consent_events", &consents::new_events(project, &workspace.run_id)).await?;
     Ok(())
+}
+
+/// Makes `consent_history` readable as it was published.
+pub(super) async fn published_consents(workspace: &Workspace) -> Result<()> {
+    workspace.before(&tables::consent_ledger(), "ledger").await?;
+    workspace.view("events", consents::NO_EVENTS).await?;
+    workspace.view("consent_history", &consents::history(&workspace.opened.project)).await
 }

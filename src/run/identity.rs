@@ -85,7 +85,7 @@ pub(super) async fn golden_record(workspace: &Workspace, entity: &Entity) -> Res
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
         workspace
             .stage
-            .keep(session, &format!("{name}_{}", attribute.name), &golden::most_frequent(project, entity, attribute))
+            .keep(session, &golden::table(entity, attribute), &golden::most_frequent(project, entity, attribute))
             .await?;
     }
     Ok(())

@@ -99,10 +99,8 @@ pub async fn sync(
     });
     let checked = checked.await?;
     findings.extend(checked.findings.into_iter().filter(|finding| finding.severity == Severity::Error));
-    if let Some(entity) = project.entities.values().next() {
-        identity::resolve_sources(&workspace).await?;
-        customers::current_consents(&workspace, entity, &checked.failed).await?;
-    }
+    identity::resolve_sources(&workspace).await?;
+    customers::current_consents(&workspace, &checked.failed).await?;
     let kept = Kept::of(&workspace, &Selection::default(), &checked.failed).await?;
     let mut steps: Vec<Step> = steps::last(&workspace).await?.into_values().collect();
     steps.extend(steps::of_models(&[], &kept));

@@ -8,9 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::opened::columns;
+use super::renames;
 use super::selection::Selection;
+use super::steps::{self, Step};
 use super::workspace::Workspace;
 use crate::compile::Part;
+use crate::compile::renames::{Named, Renames};
 use crate::diag::Result;
 use crate::project::{Entity, Graph, Kind, Model, Project, Score, sql_type};
 use crate::spec::Role;
@@ -43,8 +46,9 @@ impl Kept {
         }
         let graph = Graph::new(&opened.spec, &opened.project);
         let mut published = BTreeMap::new();
+        let steps = steps::last(workspace).await?;
         for entity in opened.project.entities.values() {
-            published.insert(entity.name.clone(), PublishedColumns::of(workspace, entity).await?);
+            published.insert(entity.name.clone(), PublishedColumns::of(workspace, entity, &steps).await?);
         }
         let wanted: BTreeSet<usize> = graph
             .models()
@@ -115,8 +119,8 @@ impl Kept {
 
     fn part_of(&self, project: &Project, entity: &Entity, published: &PublishedColumns) -> Part {
         let mut part = Part::default();
-        let mut carry = |name: &str, old: Option<String>, data_type: DataType| {
-            let sql = match published.find(name, old.as_deref(), data_type) {
+        let mut carry = |name: &str, data_type: DataType| {
+            let sql = match published.find(name, data_type) {
                 Some(found) => format!("k.{}", ident(&found)),
                 None => format!("cast(null as {})", sql_type(data_type)),
             };
@@ -124,14 +128,12 @@ impl Kept {
         };
         for one in project.traits.values().filter(|one| one.entity == entity.name) {
             if self.reason(Kind::Trait, &one.name).is_some() {
-                carry(&one.name, published.was.get(&one.name).cloned(), one.data_type);
+                carry(&one.name, one.data_type);
             }
         }
         for score in project.scores.values().filter(|score| score.entity == entity.name) {
             if self.reason(Kind::Score, &score.name).is_some() {
-                for (name, old, data_type) in score_columns(score, published) {
-                    carry(&name, old, data_type);
-                }
+                score.columns().iter().for_each(|(name, data_type)| carry(name, *data_type));
             }
         }
         let segments = project.segments.values().filter(|segment| segment.entity == entity.name);
@@ -139,13 +141,6 @@ impl Kept {
         part.segments = segments.map(|segment| segment.name.clone()).collect();
         part
     }
-}
-
-/// The columns of a score: name, the one that it had before, type.
-fn score_columns(score: &Score, published: &PublishedColumns) -> Vec<(String, Option<String>, DataType)> {
-    let was = published.was.get(&score.name).map(|was| Score { name: was.clone(), ..score.clone() });
-    let mut old = was.map(|was| was.columns()).unwrap_or_default().into_iter().map(|(name, _)| name);
-    score.columns().into_iter().map(|(name, data_type)| (name, old.next(), data_type)).collect()
 }
 
 /// The sources that a model hangs on, at whatever remove.
@@ -181,16 +176,13 @@ fn never_published(project: &Project, published: &BTreeMap<String, PublishedColu
     let of = |entity: &str| published.get(entity);
     match model.kind {
         Kind::Entity => of(&model.name).is_some_and(|columns| columns.types.is_empty()),
-        Kind::Trait => project.traits.get(&model.name).is_some_and(|one| {
-            of(&one.entity).is_some_and(|columns| {
-                columns.find(&one.name, columns.was.get(&one.name).map(String::as_str), one.data_type).is_none()
-            })
-        }),
+        Kind::Trait => project
+            .traits
+            .get(&model.name)
+            .is_some_and(|one| of(&one.entity).is_some_and(|columns| columns.find(&one.name, one.data_type).is_none())),
         Kind::Score => project.scores.get(&model.name).is_some_and(|score| {
             of(&score.entity).is_some_and(|columns| {
-                score_columns(score, columns)
-                    .iter()
-                    .any(|(name, old, data_type)| columns.find(name, old.as_deref(), *data_type).is_none())
+                score.columns().iter().any(|(name, data_type)| columns.find(name, *data_type).is_none())
             })
         }),
         _ => false,
@@ -200,32 +192,42 @@ fn never_published(project: &Project, published: &BTreeMap<String, PublishedColu
 /// The columns of an entity as it is published; none where it never was.
 struct PublishedColumns {
     types: BTreeMap<String, DataType>,
-    /// The names that traits and scores had before (`was:`).
+    /// The names that columns of traits and scores had before (`was:`).
     was: BTreeMap<String, String>,
 }
 
 impl PublishedColumns {
-    async fn of(workspace: &Workspace, entity: &Entity) -> Result<Self> {
+    async fn of(workspace: &Workspace, entity: &Entity, steps: &BTreeMap<String, Step>) -> Result<Self> {
         let provider = workspace.published.provider(&workspace.opened.warehouse, &entity.name).await?;
         let found = provider.iter().flat_map(columns).map(|column| (column.name, column.data_type));
-        let spec = &workspace.opened.spec;
-        let traits = spec.traits.values().filter_map(|one| Some((&one.name, one.spec.was.as_ref()?)));
-        let scores = spec.scores.values().filter_map(|one| Some((&one.name, one.spec.was.as_ref()?)));
         let types: BTreeMap<String, DataType> = found.collect();
-        // Whoever is there under its new name has taken its old values over already.
-        let renamed = traits.chain(scores).filter(|(name, _)| !types.contains_key(*name));
-        let was = renamed.map(|(name, was)| (name.clone(), was.value.clone())).collect();
+        let project = &workspace.opened.project;
+        // Who is not there under its new name has not taken its values over, whatever became of its history.
+        let waits = |kind, model: &Named<'_>| !types.contains_key(model.name) || !renames::is_done(steps, kind, model);
+        let waiting = [Kind::Trait, Kind::Score].into_iter().flat_map(|kind| {
+            let named = renames::named(project, kind).into_iter().filter(|model| model.entity == entity.name);
+            named.filter(move |model| waits(kind, model))
+        });
+        let renames = Renames::due(waiting, |_, name| types.contains_key(name));
+        let old_name = |name: &str| renames.old_name(&entity.name, name).map(str::to_owned);
+        let traits = project.traits.keys().filter_map(|name| Some((name.clone(), old_name(name)?)));
+        let scores = project.scores.values().filter_map(|score| Some((score, old_name(&score.name)?)));
+        let scores = scores.flat_map(|(score, name)| {
+            let old = Score { name, ..score.clone() }.columns();
+            score.columns().into_iter().zip(old).map(|((new, _), (old, _))| (new, old))
+        });
+        let was = traits.chain(scores).collect();
         Ok(Self { types, was })
     }
 
     /// The published column that holds what is called so now, or was called otherwise before; of a type that fits.
-    fn find(&self, name: &str, old: Option<&str>, data_type: DataType) -> Option<String> {
+    fn find(&self, name: &str, data_type: DataType) -> Option<String> {
         let fits = |found: &DataType| {
             *found == data_type || data_type == DataType::Unknown || (found.is_number() && data_type.is_number())
         };
         // A name that was taken over by a rename is somebody else's value.
-        let own = Some(name).filter(|name| old.is_none() && !self.was.values().any(|was| was == name));
-        let found = old.or(own)?;
+        let own = Some(name).filter(|name| !self.was.values().any(|was| was == name));
+        let found = self.was.get(name).map(String::as_str).or(own)?;
         self.types.get(found).filter(|found| fits(found)).map(|_| found.to_owned())
     }
 }

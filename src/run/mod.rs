@@ -18,6 +18,7 @@ mod opened;
 mod publish;
 mod query;
 mod recorded;
+mod renames;
 mod request;
 mod segments;
 mod selection;

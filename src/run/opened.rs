@@ -41,6 +41,8 @@ pub struct Opened {
     pub findings: Vec<Finding>,
     /// The time of the run.
     pub clock: Clock,
+    /// The present, where it is later: consent must not have lapsed by now.
+    pub present: Clock,
     /// The warehouse.
     pub warehouse: Warehouse,
     /// The engine; stored tables are registered as `raw."<source>"`.
@@ -119,6 +121,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     let timezone = settings.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(chrono_tz::UTC);
     let as_of = request.as_of.as_ref().map_or(request.now, |as_of| as_of(timezone));
     let clock = Clock { as_of, timezone };
+    let present = Clock { as_of: as_of.max(request.now), timezone };
     let engine = settings.engine.as_ref();
     let limits = Limits::of(
         project::memory(settings),
@@ -175,6 +178,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         project,
         findings: findings.sorted(),
         clock,
+        present,
         warehouse,
         session,
         inputs,

@@ -1,20 +1,21 @@
 //! Publishing: each table is one commit, and the row in `runs` that lists their versions is the last.
 
+mod histories;
+
 use std::collections::BTreeMap;
 
 use super::audit;
 use super::build::BuildOptions;
-use super::columns::{batch, instants, texts, wholes};
 use super::fingerprint;
 use super::kept::Kept;
 use super::recorded::{Ending, Run};
+use super::renames;
 use super::segments::SegmentChange;
 use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
 use crate::compile::customer;
 use crate::diag::{Failure, Result};
-use crate::project::{Entity, Kind, ScoreKind};
-use crate::sql::{ident, text_literal};
+use crate::project::{Entity, Kind};
 use crate::store::{Commit, Input, Lease, Published, TableSpec, Written, tables};
 
 /// The key of the project's own fingerprint among the inputs of a run.
@@ -86,8 +87,8 @@ pub(super) async fn run(
             description: description(entity),
         };
         publisher.overwrite(&spec, &entity.name, &[]).await?;
-        publisher.scores(entity, kept).await?;
     }
+    publisher.scores(kept).await?;
     publisher.overwrite(&tables::segment_members(), "segment_members", &[]).await?;
     publisher.sizes(segments).await?;
     publisher.overwrite(&tables::consents(), "consents", &[]).await?;
@@ -212,43 +213,13 @@ impl Publisher<'_> {
     }
 
     fn note(&mut self, spec: &TableSpec, fingerprint: Option<String>, table: PublishedRows) {
+        let ended = if table.is_written { Ended::Done } else { Ended::Unchanged };
         self.steps.push(Step {
-            model: format!("table:{}", spec.name),
-            ended: if table.is_written { Ended::Done } else { Ended::Unchanged },
-            why: String::new(),
             fingerprint: fingerprint.unwrap_or_default(),
             rows: Some(table.rows),
+            ..Step::new(format!("table:{}", spec.name), ended)
         });
         self.written.push(table);
-    }
-
-    /// Adds the values of the scores that were computed.
-    async fn scores(&mut self, entity: &Entity, kept: &Kept) -> Result<()> {
-        let project = &self.workspace.opened.project;
-        let id = ident(&entity.id());
-        let mut parts = Vec::new();
-        for score in project.scores.values().filter(|score| score.entity == entity.name) {
-            if kept.reason(Kind::Score, &score.name).is_some() {
-                continue;
-            }
-            let column = ident(&score.name);
-            let (value, tier) = match score.kind {
-                ScoreKind::Points(_) => (format!("cast({column} as double)"), "cast(null as varchar)".to_owned()),
-                ScoreKind::Rfm(_) => ("cast(null as double)".to_owned(), column.clone()),
-            };
-            parts.push(format!(
-                "select {} as score, {} as entity, {id} as entity_id, {value} as value, {tier} as tier, cast(null as varchar) as reasons, cohorte_now() as as_of, {} as run_id from {} where {column} is not null",
-                text_literal(&score.name),
-                text_literal(&entity.name),
-                text_literal(&self.workspace.run_id),
-                ident(&entity.name)
-            ));
-        }
-        if parts.is_empty() {
-            return Ok(());
-        }
-        self.workspace.view("new_score_values", &parts.join("\nunion all\n")).await?;
-        self.append(&tables::score_values(), "new_score_values").await
     }
 
     /// Guards that were passed on request.
@@ -256,7 +227,7 @@ impl Publisher<'_> {
         let passed = segments.iter().filter(|change| change.accepted);
         let acts: Vec<audit::Act> = passed
             .filter_map(|change| {
-                let subject = format!("{}:{}", Kind::Segment, change.segment);
+                let subject = Kind::Segment.id(&change.segment);
                 Some(audit::Act::accept(subject, change.tripped.as_ref()?.reason.clone()))
             })
             .collect();
@@ -267,29 +238,11 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    async fn sizes(&mut self, segments: &[SegmentChange]) -> Result<()> {
-        if segments.is_empty() {
-            return Ok(());
-        }
-        let spec = tables::segment_sizes();
-        let figures =
-            |of: fn(&SegmentChange) -> u64| wholes(segments.iter().map(|change| i64::try_from(of(change)).ok()));
-        let columns = BTreeMap::from([
-            ("segment", texts(segments.iter().map(|change| Some(change.segment.as_str())))),
-            ("as_of", instants(segments.iter().map(|_| Some(self.workspace.opened.clock.micros())))),
-            ("members", figures(|change| change.members)),
-            ("entered", figures(|change| change.entered)),
-            ("exited", figures(|change| change.exited)),
-            ("run_id", texts(segments.iter().map(|_| Some(self.workspace.run_id.as_str())))),
-        ]);
-        let batch = batch(&spec.schema, columns)?;
-        self.add(&spec, batch.into()).await
-    }
-
     /// Adds what became of each model and table.
     async fn steps(&mut self, segments: &[SegmentChange], kept: &Kept, millis: i64) -> Result<()> {
         let mut all = std::mem::take(&mut self.steps);
         all.extend(steps::of_models(segments, kept));
+        renames::record(&mut all, &self.workspace.opened.project, kept, &self.before);
         let rows = steps::rows(&self.workspace.run_id, &all, millis)?;
         self.add(&tables::run_steps(), rows.into()).await
     }

@@ -8,6 +8,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
 use super::kept::{Kept, Reason};
+use super::renames;
 use super::steps;
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
@@ -36,6 +37,8 @@ pub struct SegmentChange {
     pub kept: Option<Reason>,
     /// Was it there before?
     pub is_new: bool,
+    /// The name under which its stays were remembered until now.
+    pub old_name: Option<String>,
     /// Hash of the definition.
     pub hash: String,
 }
@@ -69,8 +72,11 @@ pub(super) async fn run(
     } else {
         workspace.rename("segment_members", "before_segment_members").await?;
     }
-    let hashes_before = hashes_before(workspace).await?;
-    workspace.view("stays", &segments::renamed(project, |name| hashes_before.contains_key(name))).await?;
+    let steps = steps::last(workspace).await?;
+    let own = || project.segments.values().filter(|segment| segment.entity == entity.name);
+    let renames =
+        renames::due(workspace, &steps, Kind::Segment, "before_segment_members", |of| of == entity.name).await?;
+    workspace.view("stays", &segments::renamed(&renames)).await?;
     let is_built = !kept.has_entity(&entity.name);
     if is_built {
         workspace.view("members_now", &segments::members(entity)).await?;
@@ -83,11 +89,12 @@ pub(super) async fn run(
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();
-    for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
+    for segment in own() {
         let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
         let hash = segments::definition_hash(project, segment);
-        let old = segment.was.as_ref().unwrap_or(&segment.name);
-        let hash_before = hashes_before.get(&segment.name).or_else(|| hashes_before.get(old));
+        let old = renames.old_name(&entity.name, &segment.name);
+        let before_it = steps.get(&Kind::Segment.id(old.unwrap_or(&segment.name)));
+        let hash_before = before_it.map(|step| &step.fingerprint);
         // What enters or leaves does so because of the definition, the data, or nothing but time.
         let reason = match hash_before {
             Some(before) if *before != hash => "definition",
@@ -114,6 +121,7 @@ pub(super) async fn run(
             accepted,
             kept: unbuilt,
             is_new,
+            old_name: old.map(str::to_owned),
             hash,
         });
     }
@@ -139,12 +147,6 @@ async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String
         }
     }
     Ok(sizes)
-}
-
-/// The hash of each segment's definition as the last published run built it.
-async fn hashes_before(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    let steps = steps::last(workspace).await?.into_values();
-    Ok(steps.filter_map(|step| Some((step.model.strip_prefix("segment:")?.to_owned(), step.fingerprint))).collect())
 }
 
 fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64) -> Option<TrippedSegment> {

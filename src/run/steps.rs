@@ -60,9 +60,18 @@ pub(super) struct Step {
     pub(super) ended: Ended,
     /// The source that blocks it; else empty.
     pub(super) why: String,
+    /// The old name whose memory it has taken over; else empty.
+    pub(super) was: String,
     /// Of a segment its definition's, of a table its rows'.
     pub(super) fingerprint: String,
     pub(super) rows: Option<u64>,
+}
+
+impl Step {
+    /// One of which nothing else is to be said.
+    pub(super) fn new(model: String, ended: Ended) -> Self {
+        Self { model, ended, why: String::new(), was: String::new(), fingerprint: String::new(), rows: None }
+    }
 }
 
 /// The steps of the models of a run: every segment, and whatever a source blocked.
@@ -76,17 +85,14 @@ pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
                 None if change.is_held() => (Ended::Held, String::new()),
                 None => (Ended::Done, String::new()),
             };
-            let model = format!("{}:{}", Kind::Segment, change.segment);
-            Step { model, ended, why, fingerprint: change.hash.clone(), rows: Some(change.members) }
+            let (fingerprint, rows) = (change.hash.clone(), Some(change.members));
+            Step { why, fingerprint, rows, ..Step::new(Kind::Segment.id(&change.segment), ended) }
         })
         .collect();
-    steps.extend(kept.blocked().filter(|(kind, ..)| *kind != Kind::Segment).map(|(kind, name, source)| Step {
-        model: format!("{kind}:{name}"),
-        ended: Ended::Blocked,
-        why: source.to_owned(),
-        fingerprint: String::new(),
-        rows: None,
-    }));
+    let blocked = kept.blocked().filter(|(kind, ..)| *kind != Kind::Segment);
+    steps.extend(
+        blocked.map(|(kind, name, source)| Step { why: source.to_owned(), ..Step::new(kind.id(name), Ended::Blocked) }),
+    );
     steps
 }
 
@@ -94,14 +100,17 @@ pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
 pub(super) async fn last(workspace: &Workspace) -> Result<BTreeMap<String, Step>> {
     let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
     workspace.before(&tables::run_steps(), "before_run_steps").await?;
+    // Older tables do not say it.
+    let says_was = workspace.schema("before_run_steps").await?.field_with_name("was").is_ok();
+    let was = if says_was { "was" } else { "cast(null as varchar)" };
     let sql = format!(
-        "select model, outcome, why, fingerprint, cast(\"rows\" as varchar) from before_run_steps where run_id = {}",
+        "select model, outcome, why, {was}, fingerprint, cast(\"rows\" as varchar) from before_run_steps where run_id = {}",
         text_literal(&run)
     );
     let doing = "reading the last run's steps";
     let mut steps = BTreeMap::new();
     for row in rows_of(doing, &workspace.collect(doing, &sql).await?)? {
-        let [Some(model), outcome, why, fingerprint, rows] = <[_; 5]>::try_from(row).unwrap_or_default() else {
+        let [Some(model), outcome, why, was, fingerprint, rows] = <[_; 6]>::try_from(row).unwrap_or_default() else {
             continue;
         };
         let ended = Ended::ALL.into_iter().find(|ended| Some(ended.name()) == outcome.as_deref());
@@ -109,6 +118,7 @@ pub(super) async fn last(workspace: &Workspace) -> Result<BTreeMap<String, Step>
             model: model.clone(),
             ended: ended.unwrap_or(Ended::Done),
             why: why.unwrap_or_default(),
+            was: was.unwrap_or_default(),
             fingerprint: fingerprint.unwrap_or_default(),
             rows: rows.and_then(|rows| rows.parse().ok()),
         };
@@ -125,6 +135,7 @@ pub(super) fn rows(run_id: &str, steps: &[Step], millis: i64) -> Result<RecordBa
         ("model", text(|step| &step.model)),
         ("action", text(|step| step.ended.action())),
         ("why", text(|step| &step.why)),
+        ("was", text(|step| &step.was)),
         ("fingerprint", text(|step| &step.fingerprint)),
         ("rows", wholes(steps.iter().map(|step| step.rows.and_then(|rows| i64::try_from(rows).ok())))),
         ("duration_ms", wholes(steps.iter().map(|_| Some(millis)))),

@@ -4,6 +4,7 @@
 mod bad_input;
 mod builds;
 mod cli;
+mod consents;
 mod examples;
 mod features;
 mod kills;
@@ -12,6 +13,7 @@ mod nasty;
 mod partial;
 mod postgres;
 mod recorded;
+mod renames;
 mod sync;
 mod tidy;
 mod verbs;

@@ -12,7 +12,7 @@ use super::destination;
 use super::mask::{self, Sample};
 use super::record;
 use super::remembered::{Place, Remembered, texts};
-use crate::compile::syncs;
+use crate::compile::{consents, syncs};
 use crate::diag::{Failure, Result};
 use crate::project::Sync;
 use crate::spec::FirstRun;
@@ -104,7 +104,9 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) async fn stage(workspace: &Workspace, sync: &Sync) -> Result<Self> {
-        let sql = syncs::rows(&workspace.opened.project, sync);
+        let project = &workspace.opened.project;
+        workspace.view(syncs::CONSENTS, &consents::state_at(project, &workspace.opened.present)).await?;
+        let sql = syncs::rows(project, sync);
         keep(workspace, "_sync_rows", &sql).await?;
         let schema = workspace.schema("_sync_rows").await?;
         Ok(Self { target: destination::target(sync, &schema)? })

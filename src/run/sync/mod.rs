@@ -21,6 +21,8 @@ mod record;
 mod remembered;
 
 #[cfg(test)]
+mod consents_tests;
+#[cfg(test)]
 mod due_tests;
 #[cfg(test)]
 mod testing;
