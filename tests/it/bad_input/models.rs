@@ -130,17 +130,48 @@ fn everything_is_said_in_one_go() {
         .models("key: order_id", "key: order_nr")
         .models("country = 'FR'", "contry = 'FR'")
         .write("models/a.yaml", "segments:\n  broken: {when: \"revenue >\"}\n")
-        .write("models/sub/b.yml", "trait:\n  x: {count: orders}\n")
-        .write("models/c.yaml", "scores: [\n");
-    let files = ["warehouse.yaml:5", "models/shop.yaml", "models/a.yaml:2", "models/sub/b.yml:1", "models/c.yaml"];
+        .write("models/sub/b.yml", "traits:\n  x: {count: orders, of_whom: customer}\n")
+        .write("models/c.yaml", "purposes:\n  Ads: {channels: [ads]}\n");
+    let files = ["warehouse.yaml:5", "models/shop.yaml", "models/a.yaml:2", "models/sub/b.yml:2", "models/c.yaml:2"];
     let said = refused(&shop, &files);
-    said.ends_with(1, &["E106", "E202", "E201", "E103", "E101", "errors"]);
+    said.ends_with(1, &["E106", "E202", "E201", "E103", "E105", "errors"]);
     let lines = shop.run(&["check", "--format", "json"]);
     lines.ends_with(1, &[]);
     let count = said.err.matches("error[E").count();
     let parsed =
         lines.err.lines().chain(lines.out.lines()).map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
     assert_eq!(parsed.filter(|line| line["severity"] == "error").count(), count, "{lines}");
+}
+
+#[test]
+fn names_of_a_file_that_cannot_be_read_are_not_missed() {
+    let moved = |from: &str| {
+        let shop = Shop::new();
+        let text = std::fs::read_to_string(shop.path("models/shop.yaml")).unwrap();
+        let cut = text.find(from).unwrap();
+        shop.write("models/shop.yaml", &text[..cut]).write("models/rest.yaml", format!("{}  x: [\n", &text[cut..]))
+    };
+    for from in ["purposes:", "segments:", "traits:", "entities:"] {
+        let said = refused(&moved(from), &["E101", "models/rest.yaml"]);
+        assert_eq!(said.err.matches("error[E").count(), 1, "{from}: {said}");
+    }
+    // What is wrong whatever that file says is told with it.
+    let shop =
+        moved("segments:").models("path: data/orders.csv", "path: data/none.csv").add("traits: {b: {cuont: x}}\n");
+    let said = refused(&shop, &["E101", "E301", "E103", "cuont"]);
+    assert!(!said.err.contains("E108"), "{said}");
+    // So it is with settings: variables may be in them.
+    let shop = Shop::new()
+        .change("warehouse.yaml", "name: shop", "name: [shop\nvars: {min: 1}")
+        .models("{when: {did: orders}}", "{when: {did: orders, count: {min: \"${vars.min}\"}}}");
+    let said = refused(&shop, &["E101", "warehouse.yaml"]);
+    assert_eq!(said.err.matches("error[E").count(), 1, "{said}");
+    // And with what is no section, or a section that is no map.
+    for broken in ["segmants:\n  x: {when: \"revenue > 1\"}\n", "segments: [x]\n"] {
+        let shop = Shop::new().add(broken).models("{segment: buyers}", "{segment: x}");
+        let said = refused(&shop, &["models/more.yaml:1"]);
+        assert_eq!(said.err.matches("error[E").count(), 1, "{said}");
+    }
 }
 
 #[test]
