@@ -95,6 +95,7 @@ const PAGES: &[(&str, &str)] = &[
     ("W410", include_str!("codes/W410.md")),
     ("W411", include_str!("codes/W411.md")),
     ("W412", include_str!("codes/W412.md")),
+    ("W413", include_str!("codes/W413.md")),
     ("W601", include_str!("codes/W601.md")),
     ("W602", include_str!("codes/W602.md")),
     ("W603", include_str!("codes/W603.md")),

@@ -5,13 +5,15 @@ use std::error::Error;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 
+use super::refusal::refusal;
 use crate::diag::{Failure, Fault};
 
 /// Turns an error of the query engine into a failure. A [`Failure`] that travelled inside it (a reader's, say) comes out
 /// as it went in.
 #[must_use]
 pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failure {
-    if let Some(failure) = buried(error) {
+    let doing = doing.into();
+    if let Some(failure) = buried(error).or_else(|| refusal(&*doing, error)) {
         return failure;
     }
     let root = error.find_root();
@@ -35,28 +37,27 @@ pub fn held(doing: impl Into<String>, cause: impl Into<String>) -> Failure {
 
 /// A table that could not be read.
 pub(crate) fn reading(table: &str, error: &DeltaTableError) -> Failure {
-    if let Some(failure) = buried(error) {
+    let doing = format!("reading the table `{table}`");
+    if let Some(failure) = buried(error).or_else(|| refusal(&*doing, error)) {
         return failure;
     }
-    Failure::world("W402", format!("reading the table `{table}`"), first_line(&error.to_string()))
+    Failure::world("W402", doing, first_line(&error.to_string()))
         .help("check that the folder and its `_delta_log` are whole and that they may be read")
 }
 
 /// A table that could not be written.
 pub(crate) fn writing(table: &str, error: &DeltaTableError) -> Failure {
-    if let Some(failure) = buried(error) {
+    let doing = format!("writing the table `{table}`");
+    if let Some(failure) = buried(error).or_else(|| refusal(&*doing, error)) {
         return failure;
     }
     let root = root_of(error);
     if let Some(DataFusionError::ResourcesExhausted(_)) =
         root.downcast_ref::<DataFusionError>().map(DataFusionError::find_root)
     {
-        return failure_from(
-            format!("writing the table `{table}`"),
-            &DataFusionError::ResourcesExhausted(String::new()),
-        );
+        return failure_from(doing, &DataFusionError::ResourcesExhausted(String::new()));
     }
-    Failure::world("W403", format!("writing the table `{table}`"), first_line(&error.to_string()))
+    Failure::world("W403", doing, first_line(&error.to_string()))
         .help("check that the warehouse may be written and has room; the table still holds its last version")
 }
 

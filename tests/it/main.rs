@@ -10,6 +10,7 @@ mod kills;
 mod library;
 mod nasty;
 mod postgres;
+mod stores;
 mod sync;
 mod tidy;
 mod verbs;
