@@ -56,6 +56,7 @@ const PAGES: &[(&str, &str)] = &[
     ("E205", include_str!("codes/E205.md")),
     ("E206", include_str!("codes/E206.md")),
     ("E207", include_str!("codes/E207.md")),
+    ("E208", include_str!("codes/E208.md")),
     ("E301", include_str!("codes/E301.md")),
     ("E302", include_str!("codes/E302.md")),
     ("E303", include_str!("codes/E303.md")),

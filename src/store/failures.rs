@@ -2,11 +2,13 @@
 
 use std::error::Error;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 
 use super::refusal::refusal;
 use crate::diag::{Failure, Fault};
+use crate::sql::ValueFault;
 
 /// Turns an error of the query engine into a failure. A [`Failure`] that travelled inside it (a reader's, say) comes out
 /// as it went in.
@@ -21,11 +23,30 @@ pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failur
         return Failure::world("W410", doing, "the query needs more memory than `engine.memory` allows")
             .help("raise `engine.memory` in warehouse.yaml, or lower `engine.threads`");
     }
-    let mut cause = first_line(&root.strip_backtrace());
-    if matches!(root, DataFusionError::ArrowError(..) | DataFusionError::Execution(_)) {
-        cause = without_values(&cause);
-    }
+    let cause = match value_fault(error) {
+        Some(ValueFault::Overflow) => "a number is too large for its type".to_owned(),
+        Some(ValueFault::Other(said)) => said,
+        _ => without_values(&first_line(&root.strip_backtrace())),
+    };
     Failure::world("W409", doing, cause).help("run `cohorte compile` to see the SQL; `cohorte query` runs it alone")
+}
+
+/// What was wrong with a value, where that is why a query failed.
+#[must_use]
+pub fn value_fault(error: &DataFusionError) -> Option<ValueFault> {
+    let root = error.find_root();
+    let said = || without_values(&first_line(&root.strip_backtrace()));
+    match root {
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::DivideByZero => Some(ValueFault::DivisionByZero),
+            ArrowError::ArithmeticOverflow(_) => Some(ValueFault::Overflow),
+            ArrowError::CastError(_) | ArrowError::ParseError(_) => Some(ValueFault::Cast),
+            ArrowError::ComputeError(_) | ArrowError::InvalidArgumentError(_) => Some(ValueFault::Other(said())),
+            _ => None,
+        },
+        DataFusionError::Execution(_) => Some(ValueFault::Other(said())),
+        _ => None,
+    }
 }
 
 /// The failure of a second writer: somebody else holds the warehouse.

@@ -22,7 +22,7 @@ mod warehouse;
 mod write;
 
 pub(crate) use clouds::object_store;
-pub use failures::{failure_from, held};
+pub use failures::{failure_from, held, value_fault};
 pub use lease::{Lease, LeaseOptions};
 pub use published::{Published, PublishedTable};
 pub(crate) use refusal::refusal;
