@@ -151,18 +151,18 @@ async fn deliver(
     Ok(reports)
 }
 
-/// Does a sync send members of one of these segments, or of a segment that is made from one?
-fn depends_on(project: &Project, sync: &Sync, held: &BTreeSet<&str>) -> bool {
-    let SyncFrom::Segment(name) = &sync.from else { return false };
+/// Which of these segments does a sync send members of, or of a segment that is made from it?
+fn depends_on<'a>(project: &Project, sync: &Sync, held: &BTreeSet<&'a str>) -> Option<&'a str> {
+    let SyncFrom::Segment(name) = &sync.from else { return None };
     let mut waiting = vec![name.clone()];
     let mut seen = BTreeSet::new();
     while let Some(name) = waiting.pop() {
-        if held.contains(name.as_str()) {
-            return true;
+        if let Some(held) = held.get(name.as_str()) {
+            return Some(held);
         }
         if let Some(segment) = project.segments.get(&name).filter(|_| seen.insert(name.clone())) {
             Condition::named_segments(&segment.when, &mut waiting);
         }
     }
-    false
+    None
 }

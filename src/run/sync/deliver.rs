@@ -26,8 +26,8 @@ use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
 pub struct How<'a> {
     /// Let guards that trip pass, once.
     pub accept: bool,
-    /// A guard of what is sent tripped: withdrawals go, all else stays due.
-    pub held: bool,
+    /// The segment whose guard tripped, where what is sent depends on one: withdrawals go, all else stays due.
+    pub held: Option<&'a str>,
     /// Show what would be sent, and send nothing.
     pub dry_run: bool,
     /// What time it is.
@@ -90,6 +90,8 @@ pub struct Report {
     pub batches: u64,
     /// What became of the doubts of an earlier run.
     pub settled: Settled,
+    /// The segment whose guard held this back.
+    pub held: Option<String>,
     /// Was a tripped guard passed with `--accept`?
     pub guard_accepted: bool,
 }
@@ -104,6 +106,7 @@ impl Report {
             rows: BTreeMap::new(),
             batches: 0,
             settled: Settled::default(),
+            held: None,
             guard_accepted: false,
         }
     }
@@ -124,7 +127,7 @@ impl Report {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         match &self.outcome {
-            Outcome::Guarded => guard::failure(&self.sync, &self.preview.tripped),
+            Outcome::Guarded => guard::failure(&self.sync, &self.preview.tripped, self.held.as_deref()),
             Outcome::Failed(failure) => Some(failure.clone()),
             _ => None,
         }
@@ -199,7 +202,8 @@ impl Delivery<'_> {
         let difference = Difference::stage(workspace, sync, &wanted, how.clock).await?;
         let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, difference.preview.clone()) };
         report.guard_accepted = how.accept && !report.preview.tripped.is_empty();
-        let is_guarded = (how.held || !report.preview.tripped.is_empty()) && !how.accept;
+        report.held = how.held.filter(|_| !how.accept).map(str::to_owned);
+        let is_guarded = (how.held.is_some() || !report.preview.tripped.is_empty()) && !how.accept;
         if report.preview.is_baseline && !is_guarded {
             self.baseline(started).await?;
             report.outcome = Outcome::Baseline;

@@ -201,7 +201,7 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            held: false,
+            held: None,
             accept,
             dry_run: false,
             clock: &clock,
@@ -217,7 +217,7 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            held: false,
+            held: None,
             accept: false,
             dry_run,
             clock: &clock,
@@ -232,7 +232,7 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            held: false,
+            held: None,
             accept: false,
             dry_run: false,
             clock: &clock,
