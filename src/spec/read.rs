@@ -148,7 +148,10 @@ fn tree(files: &Files, file: FileId, findings: &mut Findings) -> Option<Node> {
             Some(tree.root)
         }
         Err(error) => {
-            findings.add(Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span));
+            let finding = Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span);
+            findings.add(finding.help(
+                "look here and at the lines above: quotes and brackets are closed, spaces indent, SQL with `: ` or `#` is quoted",
+            ));
             None
         }
     }

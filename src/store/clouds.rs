@@ -5,6 +5,7 @@
 //! files that are created once, which these stores do by themselves.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::time::Duration;
 
@@ -19,7 +20,6 @@ use object_store::azure::MicrosoftAzureBuilder;
 use object_store::gcp::GoogleCloudStorageBuilder;
 use url::Url;
 
-use super::refusal::refusal;
 use crate::diag::{Failure, Result};
 
 /// How URLs of these stores begin.
@@ -50,7 +50,8 @@ pub(crate) fn object_store(url: &Url) -> Result<(ObjectStoreRef, Path)> {
         return Ok((Arc::clone(store), path));
     }
     let store = build(url).map_err(|error| {
-        refusal(doing(), &error).unwrap_or_else(|| Failure::project("W401", doing(), error).help(HELP))
+        let cause = error.source().map_or_else(|| error.to_string(), ToString::to_string);
+        Failure::world("W413", doing(), cause).help(HELP)
     })?;
     stores.insert(place, (url.username().to_owned(), Arc::clone(&store)));
     Ok((store, path))

@@ -1,6 +1,7 @@
 //! What goes wrong between cohorte and its tables, said with a code and with what to do next.
 
 use std::error::Error;
+use std::io;
 
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
@@ -23,12 +24,28 @@ pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failur
         return Failure::world("W410", doing, "the query needs more memory than `engine.memory` allows")
             .help("raise `engine.memory` in warehouse.yaml, or lower `engine.threads`");
     }
+    if let Some(error) = of_the_system(error) {
+        return Failure::world("W001", doing, error)
+            .help("intermediate results are in the folder for temporary files: set TMPDIR to one that has room");
+    }
     let cause = match value_fault(error) {
         Some(ValueFault::Overflow) => "a number is too large for its type".to_owned(),
         Some(ValueFault::Other(said)) => said,
         _ => without_values(&first_line(&root.strip_backtrace())),
     };
     Failure::world("W409", doing, cause).help("run `cohorte compile` to see the SQL; `cohorte query` runs it alone")
+}
+
+/// What the operating system refused, where that is why a query failed.
+fn of_the_system<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(error) = current.downcast_ref::<io::Error>().filter(|error| error.raw_os_error().is_some()) {
+            return Some(error);
+        }
+        next = current.source();
+    }
+    None
 }
 
 /// What was wrong with a value, where that is why a query failed.

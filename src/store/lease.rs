@@ -310,8 +310,10 @@ fn name(generation: u64) -> Path {
 fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
     let doing = "reaching the warehouse's lease";
     refusal(doing, error).unwrap_or_else(|| {
-        Failure::world("W412", doing, error)
-            .help("check that the folder `_cohorte/lease` in the warehouse's schema may be read and written")
+        Failure::world("W412", doing, error).help(
+            "check that the warehouse is a folder, or a store, that may be read and written and has room; the lease is in \
+             `_cohorte/lease` of its schema",
+        )
     })
 }
 

@@ -178,6 +178,17 @@ fn names_of_a_file_that_cannot_be_read_are_not_missed() {
 fn files_that_are_no_model_files() {
     let shop = Shop::new().write("models/latin.yaml", b"segments:\n  caf\xe9: {when: \"revenue > 1\"}\n");
     refused(&shop, &["W002", "models/latin.yaml", "UTF-8"]);
+    let shop = Shop::new().write("models/latin.yaml", b"\xff\xfes\0e\0g\0");
+    refused(&shop, &["W002", "models/latin.yaml", "iconv"]);
+    let shop = Shop::new().add("segments:\n  nul: {when: \"revenue > 1\0\"}\n");
+    refused(&shop, &["E101", "models/more.yaml:2:27", "NUL"]);
+    // Links: one that leads nowhere, and one that leads back.
+    let shop = Shop::new();
+    std::os::unix::fs::symlink("nowhere", shop.path("models/link.yaml")).unwrap();
+    refused(&shop, &["W002", "models/link.yaml", "leads nowhere"]);
+    let shop = Shop::new();
+    std::os::unix::fs::symlink(".", shop.path("models/again")).unwrap();
+    shop.run(&["check"]).ends_with(0, &["is in order"]);
     let shop = Shop::new().write("models/folder.yaml/inner.txt", "");
     shop.run(&["check"]).ends_with(0, &[]);
     // A project without models, one without a warehouse, and none at all.
@@ -195,6 +206,8 @@ fn yaml_that_is_deep_or_long_or_multiplies() {
     refused(&Shop::new().add(&deep), &["models/more.yaml"]);
     let nested = format!("segments:\n  a: {{when: {}{{did: orders}}{}}}\n", "{not: ".repeat(5_000), "}".repeat(5_000));
     refused(&Shop::new().add(&nested), &["models/more.yaml"]);
+    let crlf = "\u{feff}segments:\r\n  a:\r\n    when: |\r\n      revenue > 1\r\n      and contry = 'FR'\r\n";
+    refused(&Shop::new().add(crlf), &["E202", "models/more.yaml:5:11"]).underlines("contry");
     let long = format!("segments:\n  a: {{when: \"{} contry = 'FR'\"}}\n", " ".repeat(10 << 20));
     let said = refused(&Shop::new().add(&long), &["E202", "contry"]);
     assert!(said.err.len() < 10_000, "{} bytes are said", said.err.len());
