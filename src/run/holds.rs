@@ -24,14 +24,25 @@ impl Hold {
     /// Guards can be passed; what is not known cannot be sent.
     #[must_use]
     pub fn can_pass(&self) -> bool {
-        matches!(self, Self::Guard(_))
+        self.segment().is_some()
+    }
+
+    /// The segment whose guard it is.
+    #[must_use]
+    pub fn segment(&self) -> Option<&str> {
+        match self {
+            Self::Guard(segment) => Some(segment),
+            Self::Blocked { .. } => None,
+        }
     }
 }
 
 impl std::fmt::Display for Hold {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Guard(segment) => write!(formatter, "the guard of `{segment}` holds"),
+            Self::Guard(segment) => {
+                write!(formatter, "the guard of the segment `{segment}` keeps its members as they were")
+            }
             Self::Blocked { model, source } => {
                 write!(formatter, "`{model}` was not built: `{source}` is not as expected")
             }

@@ -14,9 +14,12 @@ use crate::store::{Lease, LeaseOptions};
 /// Adds the rows of files to the table of a source; files that were loaded before are skipped. Relative files start at `base`.
 pub async fn load(request: &Request, source: &str, files: &[String], base: &Path) -> Result<Loaded, Stopped> {
     let stored = open_stored(request)?;
-    let Read { files: texts, spec, .. } = read(request)?;
+    let Read { files: texts, spec, findings } = read(request)?;
     let doing = format!("loading files into `{source}`");
     let Some(named) = spec.sources.get(source) else {
+        if findings.has_errors() {
+            return Err(Stopped::Findings(Box::new(texts), findings.sorted()));
+        }
         let near = nearest(source, spec.sources.keys().map(String::as_str));
         let help = near.map_or("`cohorte graph -s 'sources:*'` lists the sources".to_owned(), |near| {
             format!("did you mean `{near}`?")

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use super::failures::held;
 use super::lease_process::Process;
+use super::refusal::refusal;
 use super::warehouse::Warehouse;
 use crate::diag::{Failure, Result};
 
@@ -343,28 +344,38 @@ fn name(generation: u64) -> Path {
     Path::from(format!("{generation:020}.json"))
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Failure {
-    Failure::world("W412", "reaching the warehouse's lease", error)
-        .help("check that the folder `_cohorte/lease` in the warehouse's schema may be read and written")
+fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let doing = "reaching the warehouse's lease";
+    refusal(doing, error).unwrap_or_else(|| {
+        Failure::world("W412", doing, error).help(
+            "check that the warehouse is a folder, or a store, that may be read and written and has room; the lease is in \
+             `_cohorte/lease` of its schema",
+        )
+    })
 }
 
 /// Refuses a store on which the lease would not exclude anybody.
 async fn probe(store: &dyn ObjectStore) -> Result<()> {
     let path = Path::from(format!("probe-{}", uuid::Uuid::new_v4()));
     let create = || store.put_opts(&path, PutPayload::from_static(b"{}"), PutMode::Create.into());
-    create().await.map_err(|error| broken(&error))?;
+    match create().await {
+        Ok(_) => {}
+        Err(ObjectStoreError::NotImplemented { .. } | ObjectStoreError::NotSupported { .. }) => return Err(careless()),
+        Err(error) => return Err(broken(&error)),
+    }
     let second = create().await;
     discard(store, &path).await?;
     match second {
         Err(error) if taken(&error) => Ok(()),
-        Ok(_) => Err(Failure::world(
-            "W408",
-            "taking the warehouse's lease",
-            "this store lets two writers create the same file, so nothing keeps them apart",
-        )
-        .help("use a store with conditional writes: S3, GCS, Azure or a local disk (some S3 look-alikes lack them)")),
+        Ok(_) => Err(careless()),
         Err(error) => Err(broken(&error)),
     }
+}
+
+fn careless() -> Failure {
+    let cause = "this store lets two writers create the same file, so nothing keeps them apart";
+    Failure::world("W408", "taking the warehouse's lease", cause)
+        .help("use a store with conditional writes: S3, GCS, Azure or a local disk (some S3 look-alikes lack them)")
 }
 
 #[cfg(test)]

@@ -174,11 +174,13 @@ pub async fn deliver(
         summary: Summary::default(),
         stop: None,
         failed_in_a_row: 0,
+        failed: None,
     };
     if let Err(failure) = syncer.run(queue).await {
         syncer.stop = Some(Ended::Failed(failure));
     }
-    Summary { ended: syncer.stop.unwrap_or_default(), ..syncer.summary }
+    let failed = syncer.failed.map(Ended::Failed);
+    Summary { ended: syncer.stop.or(failed).unwrap_or_default(), ..syncer.summary }
 }
 
 struct Syncer<'a> {
@@ -192,6 +194,8 @@ struct Syncer<'a> {
     /// Set when no more is sent.
     stop: Option<Ended>,
     failed_in_a_row: u32,
+    /// Why the last batch that was given up was given up.
+    failed: Option<Failure>,
 }
 
 impl Syncer<'_> {
@@ -298,6 +302,8 @@ impl Syncer<'_> {
                     let outcome = Outcome::Retry { code: failure.code.to_owned(), message: failure.cause.clone() };
                     if self.failed_in_a_row >= self.terms.give_up_after || failure.fault == Fault::Project {
                         self.stop = Some(Ended::Failed(failure));
+                    } else {
+                        self.failed = Some(failure);
                     }
                     return vec![outcome; rows];
                 }

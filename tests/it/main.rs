@@ -14,6 +14,7 @@ mod partial;
 mod postgres;
 mod recorded;
 mod renames;
+mod stores;
 mod sync;
 mod tidy;
 mod verbs;

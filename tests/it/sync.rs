@@ -221,3 +221,26 @@ fn a_source_that_fails_holds_back_what_hangs_on_it_and_lets_withdrawals_pass() {
     let runs = shop.said(&["runs"]);
     assert_eq!(runs.lines().filter(|line| line.contains(r#""outcome":"done""#)).count(), 5, "{runs}");
 }
+
+#[test]
+fn a_segment_that_a_build_holds_is_held_by_the_sync_that_follows() {
+    let mut shop = Shop::new();
+    let models = MODELS
+        .replace("{when: \"city = 'Lyon'\"}", "{when: \"city = 'Lyon'\", guard: {max_change: 50%}}")
+        .replace("    guard: {max_removed: 40%}\n", "");
+    fs::write(shop.folder.path().join("models/shop.yaml"), models).unwrap();
+    shop.crm(&[ANN, BOB, CYD]);
+    shop.prefs(&GRANTS);
+    assert_eq!(shop.run(&["run"]).1.len(), 3);
+    // Two of three have moved away, which nobody believes; Ann has another name, and one of the others says no.
+    shop.crm(&[&ANN.replace("Ann,", "Anne,"), &BOB.replace("Lyon", "Nice"), &CYD.replace("Lyon", "Nice")]);
+    assert_eq!(shop.run(&["build"]), (3, Vec::new()));
+    assert_eq!(shop.run(&["sync"]), (3, Vec::new()));
+    shop.prefs(&[GRANTS[0], GRANTS[1], GRANTS[2], "9,cyd@x.fr,withdrawn,2025-06-01T00:00:00Z"]);
+    assert_eq!(shop.run(&["sync"]), (3, vec![removed("cyd@x.fr")]));
+    assert_eq!(shop.run(&["sync"]), (3, Vec::new()));
+    // Said to be right: the members change, and what is due since then is sent.
+    assert_eq!(shop.run(&["build", "--accept", "here"]), nothing());
+    assert_eq!(shop.run(&["sync"]), (0, vec![removed("bob@x.fr"), row("updated", "ann@x.fr", "Anne")]));
+    assert_eq!(shop.run(&["run"]), nothing());
+}

@@ -127,7 +127,10 @@ impl Report {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         match &self.outcome {
-            Outcome::Guarded => guard::failure(&self.sync, &self.preview.tripped),
+            Outcome::Guarded => {
+                let segment = self.preview.hold.as_ref().and_then(Hold::segment);
+                guard::failure(&self.sync, &self.preview.guards(), segment)
+            }
             Outcome::Failed(failure) => Some(failure.clone()),
             _ => None,
         }

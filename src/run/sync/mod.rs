@@ -29,6 +29,8 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
+pub(super) use destination::given;
+
 pub use deliver::{How, Outcome, Report, deliver};
 pub use difference::{Preview, preview};
 pub use mask::Sample;
