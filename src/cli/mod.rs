@@ -39,6 +39,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
         Err(usage) => return show_usage(&usage),
     };
     let context = Context::new(args.global);
+    pass_over_caught_panics();
     let done = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_stack_size(STACK_BYTES)
@@ -52,6 +53,19 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>) -> Exit {
             Exit::of(&failure)
         }
     }
+}
+
+/// Where a file cannot be finished (a full disk), Delta's writer aborts it in a way that panics, and catches that itself; the failure
+/// is told as any other. The panic is no news to anybody.
+fn pass_over_caught_panics() {
+    let told = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let is_caught = panic.payload_as_str() == Some("Already shut down")
+            && panic.location().is_some_and(|place| place.file().ends_with("src/buffered.rs"));
+        if !is_caught {
+            told(panic);
+        }
+    }));
 }
 
 /// Help and version are data; a wrong use is the caller's fault, like a fault in the project.

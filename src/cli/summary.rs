@@ -1,11 +1,14 @@
 //! What a build and its syncs did, worth reading.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Context, Exit, Format, summary_syncs};
-use crate::diag::Result;
+use crate::diag::{Finding, Result, Severity};
+use crate::project::Kind;
 use crate::report::{Table, change, count};
-use crate::run::{Built, Planned, Why};
+use crate::run::{Built, Planned, Reason, Why};
 
 /// Tells what a build did.
 pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
@@ -23,6 +26,7 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
         text.push_str(&identity(&customers.entity, &customers.identity));
     }
     text.push_str(&segments(built));
+    text.push_str(&blocked(built));
     text.push_str(&work(built));
     printer.data(&text)?;
     Ok(exit(built))
@@ -37,9 +41,14 @@ fn work(built: &Built) -> String {
     let passes: usize = built.customers.iter().map(|customers| customers.passes.len()).sum();
     let features: usize =
         built.customers.iter().flat_map(|customers| &customers.passes).map(|(_, features, _)| features).sum();
-    let rows: u64 = built.tables.iter().map(|table| table.rows).sum();
+    let written = || built.tables.iter().filter(|table| table.is_written);
+    let rows: u64 = written().map(|table| table.rows).sum();
+    let unchanged = match built.tables.len() - written().count() {
+        0 => String::new(),
+        n => format!(", {n} tables are as they were"),
+    };
     format!(
-        "\n{} traits, {} scores and {} segments from {} sources: {} features in {} passes; {} rows in {} tables, {:.1} s\n",
+        "\n{} traits, {} scores and {} segments from {} sources: {} features in {} passes; {} rows in {} tables{unchanged}, {:.1} s\n",
         count(project.traits.len() as u64),
         count(project.scores.len() as u64),
         count(project.segments.len() as u64),
@@ -47,7 +56,7 @@ fn work(built: &Built) -> String {
         count(features as u64),
         count(passes as u64),
         count(rows),
-        count(built.tables.len() as u64),
+        count(written().count() as u64),
         built.seconds
     )
 }
@@ -64,7 +73,8 @@ fn segments(built: &Built) -> String {
                     "GUARD: {}; the members stay as they were (--accept {} lets it pass once)",
                     tripped.reason, segment.segment
                 ),
-                (None, _) if segment.left_out => "not selected".to_owned(),
+                (None, _) if segment.kept == Some(Reason::NotSelected) => "not selected".to_owned(),
+                (None, _) if segment.kept.is_some() => "not built".to_owned(),
                 (None, _) if segment.is_new => "new".to_owned(),
                 (None, _) => String::new(),
             };
@@ -82,9 +92,34 @@ fn segments(built: &Built) -> String {
     text
 }
 
-/// A guard that tripped is told by the exit code.
+/// What was not built, and because of which source.
+fn blocked(built: &Built) -> String {
+    let mut by_source: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for (kind, name, source) in built.kept.blocked() {
+        if !matches!(kind, Kind::Source | Kind::Event) {
+            by_source.entry(source).or_default().push(format!("{kind} {name}"));
+        }
+    }
+    let mut text = String::new();
+    for (source, models) in by_source {
+        text.push_str(&format!(
+            "\nnot built, since `{source}` is not as expected: {}; what is published of them stays, only withdrawals are sent\n",
+            models.join(", ")
+        ));
+    }
+    text
+}
+
+/// How a verb ends that has these to tell and did its work all the same.
+pub(super) fn of_findings(findings: &[Finding]) -> Exit {
+    if findings.iter().any(|finding| finding.severity == Severity::Error) { Exit::Project } else { Exit::Done }
+}
+
+/// Sources at fault, and a guard that tripped, are told by the exit code.
 fn exit(built: &Built) -> Exit {
-    if built.segments.iter().any(|segment| segment.tripped.is_some() && !segment.accepted) {
+    if of_findings(&built.findings) == Exit::Project {
+        Exit::Project
+    } else if built.segments.iter().any(|segment| segment.tripped.is_some() && !segment.accepted) {
         Exit::Guard
     } else {
         Exit::Done
@@ -104,6 +139,7 @@ fn why(why: &Why) -> String {
             }
             format!("built, because of {}", reasons.join(" and "))
         }
+        Why::Unfinished => "built, because the last run left models as they were".to_owned(),
         Why::Time => "built, because time has passed".to_owned(),
         Why::Nothing => "nothing has changed, nothing was built".to_owned(),
     }
@@ -118,13 +154,16 @@ fn as_json(context: &Context, built: &Built) -> Result<Exit> {
     for segment in &built.segments {
         context.printer.object(&json!({
             "kind": "segment", "segment": segment.segment, "members": segment.members, "entered": segment.entered,
-            "exited": segment.exited, "guard": segment.tripped.as_ref().map(|tripped| &tripped.reason), "accepted": segment.accepted,
+            "exited": segment.exited, "kept": segment.kept.is_some(), "guard": segment.tripped.as_ref().map(|tripped| &tripped.reason), "accepted": segment.accepted,
         }))?;
     }
+    for (kind, name, source) in built.kept.blocked() {
+        context.printer.object(&json!({"kind": "blocked", "model": kind.id(name), "source": source}))?;
+    }
     for table in &built.tables {
-        context
-            .printer
-            .object(&json!({"kind": "table", "table": table.table, "rows": table.rows, "version": table.version}))?;
+        context.printer.object(&json!({
+            "kind": "table", "table": table.table, "rows": table.rows, "version": table.version, "written": table.is_written,
+        }))?;
     }
     Ok(exit(built))
 }
@@ -164,19 +203,19 @@ fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
     text
 }
 
-/// Tells what a plan found; are there changes?
-pub(super) fn planned(context: &Context, planned: &Planned) -> Result<bool> {
+/// Tells what a plan found. Are there changes, and how does it end?
+pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exit)> {
     let (printer, built) = (&context.printer, &planned.built);
     printer.findings(&built.workspace.opened.files, &built.findings)?;
     let moved = built.segments.iter().any(|segment| segment.entered + segment.exited > 0);
     let due = planned.syncs.iter().any(|preview| preview.due() > 0);
-    let changes = matches!(built.why, Why::New | Why::Changed { .. }) || moved || due;
+    let changes = matches!(built.why, Why::New | Why::Changed { .. } | Why::Unfinished) || moved || due;
     if printer.format() == Format::Json {
         as_json(context, built)?;
         for preview in &planned.syncs {
             printer.object(&summary_syncs::preview_json(preview))?;
         }
-        return Ok(changes);
+        return Ok((changes, of_findings(&built.findings)));
     }
     let clock = &built.workspace.opened.clock;
     let as_of = clock.as_of.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M %Z");
@@ -187,10 +226,11 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<bool> {
         text.push_str(&identity(&customers.entity, &customers.identity));
     }
     text.push_str(&segments(built));
+    text.push_str(&blocked(built));
     text.push_str(&summary_syncs::previews(&planned.syncs));
     text.push_str("\nnothing was written; `cohorte run` does it\n");
     printer.data(&text)?;
-    Ok(changes)
+    Ok((changes, of_findings(&built.findings)))
 }
 
 fn would(why: &Why) -> String {

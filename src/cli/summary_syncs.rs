@@ -73,6 +73,7 @@ fn notes(preview: &Preview) -> String {
     if preview.batches > 0 {
         notes.push(format!("{} batches", count(preview.batches)));
     }
+    notes.extend(preview.hold.iter().map(|hold| format!("HELD BACK: {hold}; only withdrawals go")));
     notes.extend(preview.tripped.iter().map(|tripped| format!("GUARD: {tripped}")));
     notes.join("; ")
 }
@@ -83,7 +84,7 @@ pub(super) fn preview_json(preview: &Preview) -> serde_json::Value {
         "kind": "sync_preview", "sync": preview.sync, "connection": preview.connection, "delivers": preview.delivers,
         "desired": preview.desired, "add": preview.adds, "update": preview.updates, "remove": preview.removes,
         "clear": preview.clears, "withdraw": preview.withdrawals, "unchanged": preview.unchanged, "withheld": preview.withheld,
-        "batches": preview.batches, "guards": preview.tripped.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "held": preview.hold.as_ref().map(ToString::to_string), "batches": preview.batches, "guards": preview.tripped.iter().map(ToString::to_string).collect::<Vec<_>>(),
     })
 }
 
@@ -181,7 +182,10 @@ fn outcome(report: &Report) -> String {
             vec![format!("nothing sent: {} due, but `deliver: true` is not set", count(report.preview.due()))]
         }
         Outcome::Baseline => vec![format!("{} taken as delivered", count(report.preview.desired))],
-        Outcome::Guarded => vec!["held back by a guard".to_owned()],
+        Outcome::Guarded => match &report.preview.hold {
+            Some(hold) => vec![format!("held back: {hold}")],
+            None => vec!["held back by a guard".to_owned()],
+        },
         Outcome::Cancelled => vec!["stopped; the rest stays due".to_owned()],
         Outcome::Failed(_) => vec!["failed, see above; the rest stays due".to_owned()],
     };

@@ -2,15 +2,20 @@
 
 use super::Clock;
 use super::passes::instant;
+use super::resolved::finds_customer;
 use crate::project::{Consent, Entity, Project, Source};
 use crate::spec::{Basis, ColumnType};
 use crate::sql::{Select, ident, indent, text_literal};
 
+/// Events where no source records any.
+pub const NO_EVENTS: &str =
+    "select event_id, contact_point, purpose, channel, scope, status, source, proof, at from ledger where false";
+
 /// Events as the sources record them, with the columns of the ledger. Contact points that an event does not name are
-/// spelt out: a grant covers those of its record, a withdrawal all of the customer's.
+/// spelt out: a grant covers those of its record, a withdrawal all of its owner's, in each entity that finds one.
 #[must_use]
-pub fn events(project: &Project, entity: &Entity) -> Option<String> {
-    let parts: Vec<String> = project.consents.values().flat_map(|consent| parts(project, entity, consent)).collect();
+pub fn events(project: &Project) -> Option<String> {
+    let parts: Vec<String> = project.consents.values().flat_map(|consent| parts(project, consent)).collect();
     if parts.is_empty() {
         return None;
     }
@@ -27,7 +32,7 @@ pub fn events(project: &Project, entity: &Entity) -> Option<String> {
         .column("proof", "proof")
         .column("at", "at")
         .filter("contact_point is not null")
-        .filter("status in ('granted', 'withdrawn', 'pending')")
+        .filter("status in ('granted', 'confirmed', 'withdrawn', 'pending')")
         .filter("purpose is not null")
         .filter("channel is not null")
         // A grant needs a time that has come. A withdrawal counts whenever it was made, also after `as_of`: a run of the
@@ -38,7 +43,7 @@ pub fn events(project: &Project, entity: &Entity) -> Option<String> {
     Some(distinct)
 }
 
-fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
+fn parts(project: &Project, consent: &Consent) -> Vec<String> {
     let source = &project.sources[&consent.source];
     let named = |contact: &str| part(consent, ident(&source.name), contact, &[]);
     let mut parts = Vec::new();
@@ -64,34 +69,43 @@ fn parts(project: &Project, entity: &Entity, consent: &Consent) -> Vec<String> {
             parts.push(select.to_string());
         }
     }
-    let id = ident(&entity.id());
-    let resolved = entity.source(&source.name).is_some();
-    if resolved {
-        let table = ident(&format!("{}_identifiers", entity.name));
-        let join = format!(
-            "join (select {id} as _owner, \"type\" as _type, \"value\" as _value from {table}) as i on i._owner = s.{}",
-            ident(&entity.resolved_id())
-        );
-        let from = format!("{} as s", ident(&format!("{}_resolved", source.name)));
-        let kinds = entity
-            .identifiers
-            .iter()
-            .filter_map(|identifier| match identifier.kind {
-                Some(ColumnType::Email) => Some((identifier.name.as_str(), "email")),
-                Some(ColumnType::Phone) => Some((identifier.name.as_str(), "phone")),
-                _ => None,
-            })
-            .map(|(name, kind)| format!("(_type = {} and {})", text_literal(name), fits(&consent.channel, kind)));
-        let kinds: Vec<String> = kinds.collect();
-        if !kinds.is_empty() {
-            let mut select = part(consent, from, "_value", &[join])
-                .filter(format!("({}) = 'withdrawn'", consent.status))
-                .filter(format!("({})", kinds.join(" or ")));
-            select.filters.extend(nameless);
-            parts.push(select.to_string());
-        }
-    }
+    let owned = project.entities.values().filter_map(|entity| owners_points(project, entity, consent));
+    parts.extend(owned.map(|mut select| {
+        select.filters.extend(nameless.clone());
+        select.to_string()
+    }));
     parts
+}
+
+/// What a withdrawal covers that names no contact point: every one of the customer that its row belongs to.
+fn owners_points(project: &Project, entity: &Entity, consent: &Consent) -> Option<Select> {
+    if !finds_customer(project, &consent.source, &entity.name) {
+        return None;
+    }
+    let kinds = entity
+        .identifiers
+        .iter()
+        .filter_map(|identifier| match identifier.kind {
+            Some(ColumnType::Email) => Some((identifier.name.as_str(), "email")),
+            Some(ColumnType::Phone) => Some((identifier.name.as_str(), "phone")),
+            _ => None,
+        })
+        .map(|(name, kind)| format!("(_type = {} and {})", text_literal(name), fits(&consent.channel, kind)));
+    let kinds: Vec<String> = kinds.collect();
+    if kinds.is_empty() {
+        return None;
+    }
+    let join = format!(
+        "join (select {} as _owner, \"type\" as _type, \"value\" as _value from {}) as i on i._owner = s.{}",
+        ident(&entity.id()),
+        ident(&format!("{}_identifiers", entity.name)),
+        ident(&entity.resolved_id())
+    );
+    let from = format!("{} as s", ident(&format!("{}_resolved", consent.source)));
+    let select = part(consent, from, "_value", &[join])
+        .filter(format!("({}) = 'withdrawn'", consent.status))
+        .filter(format!("({})", kinds.join(" or ")));
+    Some(select)
 }
 
 /// A contact point as the gate compares it: columns with a semantic type and values of identity are normalised already.
@@ -132,49 +146,138 @@ fn fits(channel: &str, kind: &str) -> String {
     format!("(({channel}) not in {others})")
 }
 
-/// The state of each contact point, purpose, channel and scope: the latest event; at the same instant the more
-/// restrictive. Reads `ledger` (what was recorded before) and `events`.
+/// Every event that counts by now: the ledger's, and those of the sources that it lacks. Where consent is given per scope, a
+/// withdrawal without one stands in every scope of which something was said. Reads `ledger` and `events`.
 #[must_use]
-pub fn state(project: &Project, entity: &Entity, clock: &Clock) -> String {
-    let id = ident(&entity.id());
+pub fn history(project: &Project) -> String {
     let columns = "event_id, contact_point, purpose, channel, scope, status, source, proof, at";
-    let ranked = format!(
-        "select *, row_number() over (\n  partition by contact_point, purpose, channel, scope\n  \
-         order by at desc nulls last, case status when 'withdrawn' then 0 when 'pending' then 1 else 2 end, event_id\n) as _rank\n\
-         from (\n  select {columns} from ledger where at <= cohorte_now() or status = 'withdrawn'\n  union\n  select {columns} from events\n) as every_event"
+    let all = format!(
+        "select {columns} from ledger where at <= cohorte_now() or status = 'withdrawn'\nunion\nselect {columns} from events"
     );
-    let mut status = "case".to_owned();
+    let scoped = project.purposes.values().filter(|purpose| !purpose.by.is_empty());
+    let scoped: Vec<String> = scoped.map(|purpose| text_literal(&purpose.name)).collect();
+    if scoped.is_empty() {
+        return all;
+    }
+    let same = "s.contact_point = e.contact_point and s.purpose = e.purpose and s.channel = e.channel";
+    let spread = Select::from("every_event as e")
+        .join(format!(
+            "join (select distinct contact_point, purpose, channel, scope from every_event where scope is not null) as s on {same}"
+        ))
+        .column(columns.replace(", ", ",\n  e.").replace("e.scope", "s.scope").replacen("event_id", "e.event_id", 1), "")
+        .filter(format!("e.purpose in ({})", scoped.join(", ")))
+        .filter("e.scope is null")
+        .filter("e.status = 'withdrawn'");
+    format!("with every_event as (\n{}\n)\nselect {columns} from every_event\nunion all\n{spread}", indent(&all))
+}
+
+/// The state of each contact point, purpose, channel and scope, once for each entity that owns the point: the latest
+/// event; at the same instant the more restrictive. A grant that needs a second step is pending until that confirms it.
+/// Reads `consent_history` and each `<entity>_identifiers`.
+#[must_use]
+pub fn state(project: &Project, clock: &Clock) -> String {
+    let restrictive = "case status when 'withdrawn' then 0 when 'pending' then 1 when 'confirmed' then 2 else 3 end";
+    let ranked = format!(
+        "select *, {} as _status, row_number() over (\n  partition by contact_point, purpose, channel, scope\n  \
+         order by at desc nulls last, {restrictive}, event_id\n) as _rank\nfrom consent_history",
+        said(project)
+    );
     let mut basis = "case purpose".to_owned();
     for purpose in project.purposes.values() {
-        let name = text_literal(&purpose.name);
-        if let Some(valid_for) = purpose.valid_for {
-            status.push_str(&format!(
-                " when status = 'granted' and purpose = {name} and at <= {} then 'expired'",
-                instant(clock.before(valid_for))
-            ));
-        }
-        basis.push_str(&format!(" when {name} then {}", text_literal(basis_name(purpose.basis))));
+        basis.push_str(&format!(
+            " when {} then {}",
+            text_literal(&purpose.name),
+            text_literal(basis_name(purpose.basis))
+        ));
     }
-    let status = if status == "case" { "status".to_owned() } else { status + " else status end" };
     let basis = if project.purposes.is_empty() { "cast(null as varchar)".to_owned() } else { basis + " end" };
-    let owners = format!(
-        "(select \"value\" as _value, min({id}) as {id} from {} where is_home group by \"value\") as o",
-        ident(&format!("{}_identifiers", entity.name))
-    );
     Select::from(format!("(\n{}\n) as c", indent(&ranked)))
-        .join(format!("left join {owners} on o._value = c.contact_point"))
-        .column(format!("o.{id}"), "customer_id")
+        .join(format!("left join (\n{}\n) as o on o._value = c.contact_point", indent(&owners(project))))
+        .column(format!("coalesce(o._entity, {})", first_entity(project)), "entity")
+        .column("o._owner", "customer_id")
         .column("contact_point", "contact_point")
         .column("purpose", "purpose")
         .column("channel", "channel")
         .column("scope", "scope")
-        .column(status, "status")
+        .column(lapsing(project, clock, "_status", "at"), "status")
         .column(basis, "basis")
         .column("source", "source")
         .column("proof", "proof")
         .column("at", "since")
         .filter("_rank = 1")
         .to_string()
+}
+
+/// The same states at a later instant: what was granted may have lapsed by then. Reads `consents`.
+#[must_use]
+pub fn state_at(project: &Project, clock: &Clock) -> String {
+    let mut select = Select::from("consents");
+    for name in STATE {
+        let sql = if name == "status" { lapsing(project, clock, "status", "since") } else { ident(name) };
+        select = select.column(sql, name);
+    }
+    select.to_string()
+}
+
+/// The columns of a state.
+const STATE: [&str; 11] = [
+    "entity",
+    "customer_id",
+    "contact_point",
+    "purpose",
+    "channel",
+    "scope",
+    "status",
+    "basis",
+    "source",
+    "proof",
+    "since",
+];
+
+/// What an event's status makes of its contact point.
+fn said(project: &Project) -> String {
+    let twice = project.purposes.values().filter(|purpose| purpose.double_opt_in);
+    let twice: Vec<String> = twice.map(|purpose| text_literal(&purpose.name)).collect();
+    if twice.is_empty() {
+        return "case status when 'confirmed' then 'granted' else status end".to_owned();
+    }
+    format!(
+        "case when status = 'confirmed' then 'granted' when status = 'granted' and purpose in ({}) then 'pending' else status end",
+        twice.join(", ")
+    )
+}
+
+/// A status, or `expired` where it is a grant that has lapsed.
+fn lapsing(project: &Project, clock: &Clock, status: &str, at: &str) -> String {
+    let mut sql = "case".to_owned();
+    for purpose in project.purposes.values() {
+        if let Some(valid_for) = purpose.valid_for {
+            sql.push_str(&format!(
+                " when {status} = 'granted' and purpose = {} and {at} <= {} then 'expired'",
+                text_literal(&purpose.name),
+                instant(clock.before(valid_for))
+            ));
+        }
+    }
+    if sql == "case" { status.to_owned() } else { format!("{sql} else {status} end") }
+}
+
+/// Whose each contact point is, once per entity that has it.
+fn owners(project: &Project) -> String {
+    let of = |(place, entity): (usize, &Entity)| {
+        format!(
+            "select {place} as _place, {} as _entity, \"value\" as _value, min({}) as _owner from {} where is_home group by \"value\"",
+            text_literal(&entity.name),
+            ident(&entity.id()),
+            ident(&format!("{}_identifiers", entity.name))
+        )
+    };
+    project.entities.values().enumerate().map(of).collect::<Vec<_>>().join("\nunion all\n")
+}
+
+/// The entity under which points stand that nobody owns.
+fn first_entity(project: &Project) -> String {
+    text_literal(project.entities.keys().next().map_or("", String::as_str))
 }
 
 fn basis_name(basis: Basis) -> &'static str {
@@ -185,17 +288,18 @@ fn basis_name(basis: Basis) -> &'static str {
     }
 }
 
-/// Events that the ledger does not have yet, in the ledger's columns.
+/// Events that the ledger does not have yet, in the ledger's columns; with the owner in the first entity that has the point.
+/// Reads `events`, `ledger` and each `<entity>_identifiers`.
 #[must_use]
-pub fn new_events(entity: &Entity, run_id: &str) -> String {
-    let id = ident(&entity.id());
+pub fn new_events(project: &Project, run_id: &str) -> String {
     let owners = format!(
-        "(select \"value\" as _value, min({id}) as _owner from {} where is_home group by \"value\") as o",
-        ident(&format!("{}_identifiers", entity.name))
+        "select _value, first_value(_entity order by _place) as _entity, first_value(_owner order by _place) as _owner\nfrom (\n{}\n) as every_owner group by _value",
+        indent(&owners(project))
     );
     Select::from("events as e")
         .join("left anti join ledger on ledger.event_id = e.event_id")
-        .join(format!("left join {owners} on o._value = e.contact_point"))
+        .join(format!("left join (\n{}\n) as o on o._value = e.contact_point", indent(&owners)))
+        .column(format!("coalesce(o._entity, {})", first_entity(project)), "entity")
         .column("o._owner", "customer_id")
         .column("e.contact_point", "contact_point")
         .column("e.purpose", "purpose")

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Part;
 use super::passes::{Pass, without_rows};
 use crate::project::{Condition, Entity, Project, Score, ScoreKind, TraitKind};
 use crate::spec::{ColumnType, Pick};
@@ -11,6 +12,12 @@ use crate::sql::{Select, ident, indent, text_literal};
 #[must_use]
 pub fn membership(segment: &str) -> String {
     format!("_in_{segment}")
+}
+
+/// The name under which the customers are found as they were published before.
+#[must_use]
+pub fn before(entity: &Entity) -> String {
+    format!("before_{}", entity.name)
 }
 
 /// The name under which a pass's result is found.
@@ -57,13 +64,14 @@ pub fn base(entity: &Entity) -> String {
         .to_string()
 }
 
-/// The wide relation, with the segments that hold as `_segments` (null for none). Reads `<entity>_base`, `<entity>_golden`, `<entity>_golden_<attribute>` and the passes' results.
+/// The wide relation, with the segments that hold as `_segments` (null for none). Reads `<entity>_base`, `<entity>_golden`, `<entity>_golden_<attribute>`, the passes' results and, where something is carried, the customer as published,
+/// `before_<entity>`.
 #[must_use]
-pub fn wide(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
+pub fn wide(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
     let mut layers = Layers::new(project, entity);
-    let mut sql = format!("with base as (\n{}\n)", indent(&first(project, entity, passes)));
+    let mut sql = format!("with base as (\n{}\n)", indent(&first(project, entity, passes, part)));
     let mut previous = "base".to_owned();
-    for (index, columns) in layers.take().into_iter().enumerate() {
+    for (index, columns) in layers.take(part).into_iter().enumerate() {
         let mut select = Select::from(&previous).column("*", "");
         for (name, expression) in columns {
             select = select.column(expression, &name);
@@ -78,7 +86,7 @@ pub fn wide(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
     let names: Vec<String> = project
         .segments
         .values()
-        .filter(|segment| segment.entity == entity.name)
+        .filter(|segment| segment.entity == entity.name && !part.segments.contains(&segment.name))
         .map(|segment| {
             format!("case when {} then {} end", ident(&membership(&segment.name)), text_literal(&segment.name))
         })
@@ -107,11 +115,8 @@ pub fn columns(project: &Project, entity: &Entity) -> Vec<String> {
 /// Columns with personal data.
 #[must_use]
 pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
-    let attributes = entity
-        .attributes
-        .values()
-        .filter(|attribute| attribute.semantic.is_some_and(ColumnType::is_personal))
-        .map(|attribute| attribute.name.clone());
+    let attributes =
+        entity.attributes.values().filter(|attribute| attribute.personal).map(|attribute| attribute.name.clone());
     let traits =
         project.traits.values().filter(|one| one.entity == entity.name && one.personal).map(|one| one.name.clone());
     attributes.chain(traits).chain(["emails".to_owned(), "phones".to_owned()]).collect()
@@ -142,7 +147,7 @@ pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
         format!("cohorte_hash({}, {segments})", columns.join(", "))
     };
     select
-        .join(format!("left join {} as b on b.{id} = w.{id}", ident(&format!("before_{}", entity.name))))
+        .join(format!("left join {} as b on b.{id} = w.{id}", ident(&self::before(entity))))
         .column(
             format!(
                 "case when {} = {} then b.updated_at else cohorte_now() end",
@@ -155,7 +160,7 @@ pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
 }
 
 /// The first layer: identity, golden record, features, and the traits that are features.
-fn first(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
+fn first(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
     let id = ident(&entity.id());
     let mut select = Select::from(format!("{} as b", ident(&format!("{}_base", entity.name)))).column("b.*", "");
     let join = |table: &str, alias: &str| format!("left join {} as {alias} on {alias}.{id} = b.{id}", ident(table));
@@ -175,7 +180,7 @@ fn first(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
     }
     let traits: BTreeMap<&str, Vec<&str>> =
         project.traits.values().filter(|one| one.entity == entity.name).fold(BTreeMap::new(), |mut all, one| {
-            if let TraitKind::Feature(feature) = &one.kind {
+            if let (TraitKind::Feature(feature), true) = (&one.kind, part.computes(&one.name)) {
                 all.entry(feature.as_str()).or_insert_with(Vec::new).push(one.name.as_str());
             }
             all
@@ -194,6 +199,15 @@ fn first(project: &Project, entity: &Entity, passes: &[Pass]) -> String {
             }
             select = select.column(value, &column.name);
         }
+    }
+    let own: Vec<String> = columns(project, entity);
+    let carried: Vec<(&String, &String)> = part.carried.iter().filter(|(name, _)| own.contains(name)).collect();
+    // Values that are not known yet are typed nulls, which need no table.
+    if carried.iter().any(|(_, sql)| sql.starts_with("k.")) {
+        select = select.join(join(&before(entity), "k"));
+    }
+    for (name, sql) in carried {
+        select = select.column(sql, name);
     }
     select.to_string()
 }
@@ -218,17 +232,20 @@ impl<'a> Layers<'a> {
         Self { project, entity, level: BTreeMap::new(), layers: Vec::new() }
     }
 
-    fn take(&mut self) -> Vec<Vec<(String, String)>> {
+    fn take(&mut self, part: &Part) -> Vec<Vec<(String, String)>> {
         let (project, entity) = (self.project, self.entity);
-        for score in project.scores.values().filter(|score| score.entity == entity.name) {
+        for score in project.scores.values().filter(|one| one.entity == entity.name && part.computes(&one.name)) {
             self.score(score);
         }
-        for one in project.traits.values().filter(|one| one.entity == entity.name) {
+        for one in project.traits.values().filter(|one| one.entity == entity.name && part.computes(&one.name)) {
             if let TraitKind::Sql(sql, reads) = &one.kind {
                 self.add(&one.name, sql.clone(), reads.iter().map(String::as_str));
             }
         }
         for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
+            if part.segments.contains(&segment.name) {
+                continue;
+            }
             let mut needs: BTreeSet<String> = segment.reads.iter().cloned().collect();
             let mut condition = condition(&segment.when, &mut needs);
             if !segment.anonymous {

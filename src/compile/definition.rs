@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use super::{consents, identity, sources};
-use crate::project::{Condition, Entity, Project, Relation, ScoreKind, Segment, TraitKind};
+use crate::project::{Condition, Entity, Project, Purpose, Relation, Segment, TraitKind};
 
 /// Collects the text of a definition, each part once.
 pub(super) struct Definition<'a> {
@@ -104,10 +104,7 @@ impl<'a> Definition<'a> {
         if let Some(score) = score
             && self.add("score", &score.name, format_args!("{}\0{:?}", score.name, score.kind))
         {
-            match &score.kind {
-                ScoreKind::Points(rules) => rules.iter().for_each(|rule| self.feature(&rule.feature)),
-                ScoreKind::Rfm(rfm) => [&rfm.last, &rfm.count, &rfm.sum].into_iter().for_each(|id| self.feature(id)),
-            }
+            score.kind.features().into_iter().for_each(|id| self.feature(id));
         }
     }
 
@@ -128,7 +125,10 @@ impl<'a> Definition<'a> {
                     fact.parts.iter().flat_map(|part| &part.joins).for_each(|parent| self.source(parent));
                 }
             }
-            Relation::Consents => self.consents(&feature.entity),
+            Relation::Consents => {
+                feature.joins.iter().for_each(|attribute| self.column(attribute, &feature.entity));
+                self.consents();
+            }
         }
     }
 
@@ -141,12 +141,11 @@ impl<'a> Definition<'a> {
         }
     }
 
-    fn consents(&mut self, entity: &str) {
+    fn consents(&mut self) {
         let project = self.project;
-        let Some(entity) = project.entities.get(entity) else { return };
-        let valid: Vec<_> =
-            project.purposes.values().map(|purpose| (&purpose.name, purpose.valid_for, purpose.basis)).collect();
-        self.add("consents", &entity.name, format_args!("{:?}\0{valid:?}", consents::events(project, entity)));
+        let purpose = |purpose: &'a Purpose| (&purpose.name, purpose.valid_for, purpose.basis, purpose.double_opt_in);
+        let purposes: Vec<_> = project.purposes.values().map(purpose).collect();
+        self.add("consents", "", format_args!("{:?}\0{purposes:?}", consents::events(project)));
         project.consents.values().for_each(|consent| self.source(&consent.source));
     }
 

@@ -6,6 +6,15 @@ use crate::project::{Attribute, Entity, Project};
 use crate::spec::Pick;
 use crate::sql::{Select, ident, indent};
 
+/// The name of the table that holds an attribute.
+#[must_use]
+pub fn table(entity: &Entity, attribute: &Attribute) -> String {
+    match attribute.pick {
+        Pick::MostFrequent => format!("{}_golden_{}", entity.name, attribute.name),
+        _ => format!("{}_golden", entity.name),
+    }
+}
+
 /// One row per customer with every attribute but those picked by frequency, which have a statement each.
 #[must_use]
 pub fn relation(project: &Project, entity: &Entity) -> Option<String> {

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
-use super::{Clock, consents, customer, golden, identity, passes, resolved, segments, sources};
+use super::renames::{Named, Renames};
+use super::{Clock, Part, consents, customer, golden, identity, passes, resolved, segments, sources};
 use crate::diag::Findings;
 use crate::project::{Project, RawColumn, Schemas, resolve};
 use crate::spec::{Variables, read};
@@ -209,22 +210,28 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     }
     all.push(("golden".into(), golden::relation(project, entity).unwrap()));
     all.push(("golden_born_on".into(), golden::most_frequent(project, entity, &entity.attributes["born_on"])));
-    let passes = passes::passes(project, entity, &clock());
+    let passes = passes::passes(project, entity, &clock(), &Part::default());
     for pass in &passes {
         all.push((format!("pass_{}_input", pass.name), pass.input.clone()));
         all.push((format!("pass_{}_spec", pass.name), serde_json::to_string_pretty(&pass.spec).unwrap()));
         all.push((format!("pass_{}_readable", pass.name), pass.readable.clone()));
     }
     all.push(("base".into(), customer::base(entity)));
-    all.push(("wide".into(), customer::wide(project, entity, &passes)));
+    all.push(("wide".into(), customer::wide(project, entity, &passes, &Part::default())));
     all.push(("published_first".into(), customer::published(project, entity, false)));
     all.push(("published_again".into(), customer::published(project, entity, true)));
-    all.push(("consents_events".into(), consents::events(project, entity).unwrap()));
-    all.push(("consents_state".into(), consents::state(project, entity, &clock())));
-    all.push(("consents_new_events".into(), consents::new_events(entity, "run-1")));
+    all.push(("consents_events".into(), consents::events(project).unwrap()));
+    all.push(("consents_history".into(), consents::history(project)));
+    all.push(("consents_state".into(), consents::state(project, &clock())));
+    all.push(("consents_state_at".into(), consents::state_at(project, &clock())));
+    all.push(("consents_new_events".into(), consents::new_events(project, "run-1")));
+    let was = project
+        .segments
+        .values()
+        .filter_map(|segment| Some(Named { entity: &segment.entity, name: &segment.name, was: segment.was.as_ref()? }));
     all.push(("segments_members".into(), segments::members(entity)));
     all.push(("segments_sizes".into(), segments::sizes(entity)));
-    all.push(("segments_renamed".into(), segments::renamed(project, |_| false)));
+    all.push(("segments_renamed".into(), segments::renamed(&Renames::due(was, |_, _| false))));
     all.push(("segments_stays".into(), segments::stays(entity)));
     all
 }

@@ -11,12 +11,15 @@ pub mod golden;
 #[cfg(test)]
 mod golden_tests;
 pub mod identity;
+mod part;
 pub mod pass;
 pub mod passes;
 pub mod readable;
+pub mod renames;
 pub mod resolved;
 pub mod segments;
 pub mod sources;
 pub mod syncs;
 
 pub use clock::Clock;
+pub use part::Part;

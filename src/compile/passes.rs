@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use indexmap::IndexMap;
 
-use super::Clock;
+use super::golden;
 use super::pass::{PassFeature, PassSpec, Stream};
 use super::sources::on_column;
-use crate::project::{Entity, Fact, Feature, Project, Relation};
-use crate::sql::{Aggregate, Select, ident, indent};
+use super::{Clock, Part};
+use crate::project::{Entity, Fact, Feature, Project, Relation, golden_alias};
+use crate::sql::{Aggregate, Select, ident, indent, text_literal};
 
 /// One pass: what it reads, the columns that it is fed, and what it computes of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,10 +26,11 @@ pub struct Pass {
     pub readable: String,
 }
 
-/// The passes of an entity, by the name of what they read.
+/// The passes of an entity that a part of the project needs, by the name of what they read.
 #[must_use]
-pub fn passes(project: &Project, entity: &Entity, clock: &Clock) -> Vec<Pass> {
-    passes_of(project, entity, clock, |_| true)
+pub fn passes(project: &Project, entity: &Entity, clock: &Clock, part: &Part) -> Vec<Pass> {
+    let wanted = part.features(project, entity);
+    passes_of(project, entity, clock, |feature| wanted.contains(feature.id.as_str()))
 }
 
 /// The passes that these features need, and no others.
@@ -101,7 +103,7 @@ fn name(relation: &Relation) -> String {
 /// The rows of a relation that have a customer and happened by `as_of`.
 fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
     let id = match relation {
-        // The table of consents has one name for whoever a contact point belongs to.
+        // The table of consents has one column for whoever a contact point belongs to.
         Relation::Consents => "e.\"customer_id\"".to_owned(),
         _ => format!("e.{}", ident(&entity.resolved_id())),
     };
@@ -119,11 +121,23 @@ fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Fe
             .column("e._key", "_key")
             .filter("(e._time <= cohorte_now() or e._time is null)");
     } else {
-        select = select.column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time").column("''", "_key");
+        select = select
+            .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time")
+            .column("''", "_key")
+            .filter(format!("e.entity = {}", text_literal(&entity.name)));
     }
-    let parents: BTreeSet<&String> = features.iter().flat_map(|feature| &feature.joins).collect();
-    if let Relation::Source(source) = relation {
-        select.joins.extend(joins(project, source, |parent| parents.iter().any(|wanted| *wanted == parent)));
+    let joined: BTreeSet<&String> = features.iter().flat_map(|feature| &feature.joins).collect();
+    match relation {
+        Relation::Source(source) => select.joins.extend(joins(project, source, |parent| joined.contains(parent))),
+        Relation::Event(_) => {}
+        Relation::Consents => {
+            let golden = joined.iter().filter_map(|name| entity.attributes.get(*name));
+            select.joins.extend(golden.map(|attribute| {
+                let alias = ident(&golden_alias(&attribute.name));
+                let table = ident(&golden::table(entity, attribute));
+                format!("left join {table} as {alias} on {alias}.{} = {id}", ident(&entity.id()))
+            }));
+        }
     }
     select.filter(format!("{id} is not null"))
 }
@@ -149,7 +163,7 @@ pub fn event_rows(project: &Project, fact: &Fact, entity: &Entity) -> String {
         let mut select = Select::from(format!("{} as e", ident(&format!("{}_resolved", part.source))))
             .column(format!("e.{}", ident(&id)), &id)
             .column("e._time", "_time")
-            .column(format!("concat({}, e._key)", crate::sql::text_literal(&format!("{}:", part.source))), "_key");
+            .column(format!("concat({}, e._key)", text_literal(&format!("{}:", part.source))), "_key");
         for (name, sql) in &part.columns {
             select = select.column(sql, name);
         }

@@ -9,7 +9,7 @@ use indexmap::IndexMap;
 
 use super::passes::{Pass, passes_of, without_rows};
 use super::{Clock, customer};
-use crate::project::{Condition, Entity, Project, Score, ScoreKind, Segment, Trait, TraitKind};
+use crate::project::{Condition, Entity, Project, Score, Segment, Trait, TraitKind};
 use crate::sql::{Select, ident, indent};
 
 /// A trait: one row per customer that has rows, or SQL over everyone.
@@ -36,10 +36,7 @@ pub fn of_trait(project: &Project, clock: &Clock, one: &Trait) -> Option<String>
 #[must_use]
 pub fn of_score(project: &Project, clock: &Clock, score: &Score) -> Option<String> {
     let entity = project.entities.get(&score.entity)?;
-    let features: BTreeSet<String> = match &score.kind {
-        ScoreKind::Points(rules) => rules.iter().map(|rule| rule.feature.clone()).collect(),
-        ScoreKind::Rfm(rfm) => [&rfm.last, &rfm.count, &rfm.sum].into_iter().cloned().collect(),
-    };
+    let features = score.kind.features().into_iter().map(str::to_owned).collect();
     let mut query = Query::new(project, entity, clock);
     query.features(&features, &format!("c.{}", ident(&entity.id())));
     let mut previous = "features".to_owned();

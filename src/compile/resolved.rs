@@ -32,7 +32,7 @@ pub fn relation(project: &Project, source: &Source) -> Option<String> {
             rows.identified(entity, identity);
             found = true;
         } else if let Some(parent) =
-            source.parents.iter().find(|parent| relation_exists(project, &parent.source, &entity.name, 0))
+            source.parents.iter().find(|parent| finds_customer(project, &parent.source, &entity.name))
         {
             rows.inherited(parent, entity);
             found = true;
@@ -46,7 +46,11 @@ pub fn relation(project: &Project, source: &Source) -> Option<String> {
     found.then(|| rows.sql())
 }
 
-/// Do the rows of a source find customers of an entity?
+/// Do the rows of a source find customers of an entity, by themselves or by what they belong to?
+pub(super) fn finds_customer(project: &Project, source: &str, entity: &str) -> bool {
+    relation_exists(project, source, entity, 0)
+}
+
 fn relation_exists(project: &Project, source: &str, entity: &str, depth: usize) -> bool {
     project.entities.get(entity).is_some_and(|entity| entity.source(source).is_some())
         || (depth < 8

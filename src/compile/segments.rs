@@ -1,6 +1,7 @@
 //! Stays in segments: who enters, who leaves, who stays.
 
 use super::definition::Definition;
+use super::renames::Renames;
 use crate::project::{Entity, Project, Segment};
 use crate::sql::{Select, ident, text_literal};
 
@@ -19,6 +20,12 @@ pub fn members(entity: &Entity) -> String {
         ident(&format!("{}_wide", entity.name))
     )
 }
+
+/// As [`members`], of an entity that is not computed.
+pub const NO_MEMBERS: &str = "select segment, entity_id from stays where false";
+
+/// `merged_ids`, where no identity was resolved.
+pub const NO_MERGES: &str = "select entity_id as old_id, entity_id as new_id from stays where false";
 
 /// One row per segment that has or had members: `segment`, `members`, `before`, `entered`, `exited`. Reads `members_now` and
 /// `stays`.
@@ -76,22 +83,11 @@ pub fn stays(entity: &Entity) -> String {
     format!("{closed}\nunion all\n{open}\nunion all\n{new}")
 }
 
-/// Stays under the names that segments have now (`was: old_name`). A segment that was there under its new name has taken
-/// its stays over already: whoever has its old name since then is another. Reads `before_segment_members`.
+/// Stays under the names that segments have now (`was: old_name`). Reads `before_segment_members`.
 #[must_use]
-pub fn renamed(project: &Project, was_there: impl Fn(&str) -> bool) -> String {
-    let renamed: Vec<String> = (project.segments.values())
-        .filter(|segment| !was_there(&segment.name))
-        .filter_map(|segment| {
-            segment.was.as_ref().map(|was| format!("when {} then {}", text_literal(was), text_literal(&segment.name)))
-        })
-        .collect();
-    let name = if renamed.is_empty() {
-        "segment".to_owned()
-    } else {
-        format!("case segment {} else segment end", renamed.join(" "))
-    };
+pub fn renamed(renames: &Renames) -> String {
     format!(
-        "select {name} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members"
+        "select {} as segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash from before_segment_members",
+        renames.sql("segment", Some("entity"))
     )
 }

@@ -1,21 +1,19 @@
 //! Syncs as relations: what every customer's row would be, whether the gate lets it pass, and what is due.
 
+mod consents;
 mod due;
+mod gate;
 
+pub use consents::ECHO;
 pub use due::due;
+pub use gate::CONSENT_REASONS;
 
-use crate::project::{Contact, Entity, Gate, Project, Sync, SyncFrom};
-use crate::spec::{Basis, Nulls};
+use crate::project::{Entity, Project, Sync, SyncFrom};
+use crate::spec::Nulls;
 use crate::sql::{Select, ident, indent, text_literal};
 
-/// Nothing that is sent is a contact point.
-const NO_CONTACT_POINT: &str = "no contact point";
-
-/// The consent came from the account that it would be sent to.
-pub const ECHO: &str = "came from there";
-
-/// Reasons of the gate: a delivered row that has one is withdrawn. The others are `no key`, `duplicate key` and [`ECHO`].
-pub const CONSENT_REASONS: [&str; 4] = ["no consent", "consent withdrawn", "consent expired", NO_CONTACT_POINT];
+/// What the gate of a sync and a sync of consents read: the consents as they are when it is sent.
+pub const CONSENTS: &str = "_sync_consents";
 
 /// The columns that are sent: those of the key that are no fields, then the fields.
 #[must_use]
@@ -50,7 +48,8 @@ pub fn value_column(name: &str) -> String {
 
 /// One row per customer (for consents: per consent): `entity_id`, `key`, `is_member`, `creates` (may it make a row at the
 /// destination?), `withheld` (a reason or null), `hash`, and a column per sent value. The hash is that of the row, and of a
-/// gated one each contact point's behind it. Reads `<entity>`, `segment_members`, `consents`.
+/// gated one each contact point's behind it. Reads `<entity>`, `segment_members`, [`CONSENTS`], and for echoes
+/// `consent_history`.
 #[must_use]
 pub fn rows(project: &Project, sync: &Sync) -> String {
     let entity = &project.entities[&sync.entity];
@@ -63,8 +62,10 @@ pub fn rows(project: &Project, sync: &Sync) -> String {
     let mut people = Select::from(people(project, sync, entity))
         .column(format!("p.{id}"), "_entity")
         .column(member, "_member")
-        .column(if is_consents { "coalesce(p.status = 'granted', false)" } else { "true" }, "_creates")
-        .column(if is_consents { "_is_echo" } else { "false" }, "_echo");
+        .column(if is_consents { "coalesce(p.status = 'granted', false)" } else { "true" }, "_creates");
+    if is_consents {
+        people = people.column("_is_echo", "_echo").column("_told_at", "_told");
+    }
     // The first alternative whose columns are all there is the key.
     let mut chosen = "case".to_owned();
     let mut key = "case _alternative".to_owned();
@@ -83,37 +84,31 @@ pub fn rows(project: &Project, sync: &Sync) -> String {
     for field in &sync.fields {
         people = people.column(&field.sql, &value_column(&field.name));
     }
-    let gates = match &sync.gate {
-        Gate::Consent { contacts, .. } => contacts.as_slice(),
-        Gate::None(_) => &[],
+    people = gate::points(people, sync);
+    let mut gated = gate::joined(Select::from(format!("(\n{}\n) as r", indent(&people.to_string()))), sync);
+    let reason = if is_consents {
+        format!("case when r._echo then {} end", text_literal(ECHO))
+    } else {
+        gate::reason(project, sync)
     };
-    for (index, Contact { sql }) in gates.iter().enumerate() {
-        people = people.column(format!("cast({sql} as varchar)"), &format!("_contact_{index}"));
-    }
-    let mut gated = Select::from(format!("(\n{}\n) as r", indent(&people.to_string())));
-    for index in 0..gates.len() {
-        let granted = granted(sync);
-        gated = gated.join(format!("left join {granted} as c_{index} on c_{index}.contact_point = r._contact_{index}"));
-    }
     gated = gated
         .column("r._entity", "entity_id")
         .column(key + " end", "key")
         .column("r._member", "is_member")
         .column("r._creates", "creates")
-        .column(reason(project, sync, gates.len()), "reason");
-    for index in 0..gates.len() {
-        gated = gated.column(format!("r._contact_{index}"), &format!("_contact_{index}"));
-    }
+        .column(reason, "reason");
     for name in columns(sync) {
         gated = gated.column(value(sync, &name), &value_column(&name));
     }
     let values: Vec<String> = columns(sync).iter().map(|name| ident(&value_column(name))).collect();
     let mut hash = format!("cohorte_hash(key, {})", values.join(", "));
-    if !gates.is_empty() {
-        let points = (0..gates.len()).map(|index| {
-            format!(", ':', case when _contact_{index} is null then '' else cohorte_hash(_contact_{index}) end")
-        });
-        hash = format!("concat({hash}{})", points.collect::<String>());
+    if is_consents {
+        gated = gated.column("r._told", "_told");
+        hash = format!("cohorte_hash(key, {}, _told)", values.join(", "));
+    }
+    if let Some(points) = gate::hashes(sync) {
+        gated = gated.column(points, "_points");
+        hash = format!("concat({hash}, _points)");
     }
     let mut hashed = Select::from(format!("(\n{}\n) as g", indent(&gated.to_string())));
     for name in ["entity_id", "key", "is_member", "creates", "reason"] {
@@ -147,88 +142,12 @@ fn people(project: &Project, sync: &Sync, entity: &Entity) -> String {
             text_literal(segment)
         ),
         SyncFrom::Entity => format!("(select *, is_known as _is_member from {table}) as p"),
-        SyncFrom::Consents(purposes) => {
-            let names: Vec<String> = purposes.iter().map(|purpose| text_literal(purpose)).collect();
-            // The customer's own columns of such a name give way to those of the consent.
-            let known = super::customer::columns(project, entity);
-            let hidden: Vec<String> = CONSENT_COLUMNS
-                .iter()
-                .filter(|name| known.iter().any(|known| known == *name))
-                .map(|name| ident(name))
-                .collect();
-            let customer =
-                if hidden.is_empty() { "c.*".to_owned() } else { format!("c.* except ({})", hidden.join(", ")) };
-            let own: Vec<String> = CONSENT_COLUMNS.iter().map(|name| format!("s.{}", ident(name))).collect();
-            let echoes = echoes(project, sync);
-            let echo = if echoes.is_empty() {
-                "false".to_owned()
-            } else {
-                format!("coalesce(s.source in ({}) and s.status <> 'expired', false)", echoes.join(", "))
-            };
-            format!(
-                "(\n  select {customer}, {}, true as _is_member, {echo} as _is_echo\n  from consents as s\n  join {table} as c on c.{id} = s.customer_id\n  where s.purpose in ({})\n) as p",
-                own.join(", "),
-                names.join(", ")
-            )
-        }
+        SyncFrom::Consents(purposes) => consents::states(project, sync, entity, purposes),
         SyncFrom::Sql(sql) => format!(
             "(\n  select c.*, m.{id} is not null and c.is_known as _is_member\n  from {table} as c\n  left join (\n    select distinct {id} from (\n{}\n    ) as q\n  ) as m on m.{id} = c.{id}\n) as p",
             indent(&indent(&indent(sql)))
         ),
     }
-}
-
-/// What a sync of consents may send of each.
-const CONSENT_COLUMNS: [&str; 9] =
-    ["contact_point", "purpose", "channel", "scope", "status", "basis", "source", "proof", "since"];
-
-/// The consents that the sync's own account tells, as literals: what came from there is not sent back.
-fn echoes(project: &Project, sync: &Sync) -> Vec<String> {
-    let Some(there) = project.connections.get(&sync.connection) else { return Vec::new() };
-    let same_account = |name: &String| {
-        project.connections.get(name).is_some_and(|from| {
-            from.name == there.name || (from.connector == there.connector && from.account == there.account)
-        })
-    };
-    let from_there = |source: &str| {
-        project.sources.get(source).and_then(|source| source.connection.as_ref()).is_some_and(same_account)
-    };
-    let consents = project.consents.values().filter(|consent| from_there(&consent.source));
-    consents.map(|consent| text_literal(&consent.name)).collect()
-}
-
-/// Contact points and what they consented to, for the gate's purpose and channel. Across scopes the most restrictive counts.
-fn granted(sync: &Sync) -> String {
-    let Gate::Consent { purpose, channel, .. } = &sync.gate else { return String::new() };
-    format!(
-        "(\n  select contact_point, bool_or(status = 'granted') as _granted, bool_or(status = 'withdrawn') as _withdrawn, bool_or(status = 'expired') as _expired\n  \
-         from consents where purpose = {} and channel = {} group by contact_point\n)",
-        text_literal(purpose),
-        text_literal(channel)
-    )
-}
-
-fn needs_grant(project: &Project, purpose: &str) -> bool {
-    project.purposes.get(purpose).is_none_or(|purpose| purpose.basis == Basis::Consent)
-}
-
-fn reason(project: &Project, sync: &Sync, n_contacts: usize) -> String {
-    let Gate::Consent { purpose, .. } = &sync.gate else {
-        return format!("case when r._echo then {} end", text_literal(ECHO));
-    };
-    let none: Vec<String> = (0..n_contacts).map(|index| format!("r._contact_{index} is null")).collect();
-    let mut sql = format!("case when {} then {}", none.join(" and "), text_literal(NO_CONTACT_POINT));
-    for index in 0..n_contacts {
-        sql.push_str(&format!(" when coalesce(c_{index}._withdrawn, false) then 'consent withdrawn'"));
-    }
-    if needs_grant(project, purpose) {
-        for index in 0..n_contacts {
-            sql.push_str(&format!(
-                " when r._contact_{index} is not null and not coalesce(c_{index}._granted, false) then case when c_{index}._expired then 'consent expired' else 'no consent' end"
-            ));
-        }
-    }
-    sql + " end"
 }
 
 /// A sent value: the chosen key's, where it belongs to the key.

@@ -2,6 +2,7 @@
 
 use indexmap::IndexMap;
 
+use super::consent_scopes::{Golden, wanted};
 use super::consents::{channel, unknown_purpose};
 use super::fact_scope::{filter, known};
 use super::facts::Fact;
@@ -174,13 +175,22 @@ impl Resolver<'_> {
             return None;
         }
         let channel = channel(self.project, &purpose.value, written.channel.as_ref(), written.span, self.findings)?;
-        let filter = format!(
-            "(e.\"purpose\" = {} and e.\"channel\" = {} and e.\"status\" = 'granted')",
+        let (entity, resolved) = (self.project.entities.get(self.entity)?, self.project.purposes.get(&purpose.value)?);
+        let golden = Golden { entity, timezone: self.project.settings.timezone.name() };
+        let scope = wanted(self.files, resolved, written.scope.as_ref(), written.span, &golden, self.findings)?;
+        let mut filter = format!(
+            "(e.\"purpose\" = {} and e.\"channel\" = {} and e.\"status\" = 'granted'",
             text_literal(&purpose.value),
             text_literal(&channel)
         );
+        let mut joins = std::collections::BTreeSet::new();
+        let mut uses_now = false;
+        if let Some(scope) = scope {
+            filter.push_str(&format!(" and e.\"scope\" = {}", scope.sql));
+            (joins, uses_now) = (scope.reads, scope.uses_now);
+        }
         let fact = self.project.facts.get("consents")?;
-        let feature = Feature { filter: Some(filter), ..plain_count(self.entity, fact) };
+        let feature = Feature { filter: Some(filter + ")"), joins, uses_now, ..plain_count(self.entity, fact) };
         let feature = self.project.features.intern(feature);
         Some(Condition::Count { feature, min: 1, max: None })
     }

@@ -1,6 +1,7 @@
 //! Purposes, and the sources that say who consented to them.
 
 use super::Project;
+use super::consent_scopes::{self as scopes, scope_by_columns, scope_of};
 use super::fact_scope::source_scope;
 use super::facts::{Fact, FactColumn, Relation};
 use crate::diag::{Finding, Findings, nearest};
@@ -19,8 +20,12 @@ pub struct Purpose {
     pub channels: Vec<String>,
     /// The legal basis.
     pub basis: Basis,
+    /// A grant counts once it is confirmed.
+    pub double_opt_in: bool,
     /// A grant lapses after this time.
     pub valid_for: Option<Duration>,
+    /// The columns of a consent's scope; none where consent is given once for all.
+    pub by: Vec<String>,
 }
 
 /// A source of consent events; every part is SQL over the source's relation.
@@ -38,7 +43,7 @@ pub struct Consent {
     pub purpose: String,
     /// The channel.
     pub channel: String,
-    /// `granted`, `withdrawn`, `pending`, or null for no event.
+    /// `granted`, `confirmed`, `withdrawn`, `pending`, or null for no event.
     pub status: String,
     /// When.
     pub at: String,
@@ -55,7 +60,9 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
             span: named.span,
             channels: named.spec.channels.iter().map(|channel| channel.value.clone()).collect(),
             basis: named.spec.basis.as_ref().map_or(Basis::Consent, |basis| basis.value),
+            double_opt_in: named.spec.double_opt_in,
             valid_for: named.spec.valid_for.as_ref().map(|duration| duration.value),
+            by: named.spec.by.iter().map(|column| column.value.clone()).collect(),
         };
         if purpose.channels.is_empty() {
             findings.add(Finding::error("E102", format!("the purpose `{}` has no channel", named.name)).at(named.span));
@@ -67,13 +74,14 @@ pub(super) fn resolve(files: &Files, spec: &Spec, project: &mut Project, finding
             project.consents.insert(named.name.clone(), consent);
         }
     }
+    scopes::are_given(spec, project, findings);
     let column = |name: &str| {
         (
             name.to_owned(),
             FactColumn {
                 sql: format!("e.{}", ident(name)),
                 data_type: DataType::Text,
-                semantic: None,
+                personal: false,
                 joins: std::collections::BTreeSet::new(),
             },
         )
@@ -148,13 +156,21 @@ fn consent(
     {
         findings.add(finding);
     }
+    let purpose = purpose?.sql;
+    let scope_sql = match transpose(scope_sql)? {
+        Some(sql) => Some(scope_of(&[sql])),
+        None => scope_by_columns(project, &written.source.value, &purpose),
+    };
     let (at, at_type) = at?;
     let at = match at_type {
         DataType::Timestamp => at,
         DataType::Date => {
             format!("cohorte_zoned(cast({at} as timestamp), {})", text_literal(project.settings.timezone.name()))
         }
-        DataType::Text => format!("cohorte_timestamp({at}, null, {})", text_literal(project.settings.timezone.name())),
+        // A source without rows may hold any type; what it stores is text.
+        DataType::Text | DataType::Unknown => {
+            format!("cohorte_timestamp({at}, null, {})", text_literal(project.settings.timezone.name()))
+        }
         other => {
             findings.add(Finding::error("E204", format!("`at` is {other}, a time is needed")).at(written.at.span));
             return None;
@@ -165,20 +181,22 @@ fn consent(
         source: written.source.value.clone(),
         filter: transpose(filter)?,
         contact: transpose(contact)?,
-        purpose: purpose?.sql,
+        purpose,
         channel: channel?.sql,
         status: status?,
         at,
         proof: transpose(proof)?,
-        scope: transpose(scope_sql)?,
+        scope: scope_sql,
     })
 }
 
 fn known_status(status: &Text, findings: &mut Findings) {
-    if !["granted", "withdrawn", "pending"].contains(&status.value.as_str()) {
+    if !["granted", "confirmed", "withdrawn", "pending"].contains(&status.value.as_str()) {
         let message = format!("`{}` is no status of a consent", status.value);
         findings.add(
-            Finding::error("E122", message).at(status.span).help("a status is `granted`, `withdrawn` or `pending`"),
+            Finding::error("E122", message)
+                .at(status.span)
+                .help("a status is `granted`, `confirmed`, `withdrawn` or `pending`"),
         );
     }
 }

@@ -21,6 +21,8 @@ pub struct Attribute {
     pub data_type: DataType,
     /// Its meaning, where it has one.
     pub semantic: Option<ColumnType>,
+    /// Does it hold personal data?
+    pub personal: bool,
 }
 
 /// Columns of one entity's customers that are known so far.

@@ -98,7 +98,7 @@ impl Entity {
 
 /// Names under which a run keeps what it works with.
 const WORKING: &[&str] =
-    &["definitions", "events", "ledger", "members_now", "merged_ids", "new_consent_events", "stays"];
+    &["consent_history", "definitions", "events", "ledger", "members_now", "merged_ids", "new_consent_events", "stays"];
 
 /// A source may not be called as a table of ours: both are read by their names.
 fn source_names_are_free(spec: &Spec, findings: &mut Findings) {
@@ -296,6 +296,7 @@ fn golden(
     let mut from = Vec::new();
     let mut data_type = DataType::Unknown;
     let mut semantic = None;
+    let mut personal = false;
     for path in written.from.iter() {
         let Some((source, column)) = path.value.split_once('.') else {
             findings.add(
@@ -333,6 +334,7 @@ fn golden(
         }
         data_type = found.data_type;
         semantic = semantic.or(found.semantic);
+        personal |= resolved.is_personal(column);
         from.push((source.to_owned(), column.to_owned()));
     }
     Some(Attribute {
@@ -342,6 +344,7 @@ fn golden(
         pick: written.pick.as_ref().map_or(Pick::MostRecent, |pick| pick.value),
         data_type,
         semantic,
+        personal,
     })
 }
 

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::Project;
 use super::facts::{Fact, FactColumn, Relation, parents_of};
 use super::source_scope::{SourceScope, column_or_part};
+use super::{Project, personal};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::Text;
 use crate::sql::{Bound, Column, DataType, Scope, SqlText, bind, ident};
@@ -150,9 +150,9 @@ pub(super) fn column<'a>(project: &'a Project, path: &Text, findings: &mut Findi
         findings.add(finding);
         return None;
     };
-    let semantic = fact.columns.get(column).and_then(|column| column.semantic);
+    let personal = personal::of_fact(project, fact, [&found.reads]);
     let joins = fact.columns.get(column).map(|column| column.joins.clone()).unwrap_or_default();
-    Some((fact, FactColumn { sql: found.sql, data_type: found.data_type, semantic, joins }))
+    Some((fact, FactColumn { sql: found.sql, data_type: found.data_type, personal, joins }))
 }
 
 /// The scope of a source alone, for consents.

@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::Project;
 use super::fact_scope::FactScope;
 use super::parents::known_source;
+use super::{Project, personal};
 use crate::diag::{Finding, Findings};
-use crate::spec::{ColumnType, EventSource, Spec};
+use crate::spec::{EventSource, Spec};
 use crate::sql::{DataType, SqlText, bind, bind_value, ident};
 use crate::text::{Files, Span};
 
@@ -53,8 +53,8 @@ pub struct FactColumn {
     pub sql: String,
     /// Its type.
     pub data_type: DataType,
-    /// Its meaning, where it has one.
-    pub semantic: Option<ColumnType>,
+    /// Does it hold personal data?
+    pub personal: bool,
     /// Parents that are joined to read it.
     pub joins: BTreeSet<String>,
 }
@@ -116,7 +116,7 @@ fn source_fact(project: &Project, name: &str) -> Fact {
         let sql = format!("e.{}", ident(name));
         (
             name.clone(),
-            FactColumn { sql, data_type: column.data_type, semantic: column.semantic, joins: BTreeSet::new() },
+            FactColumn { sql, data_type: column.data_type, personal: source.is_personal(name), joins: BTreeSet::new() },
         )
     });
     Fact {
@@ -168,12 +168,12 @@ fn event(
         for (column, value) in written.columns.iter() {
             match bind_value(files, value, &scope, findings) {
                 Some(bound) => {
-                    let semantic =
-                        columns.get(bound.reads.first().map_or("", String::as_str)).and_then(|column| column.semantic);
+                    let personal =
+                        bound.data_type != DataType::Boolean && personal::of_fact(project, &fact, &bound.reads);
                     let joins = parents_of(&bound.reads);
                     columns.insert(
                         column.value.clone(),
-                        FactColumn { sql: bound.sql, data_type: bound.data_type, semantic, joins },
+                        FactColumn { sql: bound.sql, data_type: bound.data_type, personal, joins },
                     );
                 }
                 None => whole = false,
@@ -235,7 +235,7 @@ fn event(
             FactColumn {
                 sql: format!("e.{}", ident(column)),
                 data_type,
-                semantic: first.semantic,
+                personal: first.personal || others.iter().any(|other| other.personal),
                 joins: BTreeSet::new(),
             },
         );

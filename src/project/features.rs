@@ -18,9 +18,9 @@ pub struct Feature {
     pub entity: String,
     /// What is read.
     pub relation: Relation,
-    /// Which rows, over `e` and the joined parents.
+    /// Which rows, over `e` and what is joined.
     pub filter: Option<String>,
-    /// Parents that are joined.
+    /// Parents that are joined; to the consents, attributes of the golden record.
     pub joins: BTreeSet<String>,
     /// The value that is reduced, and its type; none for counts.
     pub value: Option<(String, DataType)>,

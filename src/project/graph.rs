@@ -8,6 +8,7 @@ use sqlparser::ast::{Expr, Statement, visit_expressions, visit_relations};
 use sqlparser::dialect::GenericDialect;
 use sqlparser::parser::Parser;
 
+use super::consent_scopes::speaks_of;
 use super::{Gate, Project, Sync, SyncFrom, TraitKind};
 use crate::spec::{self, Spec};
 use crate::text::{OneOrMany, TextOr};
@@ -81,6 +82,12 @@ impl Kind {
         }
     }
 
+    /// `kind:name`: never ambiguous.
+    #[must_use]
+    pub fn id(self, name: &str) -> String {
+        format!("{self}:{name}")
+    }
+
     /// The kind of that name or section.
     #[must_use]
     pub fn named(word: &str) -> Option<Self> {
@@ -113,7 +120,7 @@ impl Model {
     /// `kind:name`: never ambiguous.
     #[must_use]
     pub fn id(&self) -> String {
-        format!("{}:{}", self.kind, self.name)
+        self.kind.id(&self.name)
     }
 }
 
@@ -135,7 +142,7 @@ impl Graph {
     /// A graph of these models: (kind, name, tags, needs by id).
     #[cfg(test)]
     pub(super) fn of(models: &[(Kind, &str, &[&str], &[&str])]) -> Self {
-        let ids: Vec<String> = models.iter().map(|(kind, name, ..)| format!("{kind}:{name}")).collect();
+        let ids: Vec<String> = models.iter().map(|(kind, name, ..)| kind.id(name)).collect();
         let model = |(kind, name, tags, needs): &(Kind, &str, &[&str], &[&str])| Model {
             kind: *kind,
             name: (*name).to_owned(),
@@ -157,33 +164,6 @@ impl Graph {
     pub fn get(&self, index: usize) -> Option<&Model> {
         self.models.get(index)
     }
-
-    /// These models and all that they need, at whatever remove.
-    #[must_use]
-    pub fn with_needs(&self, from: &BTreeSet<usize>) -> BTreeSet<usize> {
-        reach(from, |index| self.models.get(index).map(|model| model.needs.clone()).unwrap_or_default())
-    }
-
-    /// These models and all that need them, at whatever remove.
-    #[must_use]
-    pub fn with_dependants(&self, from: &BTreeSet<usize>) -> BTreeSet<usize> {
-        let mut dependants: Vec<Vec<usize>> = vec![Vec::new(); self.models.len()];
-        for (index, model) in self.models.iter().enumerate() {
-            for &need in &model.needs {
-                dependants[need].push(index);
-            }
-        }
-        reach(from, |index| dependants.get(index).cloned().unwrap_or_default())
-    }
-}
-
-fn reach(from: &BTreeSet<usize>, next: impl Fn(usize) -> Vec<usize>) -> BTreeSet<usize> {
-    let mut found = from.clone();
-    let mut waiting: Vec<usize> = from.iter().copied().collect();
-    while let Some(index) = waiting.pop() {
-        waiting.extend(next(index).into_iter().filter(|other| found.insert(*other)));
-    }
-    found
 }
 
 struct Builder<'a> {
@@ -293,9 +273,7 @@ impl Builder<'_> {
 
     /// The sources of consent events that may speak of a purpose.
     fn consents_of(&self, purpose: &str) -> Vec<(Kind, String)> {
-        let literal = crate::sql::text_literal(purpose);
-        let speaks = |sql: &str| !sql.starts_with('\'') || sql == literal;
-        let consents = self.project.consents.values().filter(|consent| speaks(&consent.purpose));
+        let consents = self.project.consents.values().filter(|consent| speaks_of(&consent.purpose, purpose));
         consents.map(|consent| (Kind::Consent, consent.name.clone())).collect()
     }
 
@@ -349,11 +327,13 @@ impl Builder<'_> {
                 needs.extend(tables.iter().map(|table| (Kind::Source, table.trim_end_matches("_resolved").to_owned())));
             }
         }
-        if let Gate::Consent { purpose, .. } = &sync.gate {
+        let mut scope = None;
+        if let Gate::Consent { purpose, scope: asked, .. } = &sync.gate {
             needs.push((Kind::Purpose, purpose.clone()));
+            scope = asked.as_ref();
         }
         let keys = sync.keys.iter().flat_map(|key| &key.columns).map(|(_, sql)| sql);
-        for sql in sync.fields.iter().map(|field| &field.sql).chain(keys).chain(&sync.filter) {
+        for sql in sync.fields.iter().map(|field| &field.sql).chain(keys).chain(&sync.filter).chain(scope) {
             needs.extend(columns_of(sql).iter().flat_map(|column| self.column(column)));
         }
         needs

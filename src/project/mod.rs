@@ -1,6 +1,7 @@
 //! The project with its names resolved, its graph ordered and its columns typed. Pure: schemas come in, no data is seen.
 
 mod conditions;
+mod consent_scopes;
 mod consents;
 mod customer;
 mod entities;
@@ -12,6 +13,8 @@ mod location;
 mod models;
 mod order;
 mod parents;
+mod personal;
+mod reach;
 mod schemas;
 mod scores;
 mod segments;
@@ -27,6 +30,7 @@ mod tests;
 mod traits;
 
 pub use conditions::Condition;
+pub use consent_scopes::golden_alias;
 pub use consents::{Consent, Purpose};
 pub use customer::{Attribute, CustomerScope};
 pub use entities::{Entity, Identifier, IdentitySource};
@@ -89,10 +93,14 @@ pub fn connections(spec: &Spec, findings: &mut Findings) -> Option<(Settings, In
     settings::resolve(spec, findings)
 }
 
-/// Resolves a spec. What could not be resolved is left out, and said in the findings.
+/// Resolves a spec. What could not be resolved is left out, and said in the findings. While a file cannot be read at all,
+/// that is said alone: any name may be in it.
 #[must_use]
 pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Findings) -> Option<Project> {
     let (settings, connections) = settings::resolve(spec, findings)?;
+    if spec.unread {
+        return None;
+    }
     let mut project = Project {
         settings,
         connections,

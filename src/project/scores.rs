@@ -19,6 +19,8 @@ pub struct Score {
     pub name: String,
     /// The place of the name.
     pub span: Span,
+    /// The name that it had before.
+    pub was: Option<String>,
     /// The entity.
     pub entity: String,
     /// How it is computed.
@@ -80,7 +82,8 @@ pub(super) fn scores(
             unknown_column(scopes, &entity, &named.name);
             continue;
         };
-        let score = Score { name: named.name.clone(), span: named.span, entity, kind };
+        let was = named.spec.was.as_ref().map(|name| name.value.clone());
+        let score = Score { name: named.name.clone(), span: named.span, was, entity, kind };
         for (column, data_type) in score.columns() {
             scope.columns.entry(column).or_insert(data_type);
         }
@@ -98,6 +101,17 @@ impl Score {
                 let tier = |part: &str| (format!("{}_{part}", self.name), DataType::Integer);
                 vec![(self.name.clone(), DataType::Text), tier("recency"), tier("frequency"), tier("monetary")]
             }
+        }
+    }
+}
+
+impl ScoreKind {
+    /// The features that it is computed from.
+    #[must_use]
+    pub fn features(&self) -> Vec<&str> {
+        match self {
+            Self::Points(rules) => rules.iter().map(|rule| rule.feature.as_str()).collect(),
+            Self::Rfm(rfm) => vec![&rfm.last, &rfm.count, &rfm.sum],
         }
     }
 }

@@ -98,6 +98,16 @@ impl Condition {
         self.segments(into);
     }
 
+    /// Adds the features that it counts.
+    pub fn features<'a>(&'a self, into: &mut Vec<&'a str>) {
+        match self {
+            Self::All(several) | Self::Any(several) => several.iter().for_each(|condition| condition.features(into)),
+            Self::Not(one) => one.features(into),
+            Self::Count { feature, .. } => into.push(feature),
+            Self::In(_) | Self::Sql(_) => {}
+        }
+    }
+
     /// The segments that it names.
     pub(super) fn segments(&self, into: &mut Vec<String>) {
         match self {

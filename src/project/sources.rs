@@ -1,6 +1,6 @@
 //! Sources: every column with its type and the SQL that reads it from what is stored.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono_tz::Tz;
 use indexmap::IndexMap;
@@ -10,7 +10,7 @@ use super::parents::{circles, parents};
 use super::schemas::{RawColumn, Schemas};
 use super::settings::zone;
 use super::source_scope::SourceScope;
-use super::{Connection, Project};
+use super::{Connection, Project, personal};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, ColumnType, Duration, ExpectSeverity, Named, Spec, Text};
 use crate::sql::{Bound, DataType, SqlText, bind, ident, text_literal};
@@ -33,6 +33,8 @@ pub struct Source {
     pub stored: Vec<(String, String)>,
     /// Its columns.
     pub columns: IndexMap<String, SourceColumn>,
+    /// Those that hold personal data.
+    pub personal: BTreeSet<String>,
     /// Columns that identify a row.
     pub key: Vec<String>,
     /// One row per key is kept, the latest by `updated_at`.
@@ -68,14 +70,6 @@ pub struct SourceColumn {
     pub raw: Option<String>,
     /// Why that text has no value.
     pub reason: Option<String>,
-}
-
-impl SourceColumn {
-    /// Is it personal data?
-    #[must_use]
-    pub fn is_personal(&self) -> bool {
-        self.semantic.is_some_and(ColumnType::is_personal)
-    }
 }
 
 /// A source that rows belong to.
@@ -114,6 +108,12 @@ pub enum Expected {
 }
 
 impl Source {
+    /// Does a column hold personal data?
+    #[must_use]
+    pub fn is_personal(&self, column: &str) -> bool {
+        self.personal.contains(column)
+    }
+
     /// SQL of the key as one text: the column, or a JSON array of several.
     #[must_use]
     pub fn key_sql(&self, alias: &str) -> String {
@@ -189,6 +189,7 @@ impl Resolver<'_> {
         });
         let connection =
             spec.connection.as_ref().and_then(|name| known_connection(&self.project.connections, name, self.findings));
+        let personal = personal::of_source(self.files, spec, &columns);
         Some(Source {
             name: self.named.name.clone(),
             span: self.named.span,
@@ -197,6 +198,7 @@ impl Resolver<'_> {
             wants_row,
             stored: self.raw.iter().map(|raw| (raw.name.clone(), stored(raw, timezone))).collect(),
             columns,
+            personal,
             key,
             latest: spec.versions.is_some(),
             updated_at,

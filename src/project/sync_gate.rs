@@ -1,8 +1,8 @@
 //! The consent that a sync's rows need, and what becomes of rows that leave or lose it.
 
-use super::CustomerScope;
 use super::consents::{channel, contact_type, unknown_purpose};
 use super::syncs::{Contact, Field, Gate, Key, Resolver, SyncFrom, Withdraw};
+use super::{CustomerScope, consent_scopes};
 use crate::diag::{Finding, nearest};
 use crate::spec;
 use crate::sql::DataType;
@@ -121,7 +121,12 @@ impl Resolver<'_> {
             );
             return None;
         }
-        Some(Gate::Consent { purpose: purpose.value.clone(), channel, contacts })
+        let by = self.project.purposes.get(&purpose.value)?;
+        let span = written.span;
+        let consented = consent_scopes::wanted(self.files, by, written.scope.as_ref(), span, scope, self.findings)?;
+        self.uses_now |= consented.as_ref().is_some_and(|consented| consented.uses_now);
+        let consented = consented.map(|consented| consented.sql);
+        Some(Gate::Consent { purpose: purpose.value.clone(), channel, contacts, scope: consented })
     }
 
     /// Fields and key columns that are contact points of the channel: those that are exactly an attribute of its type.

@@ -2,7 +2,7 @@
 
 use super::consents::unknown_purpose;
 use super::models::entity_of;
-use super::{CustomerScope, Project};
+use super::{CustomerScope, Project, personal};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, FirstRun, Mode, Named, Nulls, Spec, SyncGuard, Text};
 use crate::sql::{Bound, DataType, SqlText, bind, bind_query, bind_value};
@@ -106,6 +106,8 @@ pub enum Gate {
         channel: String,
         /// The contact points that are sent.
         contacts: Vec<Contact>,
+        /// SQL over the customer: the scope of the consent; none where it is given once for all.
+        scope: Option<String>,
     },
     /// None is needed, and why.
     None(String),
@@ -272,7 +274,7 @@ impl Resolver<'_> {
             (None, Some(name), None, None) => {
                 entity_of(self.project, Some(name), name.span, self.findings).map(|entity| (entity, SyncFrom::Entity))
             }
-            (None, None, Some(purposes), None) => {
+            (None, of, Some(purposes), None) => {
                 for purpose in purposes {
                     self.findings.extend(unknown_purpose(self.project, &purpose.value, purpose.span).into_iter().fold(
                         Findings::default(),
@@ -282,11 +284,11 @@ impl Resolver<'_> {
                         },
                     ));
                 }
-                let entity = entity_of(self.project, None, self.named.span, self.findings)?;
+                let entity = self.whose(of.as_ref())?;
                 Some((entity, SyncFrom::Consents(purposes.iter().map(|purpose| purpose.value.clone()).collect())))
             }
-            (None, None, None, Some(sql)) => {
-                let entity = entity_of(self.project, None, self.named.span, self.findings)?;
+            (None, of, None, Some(sql)) => {
+                let entity = self.whose(of.as_ref())?;
                 match bind_query(SqlText::new(self.files, sql)) {
                     Ok(query) => Some((entity, SyncFrom::Sql(query.sql))),
                     Err(finding) => {
@@ -305,21 +307,24 @@ impl Resolver<'_> {
         }
     }
 
+    /// The entity whose consents or ids are meant.
+    fn whose(&mut self, of: Option<&Text>) -> Option<String> {
+        if of.is_none() && self.project.entities.len() > 1 {
+            let message = "the project has several entities: `from` says which one is meant, `entity: …` beside it";
+            self.findings.add(Finding::error("E126", message).at(self.named.span));
+            return None;
+        }
+        entity_of(self.project, of, self.named.span, self.findings)
+    }
+
     pub(super) fn fields(&mut self, scope: &CustomerScope) -> Vec<Field> {
         let entity = &self.project.entities[&scope.entity];
         let mut fields = Vec::new();
         for (name, value) in self.named.spec.fields.iter() {
             let Some(bound) = bind_value(self.files, value, scope, self.findings) else { continue };
             self.uses_now |= bound.uses_now;
-            let personal = bound.reads.iter().any(|read| {
-                matches!(read.as_str(), "contact_point" | "emails" | "phones")
-                    || entity
-                        .attributes
-                        .get(read)
-                        .and_then(|attribute| attribute.semantic)
-                        .is_some_and(spec::ColumnType::is_personal)
-                    || self.project.traits.get(read).is_some_and(|read| read.personal)
-            });
+            let personal = bound.reads.iter().any(|read| matches!(read.as_str(), "contact_point" | "proof"))
+                || personal::of_customer(self.project, entity, &bound.reads);
             fields.push(Field { name: name.value.clone(), sql: bound.sql, data_type: bound.data_type, personal });
         }
         fields

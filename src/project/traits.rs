@@ -9,9 +9,9 @@ use super::conditions::{count_feature, reachable, window};
 use super::fact_scope::{column, filter, known};
 use super::models::{entity_of, report_cycle, unknown_column};
 use super::order::sort;
-use super::{CustomerScope, Feature, Project};
+use super::{CustomerScope, Feature, Project, personal};
 use crate::diag::{Finding, Findings};
-use crate::spec::{self, ColumnType, Named, Spec, Text};
+use crate::spec::{self, Named, Spec, Text};
 use crate::sql::{Aggregate, DataType, SqlText, bind, parse_expression};
 use crate::text::{Files, Span};
 
@@ -22,6 +22,8 @@ pub struct Trait {
     pub name: String,
     /// The place of the name.
     pub span: Span,
+    /// The name that it had before.
+    pub was: Option<String>,
     /// The entity.
     pub entity: String,
     /// How it is computed.
@@ -84,7 +86,7 @@ pub(super) fn aggregates(
                 continue;
             }
         };
-        let Some((feature, semantic)) = aggregate_feature(files, project, &entity, aggregate, path, written, findings)
+        let Some((feature, personal)) = aggregate_feature(files, project, &entity, aggregate, path, written, findings)
         else {
             unknown_column(scopes, &entity, &named.name);
             continue;
@@ -95,12 +97,12 @@ pub(super) fn aggregates(
         if let Some(scope) = scopes.get_mut(&entity) {
             scope.columns.entry(named.name.clone()).or_insert(data_type);
         }
-        let personal = semantic.is_some_and(ColumnType::is_personal) && data_type != DataType::Integer;
         project.traits.insert(
             named.name.clone(),
             Trait {
                 name: named.name.clone(),
                 span: named.span,
+                was: named.spec.was.as_ref().map(|name| name.value.clone()),
                 entity,
                 kind: TraitKind::Feature(feature),
                 data_type,
@@ -111,6 +113,7 @@ pub(super) fn aggregates(
     }
 }
 
+/// The feature of an aggregate; does it hold personal data?
 pub(super) fn aggregate_feature(
     files: &Files,
     project: &Project,
@@ -119,12 +122,12 @@ pub(super) fn aggregate_feature(
     path: &Text,
     written: &spec::Trait,
     findings: &mut Findings,
-) -> Option<(Feature, Option<ColumnType>)> {
+) -> Option<(Feature, bool)> {
     if aggregate == Aggregate::Count {
         let fact = known(project, path, findings)?;
         let feature =
             count_feature(files, project, entity, fact, written.filter.as_ref(), written.within.as_ref(), findings)?;
-        return Some((feature, None));
+        return Some((feature, false));
     }
     let (fact, value) = column(project, path, findings)?;
     let needs_number = matches!(aggregate, Aggregate::Sum | Aggregate::Avg);
@@ -156,7 +159,7 @@ pub(super) fn aggregate_feature(
         data_type,
         uses_now,
     };
-    Some((feature, value.semantic))
+    Some((feature, value.personal && aggregate != Aggregate::CountDistinct))
 }
 
 pub(super) fn sql_traits(
@@ -194,19 +197,14 @@ pub(super) fn sql_traits(
             continue;
         };
         scope.columns.entry(name.clone()).or_insert(bound.data_type);
-        let personal = bound.reads.iter().any(|read| {
-            project.entities[&entity]
-                .attributes
-                .get(read)
-                .and_then(|attribute| attribute.semantic)
-                .is_some_and(ColumnType::is_personal)
-                || project.traits.get(read).is_some_and(|read| read.personal)
-        }) && bound.data_type != DataType::Boolean;
+        let personal = bound.data_type != DataType::Boolean
+            && personal::of_customer(project, &project.entities[&entity], &bound.reads);
         project.traits.insert(
             name.clone(),
             Trait {
                 name,
                 span: named.span,
+                was: named.spec.was.as_ref().map(|name| name.value.clone()),
                 entity,
                 kind: TraitKind::Sql(bound.sql, bound.reads.into_iter().collect()),
                 data_type: bound.data_type,
@@ -218,7 +216,7 @@ pub(super) fn sql_traits(
 }
 
 /// The names that an expression mentions; what it means by them is judged when it is bound.
-fn names_in(files: &Files, sql: &Text) -> Vec<String> {
+pub(super) fn names_in(files: &Files, sql: &Text) -> Vec<String> {
     let Ok(expr) = parse_expression(SqlText::new(files, sql)) else { return Vec::new() };
     let mut names = BTreeSet::new();
     let _ = visit_expressions(&expr, |part: &Expr| {

@@ -5,15 +5,17 @@ use std::time::Instant;
 use super::customers::{self, Customers};
 use super::expectations;
 use super::identity;
+use super::kept::Kept;
 use super::opened::Opened;
 use super::publish;
+use super::recorded::{self, Ending, Run};
 use super::request::Stopped;
 use super::segments::{self, SegmentChange};
 use super::selection::Selection;
-use super::workspace::Workspace;
-use crate::diag::{Failure, Finding, Severity};
+use super::workspace::{Workspace, new_run_id};
+use crate::diag::{Failure, Finding};
 use crate::report::Progress;
-use crate::store::{Lease, LeaseOptions};
+use crate::store::{Lease, LeaseOptions, Published};
 
 /// How a build is run.
 #[derive(Debug, Clone, Default)]
@@ -22,7 +24,7 @@ pub struct BuildOptions {
     pub command: String,
     /// Guards that may be passed once.
     pub accept: Vec<String>,
-    /// Which segments may move.
+    /// Which models are built.
     pub selection: Selection,
     /// Rebuild even what is unchanged.
     pub full_refresh: bool,
@@ -42,7 +44,9 @@ pub struct Built {
     pub customers: Vec<Customers>,
     /// Per segment.
     pub segments: Vec<SegmentChange>,
-    /// Rows and versions of the tables that were written.
+    /// What was not built.
+    pub kept: Kept,
+    /// Rows and versions of the tables that are published.
     pub tables: Vec<publish::PublishedRows>,
     /// How long it took.
     pub seconds: f64,
@@ -60,6 +64,8 @@ pub enum Why {
         /// Does the project compile to something else?
         definitions: bool,
     },
+    /// The last run left models as they were.
+    Unfinished,
     /// Only time has passed.
     Time,
     /// Nothing has changed at all: what is published stands.
@@ -68,120 +74,145 @@ pub enum Why {
 
 /// Computes everything, and publishes it unless only a plan is wanted.
 pub async fn build(opened: Opened, options: &BuildOptions, progress: &dyn Progress) -> Result<Built, Stopped> {
-    let started = Instant::now();
-    let lease = if options.plan_only {
-        None
-    } else {
-        Some(
-            Lease::acquire(
-                &opened.warehouse,
-                LeaseOptions::new(format!("cohorte {}", options.command), chrono::Utc::now()),
-            )
-            .await?,
-        )
+    let run = Run {
+        warehouse: opened.warehouse.clone(),
+        session: opened.session.clone(),
+        id: new_run_id(),
+        command: options.command.clone(),
+        as_of: opened.clock.micros(),
+        started: chrono::Utc::now(),
     };
-    let built = compute(opened, options, progress, lease.as_ref(), started).await;
-    if let Some(lease) = lease {
-        let released = lease.release().await;
-        if built.is_ok() {
-            released?;
-        }
+    let mut build = Build { options, progress, run: &run, lease: None, started: Instant::now() };
+    if options.plan_only {
+        return build.compute(opened).await;
+    }
+    let terms = LeaseOptions::new(format!("cohorte {}", options.command), run.started).of_run(&run.id);
+    let lease = Lease::acquire(&opened.warehouse, terms).await?;
+    build.lease = Some(&lease);
+    let built = build.compute(opened).await;
+    if let Err(stopped) = &built {
+        run.record_stop(&lease, stopped).await;
+    }
+    let released = lease.release().await;
+    if built.is_ok() {
+        released?;
     }
     built
 }
 
-async fn compute(
-    opened: Opened,
-    options: &BuildOptions,
-    progress: &dyn Progress,
-    lease: Option<&Lease>,
+struct Build<'a> {
+    options: &'a BuildOptions,
+    progress: &'a dyn Progress,
+    run: &'a Run,
+    /// None where only a plan is wanted.
+    lease: Option<&'a Lease>,
     started: Instant,
-) -> Result<Built, Stopped> {
-    let mut findings = opened.findings.clone();
-    let mut workspace = Workspace::new(opened).await?;
-    if let Some(before) = workspace.published.as_of
-        && workspace.opened.clock.micros() < before
-        && !options.plan_only
-    {
-        let clock = &workspace.opened.clock;
-        let shown =
-            |at: chrono::DateTime<chrono::Utc>| at.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M:%S %Z");
-        let at = shown(chrono::DateTime::from_timestamp_micros(before).unwrap_or_default());
-        let failure = Failure::project(
-            "W003",
-            "building",
-            format!("`as_of` {} lies before what is published, {at}", shown(clock.as_of)),
-        )
-        .help("history is not rewritten: leave out `--as-of`, or give a later one");
-        return Err(failure.into());
-    }
-    let why = why(&workspace).await?;
-    if why == Why::Nothing && !options.full_refresh {
-        let segments = Vec::new();
-        publish::read_published(&mut workspace).await?;
-        return Ok(Built {
+}
+
+impl Build<'_> {
+    async fn compute(&self, opened: Opened) -> Result<Built, Stopped> {
+        let findings = opened.findings.clone();
+        let workspace = Workspace::of_run(opened, self.run.id.clone()).await?;
+        if let Some(lease) = self.lease {
+            recorded::killed(&self.run.warehouse, &self.run.session, lease).await?;
+            not_before_published(&workspace)?;
+        }
+        let why = why(&workspace);
+        let mut built = Built {
             workspace,
             findings,
             why,
             customers: Vec::new(),
-            segments,
+            segments: Vec::new(),
+            kept: Kept::default(),
             tables: Vec::new(),
-            seconds: started.elapsed().as_secs_f64(),
-        });
-    }
-    progress.step("checking the sources", None);
-    findings.extend(expectations::check(&workspace).await?);
-    if findings.iter().any(|finding| finding.severity == Severity::Error) {
-        return Err(Stopped::Findings(Box::new(workspace.opened.files.clone()), findings));
-    }
-    let entities: Vec<crate::project::Entity> = workspace.opened.project.entities.values().cloned().collect();
-    let mut all = Vec::new();
-    let mut changes = Vec::new();
-    let mut resolved = Vec::with_capacity(entities.len());
-    for entity in &entities {
-        progress.step(&format!("finding each {}", entity.name), None);
-        resolved.push(identity::run(&workspace, entity).await?);
-    }
-    // A source's rows may find customers of several entities: all of them are known by now.
-    identity::resolve_sources(&workspace).await?;
-    for (entity, report) in entities.iter().zip(resolved) {
-        all.push(customers::run(&workspace, entity, report, progress).await?);
-        changes.extend(segments::run(&workspace, entity, &options.accept, &options.selection).await?);
-    }
-    let tables = match lease {
-        Some(lease) => {
-            progress.step("publishing", None);
-            publish::run(&workspace, lease, options, &changes, started).await?
+            seconds: 0.0,
+        };
+        if built.why == Why::Nothing && !self.options.full_refresh {
+            publish::read_published(&built.workspace).await?;
+            customers::published_consents(&built.workspace).await?;
+            if let Some(lease) = self.lease {
+                self.run.record(lease, &Ending::Unchanged).await?;
+            }
+        } else {
+            self.everything(&mut built).await?;
         }
-        None => Vec::new(),
-    };
-    if lease.is_some() {
-        workspace.published =
-            crate::store::Published::load(&workspace.opened.warehouse, &workspace.opened.session).await?;
+        self.progress.finish();
+        built.seconds = self.started.elapsed().as_secs_f64();
+        Ok(built)
     }
-    progress.finish();
-    Ok(Built {
-        workspace,
-        findings,
-        why,
-        customers: all,
-        segments: changes,
-        tables,
-        seconds: started.elapsed().as_secs_f64(),
-    })
+
+    async fn everything(&self, built: &mut Built) -> Result<(), Stopped> {
+        let (workspace, progress) = (&built.workspace, self.progress);
+        let project = &workspace.opened.project;
+        progress.step("checking the sources", None);
+        let checked = expectations::check(workspace, |_| true).await?;
+        built.findings.extend(checked.findings);
+        let kept = Kept::of(workspace, &self.options.selection, &checked.failed).await?;
+        let nothing_is_left = project.entities.keys().all(|entity| kept.has_entity(entity));
+        if !checked.failed.is_empty() && nothing_is_left && workspace.published.run.is_none() {
+            return Err(Stopped::Findings(
+                Box::new(workspace.opened.files.clone()),
+                std::mem::take(&mut built.findings),
+            ));
+        }
+        let mut resolved = Vec::with_capacity(project.entities.len());
+        for entity in project.entities.values() {
+            if kept.has_entity(&entity.name) {
+                identity::as_published(workspace, entity).await?;
+                resolved.push(None);
+            } else {
+                progress.step(&format!("finding each {}", entity.name), None);
+                resolved.push(Some(identity::run(workspace, entity).await?));
+            }
+        }
+        // A source's rows may find customers of several entities: all of them are known by now.
+        identity::resolve_sources(workspace).await?;
+        progress.step("reading consents", None);
+        customers::current_consents(workspace, &checked.failed).await?;
+        for (entity, report) in project.entities.values().zip(resolved) {
+            if let Some(report) = report {
+                built.customers.push(customers::run(workspace, entity, report, &kept, progress).await?);
+            }
+            built.segments.extend(segments::run(workspace, entity, &self.options.accept, &kept).await?);
+        }
+        if let Some(lease) = self.lease {
+            progress.step("publishing", None);
+            built.tables = publish::run(workspace, lease, self.options, &built.segments, &kept, self.run).await?;
+        }
+        built.kept = kept;
+        if self.lease.is_some() {
+            built.workspace.published = Published::load(&self.run.warehouse, &self.run.session).await?;
+        }
+        Ok(())
+    }
+}
+
+/// History is not rewritten.
+fn not_before_published(workspace: &Workspace) -> Result<(), Failure> {
+    let clock = &workspace.opened.clock;
+    let Some(before) = workspace.published.as_of.filter(|before| clock.micros() < *before) else { return Ok(()) };
+    let shown = |at: chrono::DateTime<chrono::Utc>| at.with_timezone(&clock.timezone).format("%Y-%m-%d %H:%M:%S %Z");
+    let at = shown(chrono::DateTime::from_timestamp_micros(before).unwrap_or_default());
+    let cause = format!("`as_of` {} lies before what is published, {at}", shown(clock.as_of));
+    Err(Failure::project("W003", "building", cause)
+        .help("history is not rewritten: leave out `--as-of`, or give a later one"))
 }
 
 /// Compares what would be computed with what was published.
-async fn why(workspace: &Workspace) -> Result<Why, Failure> {
+fn why(workspace: &Workspace) -> Why {
     if workspace.published.run.is_none() {
-        return Ok(Why::New);
+        return Why::New;
     }
     let sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
-    let definitions = publish::project_fingerprint(workspace)
-        != workspace.published.inputs.get(publish::PROJECT).cloned().unwrap_or_default();
+    let built = workspace.published.inputs.get(publish::PROJECT).map(String::as_str).unwrap_or_default();
+    let definitions = !built.is_empty() && publish::project_fingerprint(workspace) != built;
     if !sources.is_empty() || definitions {
-        return Ok(Why::Changed { sources, definitions });
+        return Why::Changed { sources, definitions };
+    }
+    if built.is_empty() {
+        return Why::Unfinished;
     }
     let same_instant = workspace.published.as_of == Some(workspace.opened.clock.micros());
-    Ok(if same_instant { Why::Nothing } else { Why::Time })
+    if same_instant { Why::Nothing } else { Why::Time }
 }

@@ -1,7 +1,7 @@
 //! Compile: the SQL of models, to be read. Nothing is run.
 
 use super::opened::Opened;
-use crate::compile::{consents, customer, golden, identity, passes, readable, resolved, sources, syncs};
+use crate::compile::{Part, consents, customer, golden, identity, passes, readable, resolved, sources, syncs};
 use crate::diag::Result;
 use crate::project::{Entity, Graph, Kind, Project, Sync, sql_type};
 use crate::spec::Pick;
@@ -59,12 +59,11 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Consent => {
             let mut alone = project.clone();
             alone.consents.retain(|other, _| other == name);
-            one("its events", project.entities.values().next().and_then(|entity| consents::events(&alone, entity)))
+            one("its events", consents::events(&alone))
         }
-        Kind::Purpose => one(
-            "the state of every contact point, for all purposes",
-            project.entities.values().next().map(|entity| consents::state(project, entity, clock)),
-        ),
+        Kind::Purpose => {
+            one("the state of every contact point, for all purposes", Some(consents::state(project, clock)))
+        }
         Kind::Trait => {
             one("its values", project.traits.get(name).and_then(|one| readable::of_trait(project, clock, one)))
         }
@@ -130,13 +129,13 @@ fn of_entity(opened: &Opened, entity: &Entity) -> Vec<(String, String)> {
         all.push((what, golden::most_frequent(project, entity, attribute)));
     }
     all.push((format!("{}_base: what identity knows of each", entity.name), customer::base(entity)));
-    let passes = passes::passes(project, entity, &opened.clock);
+    let passes = passes::passes(project, entity, &opened.clock, &Part::default());
     for pass in &passes {
         all.push((format!("{}: the features of {}", customer::pass_table(pass), pass.name), pass.readable.clone()));
     }
     all.push((
         format!("{}_wide: every trait, score and segment", entity.name),
-        customer::wide(project, entity, &passes),
+        customer::wide(project, entity, &passes, &Part::default()),
     ));
     all
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::stored::Stored;
+use super::sync::given;
 use crate::diag::{Failure, Result, nearest};
 use crate::project::{Connection, Connector};
 use crate::sync::postgres::Postgres;
@@ -52,13 +53,12 @@ pub async fn check_connections(stored: &Stored, names: &[String]) -> Result<Vec<
 }
 
 async fn database(connection: &Connection) -> Result<()> {
-    let url = connection.url.as_deref().unwrap_or_default();
-    Postgres::new(&connection.name, url)?.check().await
+    Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?.check().await
 }
 
 /// A folder that may be written, or could be made: looking creates nothing that stays.
 fn folder(connection: &Connection, project: &Path) -> Result<()> {
-    let path = project.join(connection.path.as_deref().unwrap_or_default());
+    let path = project.join(given(connection, "path", connection.path.as_ref())?);
     let mut there: PathBuf = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
     while !there.exists() {
         if !there.pop() {

@@ -5,24 +5,38 @@ use datafusion::arrow::datatypes::Int64Type;
 
 use super::workspace::Workspace;
 use crate::compile::sources;
-use crate::diag::{Finding, Result};
+use crate::diag::{Finding, Result, Severity};
 use crate::project::{Expected, Source};
 
 /// An expectation that rows broke.
 pub type Broken = Finding;
 
-/// Looks at every source once. Errors stop the build, warnings are said.
-pub(super) async fn check(workspace: &Workspace) -> Result<Vec<Broken>> {
-    let mut findings = Vec::new();
-    for source in workspace.opened.project.sources.values() {
+/// What the rows of sources say about what was expected of them.
+#[derive(Debug, Default)]
+pub(super) struct Checked {
+    /// Errors and warnings.
+    pub(super) findings: Vec<Broken>,
+    /// The sources with errors: what descends from them is not built.
+    pub(super) failed: Vec<String>,
+}
+
+/// Looks at each of these sources once.
+pub(super) async fn check(workspace: &Workspace, wanted: impl Fn(&Source) -> bool) -> Result<Checked> {
+    let mut checked = Checked::default();
+    for source in workspace.opened.project.sources.values().filter(|source| wanted(source)) {
         let doing = format!("checking the source `{}`", source.name);
         let batches = workspace.collect(&doing, &sources::expectations(source)).await?;
         let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else { continue };
         let counts: Vec<i64> =
             batch.columns().iter().map(|column| column.as_primitive::<Int64Type>().value(0)).collect();
+        let mut findings = Vec::new();
         judge(source, &counts, &mut findings);
+        if findings.iter().any(|finding| finding.severity == Severity::Error) {
+            checked.failed.push(source.name.clone());
+        }
+        checked.findings.append(&mut findings);
     }
-    Ok(findings)
+    Ok(checked)
 }
 
 fn judge(source: &Source, counts: &[i64], findings: &mut Vec<Finding>) {

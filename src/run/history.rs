@@ -18,8 +18,10 @@ pub struct RunRow {
     pub as_of: Option<String>,
     /// The verb.
     pub command: Option<String>,
-    /// How it ended.
+    /// How it ended: done, unchanged, failed or killed.
     pub outcome: Option<String>,
+    /// The code of what stopped it.
+    pub error: Option<String>,
     /// How many tables are in the set that it published; none where it published nothing.
     pub tables: Option<usize>,
     /// The version of the program.
@@ -28,16 +30,28 @@ pub struct RunRow {
 
 /// The last runs, newest first.
 pub async fn runs(stored: &Stored, limit: usize) -> Result<Vec<RunRow>> {
-    let columns =
-        ["run_id", "started_at", "finished_at", "as_of", "command", "outcome", "published", "cohorte_version"];
-    let rows = stored.newest("runs", &columns, "finished_at desc, run_id", "true", limit).await?;
+    let columns = [
+        "run_id",
+        "started_at",
+        "finished_at",
+        "as_of",
+        "command",
+        "outcome",
+        "error",
+        "published",
+        "cohorte_version",
+        "seq",
+    ];
+    // Rows from before runs were counted come after all that were.
+    let by = "cast(c_9 as bigint) desc nulls last, finished_at desc, run_id";
+    let rows = stored.newest("runs", &columns, by, "true", limit).await?;
     let run = |row: Vec<Option<String>>| {
-        let [run_id, started_at, finished_at, as_of, command, outcome, published, cohorte_version] =
-            <[_; 8]>::try_from(row).unwrap_or_default();
+        let [run_id, started_at, finished_at, as_of, command, outcome, error, published, cohorte_version, _] =
+            <[_; 10]>::try_from(row).unwrap_or_default();
         let tables = published
             .and_then(|json: String| serde_json::from_str::<serde_json::Map<_, _>>(&json).ok())
             .map(|map| map.len());
-        RunRow { run_id, started_at, finished_at, as_of, command, outcome, tables, cohorte_version }
+        RunRow { run_id, started_at, finished_at, as_of, command, outcome, error, tables, cohorte_version }
     };
     Ok(rows.into_iter().map(run).collect())
 }

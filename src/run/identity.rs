@@ -40,6 +40,15 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
     Ok(found.report)
 }
 
+/// Makes the tables of an entity readable as they are published; they are empty where they never were.
+pub(super) async fn as_published(workspace: &Workspace, entity: &Entity) -> Result<()> {
+    for spec in tables::entity_tables(&entity.name) {
+        workspace.before(&spec, &spec.name).await?;
+    }
+    workspace.published_as(&entity.name, &entity.name).await?;
+    Ok(())
+}
+
 /// Makes every source readable with its customers, parents before children.
 pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
     let project = &workspace.opened.project;
@@ -76,7 +85,7 @@ pub(super) async fn golden_record(workspace: &Workspace, entity: &Entity) -> Res
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
         workspace
             .stage
-            .keep(session, &format!("{name}_{}", attribute.name), &golden::most_frequent(project, entity, attribute))
+            .keep(session, &golden::table(entity, attribute), &golden::most_frequent(project, entity, attribute))
             .await?;
     }
     Ok(())

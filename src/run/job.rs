@@ -1,20 +1,24 @@
 //! Plan, sync and the main job: a build, then what is due at the destinations.
 
-use std::collections::BTreeSet;
+use datafusion::common::TableReference;
 
 use super::build::{BuildOptions, Built, Why, build};
 use super::customers;
+use super::expectations;
+use super::holds::Holds;
 use super::identity;
+use super::kept::Kept;
 use super::opened::Opened;
 use super::publish;
 use super::request::Stopped;
-use super::segments;
 use super::selection::Selection;
+use super::steps::{self, Step};
 use super::sync::{self, How, Preview};
 use super::workspace::Workspace;
-use crate::diag::{Failure, Finding, nearest};
-use crate::project::{Condition, Project, Sync, SyncFrom};
+use crate::diag::{Failure, Finding, Severity, nearest};
+use crate::project::Sync;
 use crate::report::Progress;
+use crate::store::failure_from;
 use crate::sync::clock::{Cancel, SystemClock};
 
 /// What a plan found.
@@ -34,10 +38,15 @@ pub async fn plan(opened: Opened, selection: Selection, progress: &dyn Progress)
         ..BuildOptions::default()
     };
     let built = build(opened, &options, progress).await?;
+    let (workspace, holds) = (&built.workspace, holds(&built).await?);
     let mut syncs = Vec::new();
-    for sync in built.workspace.opened.project.syncs.values().filter(|sync| selection.sends(&sync.name)) {
+    for sync in workspace.opened.project.syncs.values().filter(|sync| selection.sends(&sync.name)) {
+        if !is_there(workspace, sync)? {
+            continue;
+        }
         progress.step(&format!("comparing `{}`", sync.name), None);
-        syncs.push(sync::preview(&built.workspace, sync).await?);
+        let preview = sync::preview(workspace, sync).await?;
+        syncs.push(Preview { hold: holds.on(&sync.name), ..preview });
     }
     progress.finish();
     Ok(Planned { built, syncs })
@@ -73,21 +82,30 @@ pub async fn sync(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Delivered, Stopped> {
-    let findings = opened.findings.clone();
-    let mut workspace = Workspace::new(opened).await?;
+    let mut findings = opened.findings.clone();
+    let workspace = Workspace::new(opened).await?;
     if workspace.published.run.is_none() {
-        return Err(Failure::project("W004", "syncing", "nothing has been built yet")
-            .help("`cohorte build` builds, `cohorte run` builds and syncs")
-            .into());
+        return Err(unbuilt().into());
     }
-    publish::read_published(&mut workspace).await?;
-    if let Some(entity) = workspace.opened.project.entities.values().next().cloned() {
-        progress.step("reading consents", None);
-        identity::resolve_sources(&workspace).await?;
-        customers::current_consents(&workspace, &entity).await?;
+    publish::read_published(&workspace).await?;
+    let project = &workspace.opened.project;
+    for entity in project.entities.values() {
+        identity::as_published(&workspace, entity).await?;
     }
-    let held = segments::held_before(&workspace).await?;
-    let syncs = deliver(&workspace, options, &held, cancel, progress).await?;
+    progress.step("reading consents", None);
+    // Of the sources, those of consents alone are read: what is wrong with them holds back who relies on them.
+    let checked = expectations::check(&workspace, |source| {
+        project.consents.values().any(|consent| consent.source == source.name)
+    });
+    let checked = checked.await?;
+    findings.extend(checked.findings.into_iter().filter(|finding| finding.severity == Severity::Error));
+    identity::resolve_sources(&workspace).await?;
+    customers::current_consents(&workspace, &checked.failed).await?;
+    let kept = Kept::of(&workspace, &Selection::default(), &checked.failed).await?;
+    let mut steps: Vec<Step> = steps::last(&workspace).await?.into_values().collect();
+    steps.extend(steps::of_models(&[], &kept));
+    let holds = Holds::of(&workspace.opened, &steps);
+    let syncs = deliver(&workspace, options, &holds, cancel, progress).await?;
     Ok(Delivered { workspace, findings, syncs })
 }
 
@@ -100,20 +118,37 @@ pub async fn run(
     progress: &dyn Progress,
 ) -> Result<(Built, Vec<(String, Result<sync::Report, Failure>)>), Stopped> {
     let built = build(opened, build_options, progress).await?;
-    let held: Vec<String> = match built.why {
-        Why::Nothing => segments::held_before(&built.workspace).await?,
-        _ => built.segments.iter().filter(|change| change.is_held()).map(|change| change.segment.clone()).collect(),
-    };
-    let syncs = deliver(&built.workspace, options, &held, cancel, progress).await?;
+    let holds = holds(&built).await?;
+    let syncs = deliver(&built.workspace, options, &holds, cancel, progress).await?;
     progress.finish();
     Ok((built, syncs))
+}
+
+/// What a build, or where nothing had changed the one before, left behind that holds syncs back.
+async fn holds(built: &Built) -> Result<Holds, Failure> {
+    let opened = &built.workspace.opened;
+    Ok(match built.why {
+        Why::Nothing => Holds::of(opened, steps::last(&built.workspace).await?.values()),
+        _ => Holds::of(opened, &steps::of_models(&built.segments, &built.kept)),
+    })
+}
+
+fn unbuilt() -> Failure {
+    Failure::project("W004", "syncing", "nothing has been built yet")
+        .help("`cohorte build` builds, `cohorte run` builds and syncs")
+}
+
+/// Are there customers to send? An entity that could not be built yet has no table.
+fn is_there(workspace: &Workspace, sync: &Sync) -> Result<bool, Failure> {
+    let found = workspace.opened.session.table_exist(TableReference::bare(sync.entity.as_str()));
+    found.map_err(|error| failure_from(format!("reading the table `{}`", sync.entity), &error))
 }
 
 /// One sync after the other; one that fails does not keep the others.
 async fn deliver(
     workspace: &Workspace,
     options: &SyncOptions,
-    held: &[String],
+    holds: &Holds,
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Vec<(String, Result<sync::Report, Failure>)>, Stopped> {
@@ -127,7 +162,6 @@ async fn deliver(
             return Err(Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help).into());
         }
     }
-    let held: BTreeSet<&str> = held.iter().map(String::as_str).collect();
     let mut reports = Vec::new();
     for sync in project
         .syncs
@@ -138,9 +172,13 @@ async fn deliver(
         if cancel.is_cancelled() {
             break;
         }
+        if !is_there(workspace, sync)? {
+            reports.push((sync.name.clone(), Err(unbuilt())));
+            continue;
+        }
         let how = How {
             accept: options.accept.contains(&sync.name),
-            held: depends_on(project, sync, &held),
+            hold: holds.on(&sync.name),
             dry_run: options.dry_run,
             clock: &SystemClock,
             cancel,
@@ -149,20 +187,4 @@ async fn deliver(
         reports.push((sync.name.clone(), sync::deliver(workspace, sync, &how).await));
     }
     Ok(reports)
-}
-
-/// Does a sync send members of one of these segments, or of a segment that is made from one?
-fn depends_on(project: &Project, sync: &Sync, held: &BTreeSet<&str>) -> bool {
-    let SyncFrom::Segment(name) = &sync.from else { return false };
-    let mut waiting = vec![name.clone()];
-    let mut seen = BTreeSet::new();
-    while let Some(name) = waiting.pop() {
-        if held.contains(name.as_str()) {
-            return true;
-        }
-        if let Some(segment) = project.segments.get(&name).filter(|_| seen.insert(name.clone())) {
-            Condition::named_segments(&segment.when, &mut waiting);
-        }
-    }
-    false
 }

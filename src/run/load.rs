@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use super::opened::{Read, read};
+use super::recorded;
 use super::request::{Request, Stopped};
 use super::stored::open_stored;
 use crate::diag::{Failure, Findings, nearest};
@@ -13,9 +14,12 @@ use crate::store::{Lease, LeaseOptions};
 /// Adds the rows of files to the table of a source; files that were loaded before are skipped. Relative files start at `base`.
 pub async fn load(request: &Request, source: &str, files: &[String], base: &Path) -> Result<Loaded, Stopped> {
     let stored = open_stored(request)?;
-    let Read { files: texts, spec, .. } = read(request)?;
+    let Read { files: texts, spec, findings } = read(request)?;
     let doing = format!("loading files into `{source}`");
     let Some(named) = spec.sources.get(source) else {
+        if findings.has_errors() {
+            return Err(Stopped::Findings(Box::new(texts), findings.sorted()));
+        }
         let near = nearest(source, spec.sources.keys().map(String::as_str));
         let help = near.map_or("`cohorte graph -s 'sources:*'` lists the sources".to_owned(), |near| {
             format!("did you mean `{near}`?")
@@ -49,6 +53,7 @@ pub async fn load(request: &Request, source: &str, files: &[String], base: &Path
         timezone: Some(zone),
         run: None,
     };
+    recorded::killed(&stored.warehouse, &stored.session, &lease).await?;
     let loaded = readers::load(&load, files).await;
     let released = lease.release().await;
     let loaded = loaded?;

@@ -1,6 +1,7 @@
 //! Opening a project: files → spec → schemas → project, with every finding on the way.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -41,6 +42,8 @@ pub struct Opened {
     pub findings: Vec<Finding>,
     /// The time of the run.
     pub clock: Clock,
+    /// The present, where it is later: consent must not have lapsed by now.
+    pub present: Clock,
     /// The warehouse.
     pub warehouse: Warehouse,
     /// The engine; stored tables are registered as `raw."<source>"`.
@@ -51,6 +54,8 @@ pub struct Opened {
     pub folder: PathBuf,
     /// Memory and threads.
     pub limits: Limits,
+    /// Who runs this.
+    pub who: String,
 }
 
 /// Reads the text of a project.
@@ -58,7 +63,7 @@ pub fn read(request: &Request) -> Result<Read> {
     let mut files = Files::default();
     let path = request.project.join("warehouse.yaml");
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        let cause = if error.kind() == std::io::ErrorKind::NotFound {
+        let cause = if error.kind() == ErrorKind::NotFound {
             format!("there is no `warehouse.yaml` in `{}`", request.project.display())
         } else {
             error.to_string()
@@ -70,8 +75,14 @@ pub fn read(request: &Request) -> Result<Read> {
     let mut models = Vec::new();
     for path in model_files(&request.project.join("models"))? {
         let text = std::fs::read_to_string(&path).map_err(|error| {
-            Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error)
-                .help("model files are UTF-8 text")
+            let help = match error.kind() {
+                ErrorKind::InvalidData => {
+                    "model files are UTF-8 text: convert it, for example with `iconv -f UTF-16 -t UTF-8`"
+                }
+                ErrorKind::NotFound => "it is a link that leads nowhere: mend it, or remove it",
+                _ => "check that the file may be read",
+            };
+            Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error).help(help)
         })?;
         models.push(files.add(shown(&request.project, &path), text));
     }
@@ -85,22 +96,31 @@ fn shown(project: &Path, path: &Path) -> String {
     path.strip_prefix(project).unwrap_or(path).display().to_string().replace('\\', "/")
 }
 
-/// Every YAML file under a folder, in the order of their paths.
+/// Every YAML file under a folder, in the order of their paths. A folder that links lead to again, be it from inside itself,
+/// is read once.
 fn model_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(folder) = folders.pop() {
-        let entries = match std::fs::read_dir(&folder) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(error) => {
-                return Err(Failure::project("W002", format!("reading the folder `{}`", folder.display()), error));
-            }
+    let mut seen = BTreeSet::new();
+    let mut folders = VecDeque::from([folder.to_owned()]);
+    while let Some(folder) = folders.pop_front() {
+        let unreadable = |error| {
+            Failure::project("W002", format!("reading the folder `{}`", folder.display()), error)
+                .help("check that it is a folder and may be read")
         };
-        for entry in entries.flatten() {
-            let path = entry.path();
+        let there = match folder.canonicalize() {
+            Ok(there) => there,
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            Err(error) => return Err(unreadable(error)),
+        };
+        if !seen.insert(there) {
+            continue;
+        }
+        let entries: std::io::Result<Vec<_>> = std::fs::read_dir(&folder).and_then(Iterator::collect);
+        let mut paths: Vec<_> = entries.map_err(unreadable)?.iter().map(std::fs::DirEntry::path).collect();
+        paths.sort();
+        for path in paths {
             if path.is_dir() {
-                folders.push(path);
+                folders.push_back(path);
             } else if path.extension().is_some_and(|extension| extension == "yaml" || extension == "yml") {
                 found.push(path);
             }
@@ -117,6 +137,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     let timezone = settings.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(chrono_tz::UTC);
     let as_of = request.as_of.as_ref().map_or(request.now, |as_of| as_of(timezone));
     let clock = Clock { as_of, timezone };
+    let present = Clock { as_of: as_of.max(request.now), timezone };
     let engine = settings.engine.as_ref();
     let limits = Limits::of(
         project::memory(settings),
@@ -173,11 +194,13 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         project,
         findings: findings.sorted(),
         clock,
+        present,
         warehouse,
         session,
         inputs,
         folder: request.project.clone(),
         limits,
+        who: super::audit::who(&request.env),
     })
 }
 
@@ -218,7 +241,7 @@ fn reader(
 }
 
 /// The columns of a stored table as models see them.
-fn columns(provider: &Arc<dyn TableProvider>) -> Vec<RawColumn> {
+pub(super) fn columns(provider: &Arc<dyn TableProvider>) -> Vec<RawColumn> {
     use datafusion::arrow::datatypes::{DataType as Arrow, TimeUnit};
     let schema = provider.schema();
     let column = |field: &Arc<datafusion::arrow::datatypes::Field>| {

@@ -1,37 +1,37 @@
 //! Publishing: each table is one commit, and the row in `runs` that lists their versions is the last.
 
+mod histories;
+
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Instant;
 
-use datafusion::arrow::array::{Array, ArrayRef, Int64Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
-use datafusion::arrow::datatypes::Schema;
-use datafusion::common::TableReference;
-
+use super::audit;
 use super::build::BuildOptions;
+use super::fingerprint;
+use super::kept::Kept;
+use super::recorded::{Ending, Run};
+use super::renames;
 use super::segments::SegmentChange;
+use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
 use crate::compile::customer;
 use crate::diag::{Failure, Result};
-use crate::project::{Entity, ScoreKind};
-use crate::sql::{ident, text_literal};
-use crate::store::{Commit, Lease, TableSpec, Written, tables};
+use crate::project::{Entity, Kind};
+use crate::store::{Commit, Input, Lease, Published, TableSpec, Written, tables};
 
 /// The key of the project's own fingerprint among the inputs of a run.
 pub(super) const PROJECT: &str = "(project)";
 
-/// The outcome of a segment's step whose guard tripped.
-pub(super) const HELD: &str = "held";
-
-/// A table that a run wrote.
+/// A table that a run publishes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublishedRows {
     /// Its name.
     pub table: String,
-    /// Rows that were written.
+    /// Its rows, or those that were added.
     pub rows: u64,
     /// Its version now.
     pub version: u64,
+    /// Was it written? A table whose rows are those that are published keeps its version.
+    pub is_written: bool,
 }
 
 /// A hash of everything that the project compiles to, whatever the time.
@@ -53,24 +53,30 @@ pub(super) async fn run(
     lease: &Lease,
     options: &BuildOptions,
     segments: &[SegmentChange],
-    started: Instant,
+    kept: &Kept,
+    recorded: &Run,
 ) -> Result<Vec<PublishedRows>> {
-    let mut publisher = Publisher { workspace, lease, commit: Commit::of_run(&workspace.run_id), written: Vec::new() };
+    let mut publisher = Publisher {
+        workspace,
+        lease,
+        options,
+        commit: Commit::of_run(&workspace.run_id),
+        before: steps::last(workspace).await?,
+        there: workspace.published.tables.clone(),
+        steps: Vec::new(),
+        written: Vec::new(),
+    };
     let project = &workspace.opened.project;
     publisher.nothing_is_somebody_elses().await?;
     publisher.roll_back().await?;
-    for entity in project.entities.values() {
-        for spec in [
-            tables::records(&entity.name),
-            tables::identifiers(&entity.name),
-            tables::links(&entity.name),
-            tables::nodes(&entity.name),
-        ] {
-            publisher.overwrite(&spec, &spec.name).await?;
-        }
+    for entity in project.entities.values().filter(|entity| !kept.has_entity(&entity.name)) {
+        let records = tables::records(&entity.name);
+        publisher.overwrite(&records, &records.name, &["run_id"]).await?;
         // Who a shared device belonged to at what time: whoever reads a source with its customers needs it.
-        let contested = tables::contested(&entity.name);
-        publisher.overwrite(&contested, &contested.name).await?;
+        for spec in [tables::identifiers, tables::links, tables::nodes, tables::contested] {
+            let spec = spec(&entity.name);
+            publisher.overwrite(&spec, &spec.name, &[]).await?;
+        }
         let ids = tables::ids(&entity.name);
         publisher.append(&ids, &ids.name).await?;
         let spec = TableSpec {
@@ -80,15 +86,16 @@ pub(super) async fn run(
             personal: customer::personal(project, entity),
             description: description(entity),
         };
-        publisher.overwrite(&spec, &entity.name).await?;
-        publisher.scores(entity).await?;
+        publisher.overwrite(&spec, &entity.name, &[]).await?;
     }
-    publisher.overwrite(&tables::segment_members(), "segment_members").await?;
+    publisher.scores(kept).await?;
+    publisher.overwrite(&tables::segment_members(), "segment_members", &[]).await?;
     publisher.sizes(segments).await?;
-    publisher.overwrite(&tables::consents(), "consents").await?;
+    publisher.overwrite(&tables::consents(), "consents", &[]).await?;
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;
-    publisher.steps(segments, started).await?;
-    publisher.runs(options, segments, started).await?;
+    publisher.audit(segments).await?;
+    publisher.steps(segments, kept, (chrono::Utc::now() - recorded.started).num_milliseconds()).await?;
+    recorded.record(lease, &Ending::Done(&publisher.set(segments, kept))).await?;
     Ok(publisher.written)
 }
 
@@ -99,7 +106,13 @@ fn description(entity: &Entity) -> String {
 struct Publisher<'a> {
     workspace: &'a Workspace,
     lease: &'a Lease,
+    options: &'a BuildOptions,
     commit: Commit,
+    /// What the published run did.
+    before: BTreeMap<String, Step>,
+    /// The versions that hold what is published.
+    there: BTreeMap<String, u64>,
+    steps: Vec<Step>,
     written: Vec<PublishedRows>,
 }
 
@@ -114,6 +127,7 @@ impl Publisher<'_> {
             tables::consents(),
             tables::consent_ledger(),
             tables::run_steps(),
+            tables::audit(),
         ];
         ours.extend(
             self.workspace.opened.project.entities.values().flat_map(|entity| tables::entity_tables(&entity.name)),
@@ -146,186 +160,116 @@ impl Publisher<'_> {
         names.extend(["consent_ledger", "segment_sizes", "score_values", "run_steps"].map(str::to_owned));
         names.sort();
         names.dedup();
-        for name in names.iter().filter(|name| *name != "runs") {
+        // What was accepted stays written, whatever became of the run.
+        for name in names.iter().filter(|name| *name != "runs" && *name != "audit") {
             let published = self.workspace.published.version(name);
             let actual = warehouse.version(name).await?;
             if actual > published && actual.is_some() {
                 self.lease.check().await?;
-                warehouse.roll_back(name, published, &self.commit).await?;
+                let version = warehouse.roll_back(name, published, &self.commit).await?;
+                if let (Some(_), Some(version)) = (published, version) {
+                    self.there.insert(name.clone(), version);
+                }
             }
         }
         Ok(())
     }
 
-    async fn overwrite(&mut self, spec: &TableSpec, from: &str) -> Result<()> {
-        let plan = self.workspace.plan(from).await?;
-        self.lease.check().await?;
-        let written =
-            self.workspace.opened.warehouse.overwrite(spec, plan, &self.commit, &self.workspace.opened.session).await?;
-        self.note(spec, written);
+    /// Replaces the rows of a table, unless they are those that are published.
+    async fn overwrite(&mut self, spec: &TableSpec, from: &str, ignored: &[&str]) -> Result<()> {
+        let workspace = self.workspace;
+        let rows = fingerprint::of(workspace, spec, from, ignored).await?;
+        let model = format!("table:{}", spec.name);
+        let before = self.before.get(&model).filter(|step| step.fingerprint == rows.fingerprint);
+        let version = self.there.get(&spec.name).copied().filter(|_| before.is_some() && !self.options.full_refresh);
+        let (version, is_written) = match version {
+            Some(version) => (version, false),
+            None => {
+                let plan = workspace.plan(from).await?;
+                self.lease.check().await?;
+                let opened = &workspace.opened;
+                (opened.warehouse.overwrite(spec, plan, &self.commit, &opened.session).await?.version, true)
+            }
+        };
+        self.note(
+            spec,
+            Some(rows.fingerprint),
+            PublishedRows { table: spec.name.clone(), rows: rows.count, version, is_written },
+        );
         Ok(())
     }
 
     async fn append(&mut self, spec: &TableSpec, from: &str) -> Result<()> {
         let plan = self.workspace.plan(from).await?;
+        self.add(spec, plan.into()).await
+    }
+
+    async fn add(&mut self, spec: &TableSpec, rows: Input) -> Result<()> {
         self.lease.check().await?;
-        let written =
-            self.workspace.opened.warehouse.append(spec, plan, &self.commit, &self.workspace.opened.session).await?;
-        self.note(spec, written);
+        let opened = &self.workspace.opened;
+        let Written { rows, version, .. } = opened.warehouse.append(spec, rows, &self.commit, &opened.session).await?;
+        self.note(spec, None, PublishedRows { table: spec.name.clone(), rows, version, is_written: true });
         Ok(())
     }
 
-    async fn append_batch(&mut self, spec: &TableSpec, batch: RecordBatch) -> Result<()> {
-        self.lease.check().await?;
-        let written =
-            self.workspace.opened.warehouse.append(spec, batch, &self.commit, &self.workspace.opened.session).await?;
-        self.note(spec, written);
-        Ok(())
+    fn note(&mut self, spec: &TableSpec, fingerprint: Option<String>, table: PublishedRows) {
+        let ended = if table.is_written { Ended::Done } else { Ended::Unchanged };
+        self.steps.push(Step {
+            fingerprint: fingerprint.unwrap_or_default(),
+            rows: Some(table.rows),
+            ..Step::new(format!("table:{}", spec.name), ended)
+        });
+        self.written.push(table);
     }
 
-    fn note(&mut self, spec: &TableSpec, written: Written) {
-        self.written.push(PublishedRows { table: spec.name.clone(), rows: written.rows, version: written.version });
-    }
-
-    async fn scores(&mut self, entity: &Entity) -> Result<()> {
-        let project = &self.workspace.opened.project;
-        let id = ident(&entity.id());
-        let mut parts = Vec::new();
-        for score in project.scores.values().filter(|score| score.entity == entity.name) {
-            let column = ident(&score.name);
-            let (value, tier) = match score.kind {
-                ScoreKind::Points(_) => (format!("cast({column} as double)"), "cast(null as varchar)".to_owned()),
-                ScoreKind::Rfm(_) => ("cast(null as double)".to_owned(), column.clone()),
-            };
-            parts.push(format!(
-                "select {} as score, {} as entity, {id} as entity_id, {value} as value, {tier} as tier, cast(null as varchar) as reasons, cohorte_now() as as_of, {} as run_id from {} where {column} is not null",
-                text_literal(&score.name),
-                text_literal(&entity.name),
-                text_literal(&self.workspace.run_id),
-                ident(&entity.name)
-            ));
-        }
-        if parts.is_empty() {
-            return Ok(());
-        }
-        self.workspace.view("new_score_values", &parts.join("\nunion all\n")).await?;
-        self.append(&tables::score_values(), "new_score_values").await
-    }
-
-    async fn sizes(&mut self, segments: &[SegmentChange]) -> Result<()> {
-        if segments.is_empty() {
-            return Ok(());
-        }
-        let spec = tables::segment_sizes();
-        let n = segments.len();
-        let figures = |of: fn(&SegmentChange) -> u64| -> ArrayRef {
-            Arc::new(segments.iter().map(|change| Some(of(change) as i64)).collect::<Int64Array>())
-        };
-        let columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
-            ("segment", texts(segments.iter().map(|change| Some(change.segment.as_str())))),
-            ("as_of", instants(n, self.workspace.opened.clock.micros())),
-            ("members", figures(|change| change.members)),
-            ("entered", figures(|change| change.entered)),
-            ("exited", figures(|change| change.exited)),
-            ("run_id", texts((0..n).map(|_| Some(self.workspace.run_id.as_str())))),
-        ]);
-        let batch = batch(&spec.schema, columns)?;
-        self.append_batch(&spec, batch).await
-    }
-
-    async fn steps(&mut self, segments: &[SegmentChange], started: Instant) -> Result<()> {
-        let spec = tables::run_steps();
-        let mut rows: Vec<(String, String, Option<u64>, &str)> = self
-            .written
-            .iter()
-            .map(|table| (format!("table:{}", table.table), String::new(), Some(table.rows), "done"))
+    /// Guards that were passed on request.
+    async fn audit(&mut self, segments: &[SegmentChange]) -> Result<()> {
+        let passed = segments.iter().filter(|change| change.accepted);
+        let acts: Vec<audit::Act> = passed
+            .filter_map(|change| {
+                let subject = Kind::Segment.id(&change.segment);
+                Some(audit::Act::accept(subject, change.tripped.as_ref()?.reason.clone()))
+            })
             .collect();
-        rows.extend(segments.iter().map(|change| {
-            // A later `sync` has to know whose members were held back.
-            let outcome = if change.is_held() { HELD } else { "done" };
-            (format!("segment:{}", change.segment), change.hash.clone(), Some(change.members), outcome)
-        }));
-        let n = rows.len();
-        let same = |text: &'static str| texts((0..n).map(move |_| Some(text)));
-        let millis = started.elapsed().as_millis() as i64;
-        let columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
-            ("run_id", texts((0..n).map(|_| Some(self.workspace.run_id.as_str())))),
-            ("model", texts(rows.iter().map(|(model, ..)| Some(model.as_str())))),
-            ("action", same("built")),
-            ("why", same("")),
-            ("fingerprint", texts(rows.iter().map(|(_, print, ..)| Some(print.as_str())))),
-            (
-                "rows",
-                Arc::new(rows.iter().map(|(_, _, rows, _)| rows.map(|rows| rows as i64)).collect::<Int64Array>())
-                    as ArrayRef,
-            ),
-            ("duration_ms", Arc::new(Int64Array::from(vec![millis; n])) as ArrayRef),
-            ("outcome", texts(rows.iter().map(|(.., outcome)| Some(*outcome)))),
-        ]);
-        let batch = batch(&spec.schema, columns)?;
-        self.append_batch(&spec, batch).await
+        if let Some(Written { rows, version, .. }) = audit::write(self.workspace, self.lease, &acts).await? {
+            let spec = tables::audit();
+            self.note(&spec, None, PublishedRows { table: spec.name.clone(), rows, version, is_written: true });
+        }
+        Ok(())
     }
 
-    async fn runs(&mut self, options: &BuildOptions, segments: &[SegmentChange], started: Instant) -> Result<()> {
-        let spec = tables::runs();
-        let mut published = self.workspace.published.clone();
-        published.tables.extend(self.written.iter().map(|table| (table.table.clone(), table.version)));
-        published.inputs.clone_from(&self.workspace.opened.inputs);
+    /// Adds what became of each model and table.
+    async fn steps(&mut self, segments: &[SegmentChange], kept: &Kept, millis: i64) -> Result<()> {
+        let mut all = std::mem::take(&mut self.steps);
+        all.extend(steps::of_models(segments, kept));
+        renames::record(&mut all, &self.workspace.opened.project, kept, &self.before);
+        let rows = steps::rows(&self.workspace.run_id, &all, millis)?;
+        self.add(&tables::run_steps(), rows.into()).await
+    }
+
+    /// The set that readers see once the run is recorded.
+    fn set(&self, segments: &[SegmentChange], kept: &Kept) -> Published {
+        let opened = &self.workspace.opened;
+        let mut set = self.workspace.published.clone();
+        set.tables.extend(self.there.clone());
+        set.tables.extend(self.written.iter().map(|table| (table.table.clone(), table.version)));
+        set.inputs = opened.inputs.clone();
+        // A source that not everything was built from has still to be read.
+        set.inputs.retain(|name, _| !kept.is_behind(name));
+        let before = self.workspace.published.inputs.iter().filter(|(name, _)| kept.is_behind(name));
+        set.inputs.extend(before.map(|(name, fingerprint)| (name.clone(), fingerprint.clone())));
         // What was built in part, or held back by a guard, is to be built again.
-        let whole = options.selection.segments.is_none() && !segments.iter().any(SegmentChange::is_held);
+        let whole = kept.is_empty() && !segments.iter().any(SegmentChange::is_held);
         let fingerprint = if whole { project_fingerprint(self.workspace) } else { String::new() };
-        published.inputs.insert(PROJECT.to_owned(), fingerprint);
-        let (tables_json, inputs_json) = (published.tables_json(), published.inputs_json());
-        let finished = chrono::Utc::now();
-        let began = finished - chrono::TimeDelta::from_std(started.elapsed()).unwrap_or_default();
-        let one = |text: &str| texts(std::iter::once(Some(text)));
-        let columns: BTreeMap<&str, ArrayRef> = BTreeMap::from([
-            ("run_id", one(&self.workspace.run_id)),
-            ("started_at", instants(1, began.timestamp_micros())),
-            ("as_of", instants(1, self.workspace.opened.clock.micros())),
-            ("finished_at", instants(1, finished.timestamp_micros())),
-            ("command", one(&options.command)),
-            ("outcome", one("done")),
-            ("published", one(&tables_json)),
-            ("inputs", one(&inputs_json)),
-            ("cohorte_version", one(env!("CARGO_PKG_VERSION"))),
-        ]);
-        let batch = batch(&spec.schema, columns)?;
-        self.append_batch(&spec, batch).await
+        set.inputs.insert(PROJECT.to_owned(), fingerprint);
+        set
     }
-}
-
-fn texts<'a>(values: impl Iterator<Item = Option<&'a str>>) -> ArrayRef {
-    Arc::new(values.collect::<StringViewArray>())
-}
-
-fn instants(n: usize, micros: i64) -> ArrayRef {
-    Arc::new(TimestampMicrosecondArray::from(vec![micros; n]).with_timezone("UTC"))
-}
-
-/// Columns by name, in the order of a schema; what is missing is null.
-fn batch(schema: &Arc<Schema>, mut columns: BTreeMap<&str, ArrayRef>) -> Result<RecordBatch> {
-    let n = columns.values().next().map_or(0, Array::len);
-    let arrays = schema.fields().iter().map(|field| match columns.remove(field.name().as_str()) {
-        Some(column) => datafusion::arrow::compute::cast(&column, field.data_type()),
-        None => Ok(datafusion::arrow::array::new_null_array(field.data_type(), n)),
-    });
-    let arrays: std::result::Result<Vec<ArrayRef>, _> = arrays.collect();
-    let made = arrays.and_then(|arrays| RecordBatch::try_new(Arc::clone(schema), arrays));
-    made.map_err(|error| Failure::world("W001", "recording the run", error))
 }
 
 /// Registers what is published under its names, for verbs that read it. Nothing is computed.
-pub(super) async fn read_published(workspace: &mut Workspace) -> Result<()> {
-    let session = &workspace.opened.session;
+pub(super) async fn read_published(workspace: &Workspace) -> Result<()> {
     for table in workspace.published.list() {
-        if let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &table.name).await? {
-            let name = TableReference::bare(table.name.clone());
-            let registered =
-                session.deregister_table(name.clone()).and_then(|_| session.register_table(name, provider));
-            registered
-                .map_err(|error| crate::store::failure_from(format!("reading the table `{}`", table.name), &error))?;
-        }
+        workspace.published_as(&table.name, &table.name).await?;
     }
     Ok(())
 }

@@ -1,10 +1,8 @@
 //! Query: one statement that only reads, over sources, sources with their customers, and what was published.
 
-use std::sync::Arc;
-
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
-use datafusion::common::TableReference;
+use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
 
@@ -12,14 +10,15 @@ use super::opened::Opened;
 use super::request::Stopped;
 use super::workspace::Workspace;
 use super::{identity, publish};
-use crate::diag::{Failure, Result, nearest};
+use crate::diag::{Failure, Fault, Finding, Result, nearest};
 use crate::sql::{SqlText, bind_query};
-use crate::store::failure_from;
-use crate::text::{FileId, Files, Located, Span};
+use crate::store::{failure_from, value_fault};
+use crate::text::{Files, Located, Span};
 
 /// The rows of a query, as they come: memory does not grow with their number.
 pub struct Rows {
     stream: SendableRecordBatchStream,
+    query: Asked,
     // The intermediate results and the session that the rows are read from.
     _workspace: Workspace,
 }
@@ -32,25 +31,48 @@ impl Rows {
     }
 
     /// The next rows; `None` at the end.
-    pub async fn next(&mut self) -> Result<Option<RecordBatch>> {
+    pub async fn next(&mut self) -> Result<Option<RecordBatch>, Stopped> {
         let next = self.stream.next().await;
-        next.transpose().map_err(|error| failure_from("running the query", &error))
+        next.transpose().map_err(|error| self.query.failed(&error))
+    }
+}
+
+/// The text of a query, as a file of its own.
+#[derive(Clone)]
+struct Asked {
+    files: Files,
+    text: Located<String>,
+}
+
+impl Asked {
+    fn new(sql: &str) -> Self {
+        let mut files = Files::default();
+        let file = files.add("(the query)", sql);
+        let span = Span { file, start: 0, end: u32::try_from(sql.len()).unwrap_or(u32::MAX) };
+        Self { files, text: Located::new(sql.to_owned(), span) }
+    }
+
+    fn finding(&self, finding: Finding) -> Stopped {
+        Stopped::Findings(Box::new(self.files.clone()), vec![finding])
+    }
+
+    /// Why it failed while it ran: a value that it cannot do with is its own fault, everything else the world's.
+    fn failed(&self, error: &DataFusionError) -> Stopped {
+        let failure = failure_from("running the query", error);
+        match value_fault(error) {
+            Some(fault) if failure.fault == Fault::World => {
+                self.finding(fault.finding(SqlText::new(&self.files, &self.text)))
+            }
+            _ => failure.into(),
+        }
     }
 }
 
 /// Begins a query; `limit` stops it early.
 pub async fn query(opened: Opened, sql: &str, limit: Option<usize>) -> Result<Rows, Stopped> {
-    let mut files = Files::default();
-    let file = files.add("(the query)", sql);
-    let span = Span { file, start: 0, end: u32::try_from(sql.len()).unwrap_or(u32::MAX) };
-    let text = Located::new(sql.to_owned(), span);
-    let bound = match bind_query(SqlText::new(&files, &text)) {
-        Ok(bound) => bound,
-        Err(finding) => return Err(Stopped::Findings(Box::new(files), vec![finding])),
-    };
-    debug_assert_eq!(file, FileId(0));
+    let query = Asked::new(sql);
+    let bound = bind_query(SqlText::new(&query.files, &query.text)).map_err(|finding| query.finding(finding))?;
     let workspace = readable(opened).await?;
-    let doing = "running the query";
     let frame = match workspace.opened.session.sql(&bound.sql).await {
         Ok(frame) => frame,
         Err(error) => return Err(unplanned(&workspace, &bound.tables, &error).into()),
@@ -59,35 +81,30 @@ pub async fn query(opened: Opened, sql: &str, limit: Option<usize>) -> Result<Ro
         Some(limit) => frame.limit(0, Some(limit)),
         None => Ok(frame),
     };
-    let stream = async { limited?.execute_stream().await }.await.map_err(|error| failure_from(doing, &error))?;
-    Ok(Rows { stream, _workspace: workspace })
+    let stream = async { limited?.execute_stream().await }.await.map_err(|error| query.failed(&error))?;
+    Ok(Rows { stream, query, _workspace: workspace })
 }
 
 /// A workspace in which sources, published tables and `<source>_resolved` have their names.
 pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
-    let mut workspace = Workspace::new(opened).await?;
-    publish::read_published(&mut workspace).await?;
+    let workspace = Workspace::new(opened).await?;
+    publish::read_published(&workspace).await?;
     let entities = || workspace.opened.project.entities.values();
     if entities().all(|entity| workspace.published.version(&crate::store::tables::records(&entity.name).name).is_some())
     {
         identity::resolve_sources(&workspace).await?;
     }
-    // Runs are listed by what they published, and are not part of it; receipts come after it.
-    for name in ["runs", "sync_runs", "sync_receipts", "sync_state"] {
+    // Runs are listed by what they published, and are not part of it; receipts come after it, acts at any time.
+    for name in ["runs", "sync_runs", "sync_receipts", "sync_state", "audit"] {
         if let Some(provider) = workspace.opened.warehouse.provider(name, None).await? {
-            let session = &workspace.opened.session;
-            let reference = TableReference::bare(name);
-            let made = session
-                .deregister_table(reference.clone())
-                .and_then(|_| session.register_table(reference, Arc::clone(&provider)));
-            made.map_err(|error| failure_from(format!("reading the table `{name}`"), &error))?;
+            workspace.register(name, provider)?;
         }
     }
     Ok(workspace)
 }
 
 /// Why a statement could not be planned; a table that is not there is named, with the nearest that is.
-fn unplanned(workspace: &Workspace, tables: &[String], error: &datafusion::error::DataFusionError) -> Failure {
+fn unplanned(workspace: &Workspace, tables: &[String], error: &DataFusionError) -> Failure {
     let session = &workspace.opened.session;
     let schema = session.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
     let mut known = schema.map(|schema| schema.table_names()).unwrap_or_default();

@@ -7,11 +7,13 @@ use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, Str
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
-use super::selection::Selection;
+use super::kept::{Kept, Reason};
+use super::renames;
+use super::steps;
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
 use crate::diag::{Failure, Result};
-use crate::project::{Entity, Segment};
+use crate::project::{Entity, Kind, Segment};
 use crate::store::{failure_from, tables};
 
 /// A segment's size and change.
@@ -31,10 +33,12 @@ pub struct SegmentChange {
     pub tripped: Option<TrippedSegment>,
     /// Was a tripped guard passed with `--accept`?
     pub accepted: bool,
-    /// Was it left out by `--select`? Its members stay.
-    pub left_out: bool,
+    /// Was it not built? Its members stay.
+    pub kept: Option<Reason>,
     /// Was it there before?
     pub is_new: bool,
+    /// The name under which its stays were remembered until now.
+    pub old_name: Option<String>,
     /// Hash of the definition.
     pub hash: String,
 }
@@ -54,12 +58,12 @@ pub struct TrippedSegment {
     pub reason: String,
 }
 
-/// Leaves `segment_members` and the published form of the entity on the stage.
+/// Leaves `segment_members` and, unless the entity is kept as it is, its published form on the stage.
 pub(super) async fn run(
     workspace: &Workspace,
     entity: &Entity,
     accept: &[String],
-    selection: &Selection,
+    kept: &Kept,
 ) -> Result<Vec<SegmentChange>> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     // Stays of several entities are one table: each entity adds its own to what those before it left.
@@ -68,19 +72,29 @@ pub(super) async fn run(
     } else {
         workspace.rename("segment_members", "before_segment_members").await?;
     }
-    let hashes_before = hashes_before(workspace).await?;
-    workspace.view("stays", &segments::renamed(project, |name| hashes_before.contains_key(name))).await?;
-    workspace.view("members_now", &segments::members(entity)).await?;
-    workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
+    let steps = steps::last(workspace).await?;
+    let own = || project.segments.values().filter(|segment| segment.entity == entity.name);
+    let renames =
+        renames::due(workspace, &steps, Kind::Segment, "before_segment_members", |of| of == entity.name).await?;
+    workspace.view("stays", &segments::renamed(&renames)).await?;
+    let is_built = !kept.has_entity(&entity.name);
+    if is_built {
+        workspace.view("members_now", &segments::members(entity)).await?;
+        workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
+    } else {
+        workspace.view("members_now", segments::NO_MEMBERS).await?;
+        workspace.view("merged_ids", segments::NO_MERGES).await?;
+    }
     let sizes = sizes(workspace, entity).await?;
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();
-    for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
+    for segment in own() {
         let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
         let hash = segments::definition_hash(project, segment);
-        let old = segment.was.as_ref().unwrap_or(&segment.name);
-        let hash_before = hashes_before.get(&segment.name).or_else(|| hashes_before.get(old));
+        let old = renames.old_name(&entity.name, &segment.name);
+        let before_it = steps.get(&Kind::Segment.id(old.unwrap_or(&segment.name)));
+        let hash_before = before_it.map(|step| &step.fingerprint);
         // What enters or leaves does so because of the definition, the data, or nothing but time.
         let reason = match hash_before {
             Some(before) if *before != hash => "definition",
@@ -88,12 +102,15 @@ pub(super) async fn run(
             Some(_) if is_data => "data",
             Some(_) => "time",
         };
-        let selected = selection.moves(&segment.name);
-        let tripped = guard(segment, members, before, entered, exited).filter(|_| selected);
+        let unbuilt = kept.reason(Kind::Segment, &segment.name).cloned();
+        let tripped = guard(segment, members, before, entered, exited).filter(|_| unbuilt.is_none());
         let accepted = tripped.is_some() && accept.contains(&segment.name);
-        let kept = !selected || (tripped.is_some() && !accepted);
-        definitions.push((segment, hash.clone(), reason, kept));
-        let (members, entered, exited) = if kept { (before, 0, 0) } else { (members, entered, exited) };
+        let is_kept = unbuilt.is_some() || (tripped.is_some() && !accepted);
+        definitions.push((segment, hash.clone(), reason, is_kept));
+        let is_new = hash_before.is_none_or(String::is_empty);
+        // Members that stay are those of the definition that they had.
+        let hash = if is_kept { hash_before.cloned().unwrap_or_default() } else { hash };
+        let (members, entered, exited) = if is_kept { (before, 0, 0) } else { (members, entered, exited) };
         changes.push(SegmentChange {
             segment: segment.name.clone(),
             members,
@@ -102,16 +119,19 @@ pub(super) async fn run(
             exited,
             tripped,
             accepted,
-            left_out: !selected,
-            is_new: hash_before.is_none(),
+            kept: unbuilt,
+            is_new,
+            old_name: old.map(str::to_owned),
             hash,
         });
     }
     hold_definitions(workspace, &definitions)?;
     workspace.stage.keep(session, "segment_members", &segments::stays(entity)).await?;
-    let names = customer::columns(project, entity);
-    let before = before_customer(workspace, entity, &names).await?;
-    workspace.stage.keep(session, &entity.name, &customer::published(project, entity, before)).await?;
+    if is_built {
+        let names = customer::columns(project, entity);
+        let before = before_customer(workspace, entity, &names).await?;
+        workspace.stage.keep(session, &entity.name, &customer::published(project, entity, before)).await?;
+    }
     Ok(changes)
 }
 
@@ -127,29 +147,6 @@ async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String
         }
     }
     Ok(sizes)
-}
-
-/// The hash of each segment's definition as the last published run built it.
-async fn hashes_before(workspace: &Workspace) -> Result<BTreeMap<String, String>> {
-    let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
-    workspace.before(&tables::run_steps(), "before_run_steps").await?;
-    let sql = format!(
-        "select model, fingerprint from before_run_steps where run_id = {} and model like 'segment:%'",
-        crate::sql::text_literal(&run)
-    );
-    let mut hashes = BTreeMap::new();
-    for batch in workspace.collect("reading the last run's steps", &sql).await? {
-        let column = |index: usize| {
-            cast(batch.column(index), &DataType::Utf8View)
-                .map_err(|error| failure_from("reading the last run's steps", &error.into()))
-        };
-        let (models, prints) = (column(0)?, column(1)?);
-        for row in 0..batch.num_rows() {
-            let name = models.as_string_view().value(row).trim_start_matches("segment:").to_owned();
-            hashes.insert(name, prints.as_string_view().value(row).to_owned());
-        }
-    }
-    Ok(hashes)
 }
 
 fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64) -> Option<TrippedSegment> {
@@ -199,8 +196,8 @@ fn hold_definitions(workspace: &Workspace, definitions: &[Definition<'_>]) -> Re
     workspace.stage.hold(&workspace.opened.session, "definitions", batch.schema(), vec![batch])
 }
 
-/// Registers the customers that are published as `before_<entity>` where they have the same columns; then `updated_at` can
-/// be kept for those who did not change.
+/// Do the customers that are published, `before_<entity>`, have the same columns? Then `updated_at` can be kept for those
+/// who did not change.
 async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String]) -> Result<bool> {
     let wide = workspace.schema(&format!("{}_wide", entity.name)).await?;
     let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &entity.name).await? else {
@@ -215,29 +212,5 @@ async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String
         }
         _ => false,
     });
-    if !same || before.field_with_name("segments").is_err() || before.field_with_name("updated_at").is_err() {
-        return Ok(false);
-    }
-    let name = datafusion::common::TableReference::bare(format!("before_{}", entity.name));
-    let registered = workspace.opened.session.register_table(name, provider);
-    registered.map(|_| true).map_err(|error| failure_from(format!("reading the table `{}`", entity.name), &error))
-}
-
-/// The segments whose members the published run held back.
-pub(super) async fn held_before(workspace: &Workspace) -> Result<Vec<String>> {
-    let Some(run) = workspace.published.run.clone() else { return Ok(Vec::new()) };
-    workspace.before(&tables::run_steps(), "before_run_steps").await?;
-    let sql = format!(
-        "select model from before_run_steps where run_id = {} and outcome = {}",
-        crate::sql::text_literal(&run),
-        crate::sql::text_literal(super::publish::HELD)
-    );
-    let doing = "reading the last run's steps";
-    let mut held = Vec::new();
-    for batch in workspace.collect(doing, &sql).await? {
-        let models = cast(batch.column(0), &DataType::Utf8View).map_err(|error| failure_from(doing, &error.into()))?;
-        let models = models.as_string_view();
-        held.extend(models.iter().flatten().map(|model| model.trim_start_matches("segment:").to_owned()));
-    }
-    Ok(held)
+    Ok(same && before.field_with_name("segments").is_ok() && before.field_with_name("updated_at").is_ok())
 }

@@ -1,22 +1,18 @@
-//! `--select`: which segments move and which syncs are sent.
+//! `--select`: which models are built and which syncs are sent.
 //!
-//! A build reads every source once for all features, so there is nothing to save by computing fewer of them. What selection
-//! decides is what changes for others: segments that are not selected keep the members that are published, syncs that are not
-//! selected send nothing. Traits and scores are always those of the run.
+//! What is selected is built together with all that it needs; the rest keeps what is published (`kept`).
 
 use std::collections::BTreeSet;
 
 use super::opened::Opened;
 use crate::diag::{Failure, Result, nearest};
-use crate::project::{Graph, Kind};
+use crate::project::{Graph, Kind, Model};
 
-/// What was selected; `None` is everything.
+/// What was selected.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Selection {
-    /// Segments that may move.
-    pub segments: Option<BTreeSet<String>>,
-    /// Syncs that are sent.
-    pub syncs: Option<BTreeSet<String>>,
+    /// The models that selectors mean; `None` is all of them.
+    models: Option<BTreeSet<(Kind, String)>>,
 }
 
 impl Selection {
@@ -37,22 +33,29 @@ impl Selection {
         }
         let graph = Graph::new(&opened.spec, &opened.project);
         let selected = graph.select(selectors.iter().map(String::as_str))?;
-        let of_kind = |kind: Kind| {
-            let models = selected.iter().filter_map(|&index| graph.get(index)).filter(|model| model.kind == kind);
-            Some(models.map(|model| model.name.clone()).collect())
-        };
-        Ok(Self { segments: of_kind(Kind::Segment), syncs: of_kind(Kind::Sync) })
+        let models = selected.iter().filter_map(|&index| graph.get(index));
+        Ok(Self { models: Some(models.map(|model| (model.kind, model.name.clone())).collect()) })
     }
 
-    /// May this segment move?
+    /// Is everything selected?
     #[must_use]
-    pub fn moves(&self, segment: &str) -> bool {
-        self.segments.as_ref().is_none_or(|segments| segments.contains(segment))
+    pub fn is_all(&self) -> bool {
+        self.models.is_none()
+    }
+
+    /// Is this model selected?
+    #[must_use]
+    pub fn means(&self, model: &Model) -> bool {
+        self.has(model.kind, &model.name)
     }
 
     /// Is this sync sent?
     #[must_use]
     pub fn sends(&self, sync: &str) -> bool {
-        self.syncs.as_ref().is_none_or(|syncs| syncs.contains(sync))
+        self.has(Kind::Sync, sync)
+    }
+
+    fn has(&self, kind: Kind, name: &str) -> bool {
+        self.models.as_ref().is_none_or(|models| models.contains(&(kind, name.to_owned())))
     }
 }

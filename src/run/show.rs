@@ -145,7 +145,7 @@ impl View<'_> {
             let mut row = Map::new();
             row.insert("column".into(), json!(column));
             row.insert("type".into(), json!(found.data_type.to_string()));
-            row.insert("personal".into(), json!(if found.is_personal() { "personal" } else { "" }));
+            row.insert("personal".into(), json!(if source.is_personal(column) { "personal" } else { "" }));
             row
         });
         self.series.push(Series { of: "column", title: "columns".into(), rows: rows.collect() });
@@ -280,7 +280,7 @@ impl View<'_> {
         let channels = self.project().purposes[name].channels.join(", ");
         self.fact("channels", channels);
         let sql = format!(
-            "select channel, status, count(*) as contact_points from consents where purpose = {} group by channel, status order by channel, status",
+            "select channel, status, count(distinct contact_point) as contact_points from consents where purpose = {} group by channel, status order by channel, status",
             text_literal(name)
         );
         self.series("state", "contact points", &sql).await

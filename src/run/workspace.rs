@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, provider_as_source};
 
@@ -29,8 +30,12 @@ pub struct Workspace {
 impl Workspace {
     /// Makes every source readable under its name.
     pub async fn new(opened: Opened) -> Result<Self> {
+        Self::of_run(opened, new_run_id()).await
+    }
+
+    /// The same, for a run that has a name already.
+    pub(super) async fn of_run(opened: Opened, run_id: String) -> Result<Self> {
         let published = Published::load(&opened.warehouse, &opened.session).await?;
-        let run_id = uuid::Uuid::new_v4().simple().to_string();
         let workspace = Self { opened, stage: Stage::new()?, published, run_id };
         for source in workspace.opened.project.sources.values() {
             workspace.view(&source.name, &compile::sources::relation(source)).await?;
@@ -51,19 +56,27 @@ impl Workspace {
 
     /// Makes a published table readable under a name; an empty one where nothing was published. Says whether it was.
     pub async fn before(&self, spec: &TableSpec, name: &str) -> Result<bool> {
+        if self.published_as(&spec.name, name).await? {
+            return Ok(true);
+        }
+        let empty = MemTable::try_new(Arc::clone(&spec.schema), vec![vec![]]);
+        let empty = empty.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
+        self.register(name, Arc::new(empty)).map(|()| false)
+    }
+
+    /// Makes a published table readable under a name, with the columns that it has. Says whether there is one.
+    pub async fn published_as(&self, table: &str, name: &str) -> Result<bool> {
+        let Some(provider) = self.published.provider(&self.opened.warehouse, table).await? else { return Ok(false) };
+        self.register(name, provider).map(|()| true)
+    }
+
+    /// Gives a table a name.
+    pub fn register(&self, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
         let session = &self.opened.session;
-        let provider = self.published.provider(&self.opened.warehouse, &spec.name).await?;
-        let there = provider.is_some();
-        let made = (|| {
-            let provider = match provider {
-                Some(provider) => provider,
-                None => Arc::new(MemTable::try_new(Arc::clone(&spec.schema), vec![vec![]])?),
-            };
-            session.deregister_table(TableReference::bare(name.to_owned()))?;
-            session.register_table(TableReference::bare(name.to_owned()), provider)
-        })();
-        made.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
-        Ok(there)
+        let reference = TableReference::bare(name.to_owned());
+        let made =
+            session.deregister_table(reference.clone()).and_then(|_| session.register_table(reference, provider));
+        made.map(|_| ()).map_err(|error| failure_from(format!("reading the table `{name}`"), &error))
     }
 
     /// Gives what is readable under a name another name.
@@ -110,4 +123,9 @@ impl Workspace {
             .map(|(name, _)| name.as_str())
             .collect()
     }
+}
+
+/// A name for a run that no other has.
+pub(super) fn new_run_id() -> String {
+    uuid::Uuid::new_v4().simple().to_string()
 }

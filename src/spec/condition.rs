@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::{Duration, Text};
-use crate::text::{Located, OneOrMany, TextOr};
+use crate::text::{Located, OneOrMany, TextOr, ValueSpec};
 
 /// SQL over the customer, or a structured condition.
 pub type Condition = Located<TextOr<Box<ConditionMap>>>;
@@ -46,10 +46,13 @@ pub struct Count {
 }
 
 /// A consent that must be granted.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ConsentCondition {
     /// The purpose.
     pub purpose: Text,
     /// The channel; may be left out where the purpose has one.
     pub channel: Option<Text>,
+    /// The scope of a purpose with `by`: SQL over the customer's attributes, or `{value: maison}`; by default the attributes
+    /// of those names.
+    pub scope: Option<Located<ValueSpec>>,
 }

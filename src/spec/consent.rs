@@ -20,12 +20,14 @@ pub struct Purpose {
     pub channels: Vec<Text>,
     /// The legal basis; by default consent.
     pub basis: Option<Located<Basis>>,
-    /// A grant counts once it is confirmed (`confirmed` or `granted` in the ledger; `pending` never counts).
+    /// A grant needs a second step: it is pending until an event `confirmed` follows it for the same contact point,
+    /// channel and scope. A confirmation alone counts, too; a later grant asks again.
     #[serde(default)]
     pub double_opt_in: bool,
     /// A grant lapses after this time.
     pub valid_for: Option<Located<Duration>>,
-    /// Columns of the consent's scope, such as the brand.
+    /// Consent is given per scope, such as the brand: the columns that make the scope, of the consents' sources and of the
+    /// customer. A grant covers its own scope alone, a withdrawal without a scope covers all.
     #[serde(default)]
     pub by: Vec<Text>,
 }
@@ -63,13 +65,13 @@ pub struct ConsentSource {
     pub purpose: Located<ValueSpec>,
     /// The channel: a column, or `{value: email}`.
     pub channel: Located<ValueSpec>,
-    /// `granted`, `withdrawn` or `pending`: SQL, or a column with a map of its values.
+    /// `granted`, `confirmed`, `withdrawn` or `pending`: SQL, or a column with a map of its values.
     pub status: Located<TextOr<StatusMap>>,
     /// When.
     pub at: Text,
     /// What proves it.
     pub proof: Option<Text>,
-    /// Its scope, as SQL.
+    /// Its scope, as SQL; by default the source's columns that the purpose names under `by`. Several are a JSON array.
     pub scope: Option<Text>,
 }
 
@@ -80,7 +82,7 @@ pub struct StatusMap {
     pub value: Option<Text>,
     /// The column.
     pub column: Option<Text>,
-    /// Value → `granted`, `withdrawn`, `pending`; other values give no consent event.
+    /// Value → `granted`, `confirmed`, `withdrawn`, `pending`; other values give no consent event.
     #[serde(default)]
     pub map: Section<Text>,
 }

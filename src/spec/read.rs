@@ -53,6 +53,8 @@ pub struct Spec {
     pub syncs: IndexMap<String, Named<Sync>>,
     /// Names of models that are written but could not be read: whoever names them is not to blame.
     pub broken: BTreeSet<String>,
+    /// A file or a section could not be read, and may hold any name: whoever names something is not to blame.
+    pub unread: bool,
 }
 
 /// Reads all files of a project: `warehouse` is one of them, `models` are the others in a fixed order. `variables` holds
@@ -78,17 +80,25 @@ pub fn read(
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
         broken: BTreeSet::new(),
+        unread: false,
     };
-    if let Some(node) = tree(files, warehouse, findings) {
-        spec.warehouse = settings(node, target, &mut variables, findings);
+    match tree(files, warehouse, findings) {
+        Some(node) => spec.warehouse = settings(node, target, &mut variables, findings),
+        None => spec.unread = true,
     }
     variables.env = None;
     for &file in models {
-        let Some(mut node) = tree(files, file, findings) else { continue };
+        let tree = tree(files, file, findings);
+        // Without the variables of the settings a model is not what it will be.
+        let Some(mut node) = tree.filter(|_| spec.warehouse.is_some() || !spec.unread) else {
+            spec.unread = true;
+            continue;
+        };
         interpolate(&mut node, &variables, false, findings);
         let Value::Map(sections) = &node.value else {
             let message = format!("a model file is a map of sections, {} was found", node.value.kind());
             findings.add(Finding::error("E102", message).at(node.span));
+            spec.unread = true;
             continue;
         };
         for (section, models) in sections {
@@ -107,6 +117,7 @@ pub fn read_file<T: for<'de> Deserialize<'de>>(files: &Files, file: FileId, find
 impl Spec {
     fn section(&mut self, section: &Key, models: &Node, findings: &mut Findings) {
         let broken = &mut self.broken;
+        self.unread |= !matches!(models.value, Value::Map(_) | Value::Null);
         match section.text.as_str() {
             "sources" => add(&mut self.sources, "source", models, broken, findings),
             "events" => add(&mut self.events, "event", &with_from(models), broken, findings),
@@ -124,6 +135,7 @@ impl Spec {
                 };
                 let message = format!("`{other}` is no section of a model file");
                 findings.add(Finding::error("E103", message).at(section.span).label("unknown section").help(help));
+                self.unread = true;
             }
         }
     }
@@ -142,7 +154,10 @@ fn tree(files: &Files, file: FileId, findings: &mut Findings) -> Option<Node> {
             Some(tree.root)
         }
         Err(error) => {
-            findings.add(Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span));
+            let finding = Finding::error("E101", format!("this is not valid YAML: {}", error.message)).at(error.span);
+            findings.add(finding.help(
+                "look here and at the lines above: quotes and brackets are closed, spaces indent, SQL with `: ` or `#` is quoted",
+            ));
             None
         }
     }

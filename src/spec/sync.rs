@@ -42,16 +42,16 @@ pub struct Sync {
     pub first_run: Option<Located<FirstRun>>,
 }
 
-/// Who or what is sent: exactly one of `segment`, `entity`, `consents`, `sql`.
+/// Who or what is sent: exactly one of `segment`, `entity`, `consents`, `sql`; beside `consents` and `sql`, `entity` says whose.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
 pub struct From {
     /// The members of a segment.
     pub segment: Option<Text>,
-    /// All known customers.
+    /// All known customers; beside `consents` or `sql` the entity that is meant, where the project has several.
     pub entity: Option<Text>,
     /// The states of these purposes.
     pub consents: Option<Vec<Text>>,
-    /// A query that yields `customer_id`.
+    /// A query that yields the entity's id, such as `customer_id`.
     pub sql: Option<Text>,
     /// SQL over the customer: which of them.
     #[serde(rename = "where")]
@@ -106,7 +106,7 @@ pub enum Nulls {
 }
 
 /// The consent that the contact point must have, or why none is needed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Deserialize, JsonSchema)]
 pub struct ConsentGate {
     /// The purpose.
     pub purpose: Option<Text>,
@@ -114,6 +114,9 @@ pub struct ConsentGate {
     pub channel: Option<Text>,
     /// The field that holds the contact point; by default the one of the channel's type.
     pub contact: Option<Text>,
+    /// The scope of a purpose with `by`: SQL over the customer, or `{value: maison}`; by default the customer's columns of
+    /// those names.
+    pub scope: Option<Located<ValueSpec>>,
     /// Why no consent is needed.
     pub none: Option<Text>,
 }

@@ -8,6 +8,7 @@ mod bind_call;
 mod bind_compare;
 mod bind_time;
 mod chain;
+mod fault;
 mod functions;
 #[cfg(test)]
 mod golden_tests;
@@ -19,6 +20,7 @@ mod types;
 
 pub use aggregate::Aggregate;
 pub use bind::{Bound, Column, Scope, bind, bind_value};
+pub use fault::ValueFault;
 pub use functions::{FUNCTIONS, Signature};
 pub use parse::{SqlText, parse_expression};
 pub use print::{Select, ident, indent, text_literal};

@@ -1,17 +1,22 @@
 //! What goes wrong between cohorte and its tables, said with a code and with what to do next.
 
 use std::error::Error;
+use std::io;
 
+use datafusion::arrow::error::ArrowError;
 use datafusion::error::DataFusionError;
 use deltalake::DeltaTableError;
 
+use super::refusal::refusal;
 use crate::diag::{Failure, Fault};
+use crate::sql::ValueFault;
 
 /// Turns an error of the query engine into a failure. A [`Failure`] that travelled inside it (a reader's, say) comes out
 /// as it went in.
 #[must_use]
 pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failure {
-    if let Some(failure) = buried(error) {
+    let doing = doing.into();
+    if let Some(failure) = buried(error).or_else(|| refusal(&*doing, error)) {
         return failure;
     }
     let root = error.find_root();
@@ -19,11 +24,46 @@ pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failur
         return Failure::world("W410", doing, "the query needs more memory than `engine.memory` allows")
             .help("raise `engine.memory` in warehouse.yaml, or lower `engine.threads`");
     }
-    let mut cause = first_line(&root.strip_backtrace());
-    if matches!(root, DataFusionError::ArrowError(..) | DataFusionError::Execution(_)) {
-        cause = without_values(&cause);
+    if let Some(error) = of_the_system(error) {
+        return Failure::world("W001", doing, error)
+            .help("intermediate results are in the folder for temporary files: set TMPDIR to one that has room");
     }
+    let cause = match value_fault(error) {
+        Some(ValueFault::Overflow) => "a number is too large for its type".to_owned(),
+        Some(ValueFault::Other(said)) => said,
+        _ => without_values(&first_line(&root.strip_backtrace())),
+    };
     Failure::world("W409", doing, cause).help("run `cohorte compile` to see the SQL; `cohorte query` runs it alone")
+}
+
+/// What the operating system refused, where that is why a query failed.
+fn of_the_system<'a>(error: &'a (dyn Error + 'static)) -> Option<&'a io::Error> {
+    let mut next = Some(error);
+    while let Some(current) = next {
+        if let Some(error) = current.downcast_ref::<io::Error>().filter(|error| error.raw_os_error().is_some()) {
+            return Some(error);
+        }
+        next = current.source();
+    }
+    None
+}
+
+/// What was wrong with a value, where that is why a query failed.
+#[must_use]
+pub fn value_fault(error: &DataFusionError) -> Option<ValueFault> {
+    let root = error.find_root();
+    let said = || without_values(&first_line(&root.strip_backtrace()));
+    match root {
+        DataFusionError::ArrowError(error, _) => match error.as_ref() {
+            ArrowError::DivideByZero => Some(ValueFault::DivisionByZero),
+            ArrowError::ArithmeticOverflow(_) => Some(ValueFault::Overflow),
+            ArrowError::CastError(_) | ArrowError::ParseError(_) => Some(ValueFault::Cast),
+            ArrowError::ComputeError(_) | ArrowError::InvalidArgumentError(_) => Some(ValueFault::Other(said())),
+            _ => None,
+        },
+        DataFusionError::Execution(_) => Some(ValueFault::Other(said())),
+        _ => None,
+    }
 }
 
 /// The failure of a second writer: somebody else holds the warehouse.
@@ -35,28 +75,27 @@ pub fn held(doing: impl Into<String>, cause: impl Into<String>) -> Failure {
 
 /// A table that could not be read.
 pub(crate) fn reading(table: &str, error: &DeltaTableError) -> Failure {
-    if let Some(failure) = buried(error) {
+    let doing = format!("reading the table `{table}`");
+    if let Some(failure) = buried(error).or_else(|| refusal(&*doing, error)) {
         return failure;
     }
-    Failure::world("W402", format!("reading the table `{table}`"), first_line(&error.to_string()))
+    Failure::world("W402", doing, first_line(&error.to_string()))
         .help("check that the folder and its `_delta_log` are whole and that they may be read")
 }
 
 /// A table that could not be written.
 pub(crate) fn writing(table: &str, error: &DeltaTableError) -> Failure {
-    if let Some(failure) = buried(error) {
+    let doing = format!("writing the table `{table}`");
+    if let Some(failure) = buried(error).or_else(|| refusal(&*doing, error)) {
         return failure;
     }
     let root = root_of(error);
     if let Some(DataFusionError::ResourcesExhausted(_)) =
         root.downcast_ref::<DataFusionError>().map(DataFusionError::find_root)
     {
-        return failure_from(
-            format!("writing the table `{table}`"),
-            &DataFusionError::ResourcesExhausted(String::new()),
-        );
+        return failure_from(doing, &DataFusionError::ResourcesExhausted(String::new()));
     }
-    Failure::world("W403", format!("writing the table `{table}`"), first_line(&error.to_string()))
+    Failure::world("W403", doing, first_line(&error.to_string()))
         .help("check that the warehouse may be written and has room; the table still holds its last version")
 }
 

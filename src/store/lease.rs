@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use super::failures::held;
 use super::lease_process::Process;
+use super::refusal::refusal;
 use super::warehouse::Warehouse;
 use crate::diag::{Failure, Result};
 
@@ -44,13 +45,22 @@ pub struct LeaseOptions {
     pub wait: Option<Duration>,
     /// Renew it in the background, as long as the value lives.
     pub heartbeat: bool,
+    /// The run that takes it: whoever finds it abandoned can say which run was killed.
+    pub run: Option<String>,
 }
 
 impl LeaseOptions {
     /// A lease with a heartbeat and a period of two minutes that does not wait.
     #[must_use]
     pub fn new(holder: impl Into<String>, now: DateTime<Utc>) -> Self {
-        Self { holder: holder.into(), now, period: Duration::from_mins(2), wait: None, heartbeat: true }
+        let period = Duration::from_mins(2);
+        Self { holder: holder.into(), now, period, wait: None, heartbeat: true, run: None }
+    }
+
+    /// Taken by a run.
+    #[must_use]
+    pub fn of_run(self, run: impl Into<String>) -> Self {
+        Self { run: Some(run.into()), ..self }
     }
 }
 
@@ -64,6 +74,19 @@ struct Claim {
     process: Process,
     period_ms: u64,
     released: bool,
+    #[serde(default)]
+    run: Option<String>,
+}
+
+/// A run that did not come to its end: it held the lease, and never gave it back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Abandoned {
+    /// The run.
+    pub run: String,
+    /// Who it was, for people: "cohorte build".
+    pub holder: String,
+    /// When it began.
+    pub since: DateTime<Utc>,
 }
 
 /// The right to write, until it is released. Dropped without [`Lease::release`], the next writer in this process, or on
@@ -72,6 +95,7 @@ struct Claim {
 pub struct Lease {
     state: Arc<Mutex<State>>,
     heartbeat: Option<JoinHandle<()>>,
+    abandoned: Option<Abandoned>,
     /// Ends with the lease.
     _alive: Alive,
 }
@@ -93,11 +117,11 @@ impl Lease {
 
     async fn acquire_in(store: Arc<dyn ObjectStore>, options: LeaseOptions) -> Result<Self> {
         probe(store.as_ref()).await?;
-        let LeaseOptions { holder, now, period, wait, heartbeat } = options;
+        let LeaseOptions { holder, now, period, wait, heartbeat, run } = options;
         let token = uuid::Uuid::new_v4().to_string();
         let period_ms = u64::try_from(period.as_millis()).unwrap_or(u64::MAX);
         let alive = Alive::new(&token);
-        let claim = Claim { holder, since: now, token, process: Process::this(), period_ms, released: false };
+        let claim = Claim { holder, since: now, token, process: Process::this(), period_ms, released: false, run };
 
         let started = Instant::now();
         let mut watched: Option<(u64, Instant)> = None;
@@ -121,7 +145,8 @@ impl Lease {
             if free {
                 if claim_generation(store.as_ref(), generation, &claim).await? {
                     let state = State { store, claim, generation, renewed: Instant::now() };
-                    return Ok(Self::start(state, period, heartbeat, alive));
+                    let abandoned = last.and_then(|(_, found)| found.abandoned());
+                    return Ok(Self::start(state, period, heartbeat, alive, abandoned));
                 }
                 continue;
             }
@@ -135,7 +160,7 @@ impl Lease {
         }
     }
 
-    fn start(state: State, period: Duration, heartbeat: bool, alive: Alive) -> Self {
+    fn start(state: State, period: Duration, heartbeat: bool, alive: Alive, abandoned: Option<Abandoned>) -> Self {
         let state = Arc::new(Mutex::new(state));
         let beating = Arc::clone(&state);
         let heartbeat = heartbeat.then(|| {
@@ -151,7 +176,13 @@ impl Lease {
                 }
             })
         });
-        Self { state, heartbeat, _alive: alive }
+        Self { state, heartbeat, abandoned, _alive: alive }
+    }
+
+    /// The run that this lease was taken over from, where one had not given it back.
+    #[must_use]
+    pub fn abandoned(&self) -> Option<&Abandoned> {
+        self.abandoned.as_ref()
     }
 
     /// Says to the others that the holder lives.
@@ -179,6 +210,13 @@ impl Lease {
         let mut state = self.state.lock().await;
         state.claim.released = true;
         state.renew().await
+    }
+}
+
+impl Claim {
+    fn abandoned(self) -> Option<Abandoned> {
+        let run = self.run.filter(|_| !self.released)?;
+        Some(Abandoned { run, holder: self.holder, since: self.since })
     }
 }
 
@@ -306,28 +344,38 @@ fn name(generation: u64) -> Path {
     Path::from(format!("{generation:020}.json"))
 }
 
-fn broken(error: &dyn std::fmt::Display) -> Failure {
-    Failure::world("W412", "reaching the warehouse's lease", error)
-        .help("check that the folder `_cohorte/lease` in the warehouse's schema may be read and written")
+fn broken(error: &(dyn std::error::Error + 'static)) -> Failure {
+    let doing = "reaching the warehouse's lease";
+    refusal(doing, error).unwrap_or_else(|| {
+        Failure::world("W412", doing, error).help(
+            "check that the warehouse is a folder, or a store, that may be read and written and has room; the lease is in \
+             `_cohorte/lease` of its schema",
+        )
+    })
 }
 
 /// Refuses a store on which the lease would not exclude anybody.
 async fn probe(store: &dyn ObjectStore) -> Result<()> {
     let path = Path::from(format!("probe-{}", uuid::Uuid::new_v4()));
     let create = || store.put_opts(&path, PutPayload::from_static(b"{}"), PutMode::Create.into());
-    create().await.map_err(|error| broken(&error))?;
+    match create().await {
+        Ok(_) => {}
+        Err(ObjectStoreError::NotImplemented { .. } | ObjectStoreError::NotSupported { .. }) => return Err(careless()),
+        Err(error) => return Err(broken(&error)),
+    }
     let second = create().await;
     discard(store, &path).await?;
     match second {
         Err(error) if taken(&error) => Ok(()),
-        Ok(_) => Err(Failure::world(
-            "W408",
-            "taking the warehouse's lease",
-            "this store lets two writers create the same file, so nothing keeps them apart",
-        )
-        .help("use a store with conditional writes: S3, GCS, Azure or a local disk (some S3 look-alikes lack them)")),
+        Ok(_) => Err(careless()),
         Err(error) => Err(broken(&error)),
     }
+}
+
+fn careless() -> Failure {
+    let cause = "this store lets two writers create the same file, so nothing keeps them apart";
+    Failure::world("W408", "taking the warehouse's lease", cause)
+        .help("use a store with conditional writes: S3, GCS, Azure or a local disk (some S3 look-alikes lack them)")
 }
 
 #[cfg(test)]

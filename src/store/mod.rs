@@ -4,12 +4,14 @@
 //! Only this room writes tables. A write is one atomic Delta commit whose input streams, so memory does not grow with
 //! the number of rows.
 
+mod clouds;
 mod compact;
 mod entity_tables;
 mod failures;
 mod lease;
 mod lease_process;
 mod published;
+mod refusal;
 mod statistics;
 mod stored_types;
 mod table;
@@ -19,9 +21,11 @@ mod testing;
 mod warehouse;
 mod write;
 
-pub use failures::{failure_from, held};
-pub use lease::{Lease, LeaseOptions};
+pub(crate) use clouds::object_store;
+pub use failures::{failure_from, held, value_fault};
+pub use lease::{Abandoned, Lease, LeaseOptions};
 pub use published::{Published, PublishedTable};
+pub(crate) use refusal::refusal;
 pub use stored_types::{conform, stored_schema};
 pub use table::StoredTable;
 pub use tables::{

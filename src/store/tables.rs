@@ -100,12 +100,13 @@ pub fn score_values() -> TableSpec {
     )
 }
 
-/// `consents`: one row per contact point, purpose, channel and scope, with the state that holds now.
+/// `consents`: one row per contact point, purpose, channel and scope, with the state that holds now; several where customers of
+/// several entities have the point. `customer_id` is that entity's id, null where nobody has the point.
 #[must_use]
 pub fn consents() -> TableSpec {
     table(
         "consents",
-        "One row per customer, contact point, purpose, channel and scope: the state that holds now",
+        "One row per owner, contact point, purpose, channel and scope: the state that holds now",
         consent_columns([("since", instant())]),
         &[],
         &["contact_point", "proof"],
@@ -126,6 +127,7 @@ pub fn consent_ledger() -> TableSpec {
 
 fn consent_columns<const N: usize>(last: [(&'static str, DataType); N]) -> Vec<(&'static str, DataType)> {
     let mut columns = vec![
+        ("entity", TEXT),
         ("customer_id", TEXT),
         ("contact_point", TEXT),
         ("purpose", TEXT),
@@ -270,8 +272,9 @@ pub fn sync_receipts() -> TableSpec {
     )
 }
 
-/// `runs`, remembered: one row per run. `published` maps each table to its version (JSON), and is null where the run
-/// published nothing; `inputs` maps each source to the version or fingerprint that was read (JSON).
+/// `runs`, remembered: one row per run. `outcome` is done, unchanged, failed (`error` is the code) or killed. `published` maps
+/// each table to its version (JSON), and is null where the run published nothing; `inputs` maps each source to the version
+/// or fingerprint that everything was built from (JSON). `seq` is the order of runs, whatever the clock said.
 #[must_use]
 pub fn runs() -> TableSpec {
     table(
@@ -287,18 +290,23 @@ pub fn runs() -> TableSpec {
             ("published", TEXT),
             ("inputs", TEXT),
             ("cohorte_version", TEXT),
+            ("seq", WHOLE),
+            ("error", TEXT),
         ],
         &[],
         &[],
     )
 }
 
-/// `run_steps`, remembered: one row per run and model. `model` is `kind:name`; `action` is built, skipped or failed.
+/// `run_steps`, remembered: one row per run and model. `model` is `kind:name`, or `table:name`; `action` is built, kept or
+/// skipped; `outcome` is done, held (a guard tripped), blocked (by the source in `why`), kept (not selected) or unchanged;
+/// `was` is the old name whose memory a model has taken over; `fingerprint` is that of a segment's definition, or of a table's
+/// rows.
 #[must_use]
 pub fn run_steps() -> TableSpec {
     table(
         "run_steps",
-        "One row per run and model: built, skipped or failed, and why",
+        "One row per run and model: built, kept or skipped, and why",
         [
             ("run_id", TEXT),
             ("model", TEXT),
@@ -308,6 +316,7 @@ pub fn run_steps() -> TableSpec {
             ("rows", WHOLE),
             ("duration_ms", WHOLE),
             ("outcome", TEXT),
+            ("was", TEXT),
         ],
         &[],
         &[],

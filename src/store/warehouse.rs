@@ -1,6 +1,5 @@
 //! Where the tables are: a root folder or URL, and the schema (a folder in it) that cohorte writes.
 
-use std::collections::HashMap;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use datafusion::catalog::TableProvider;
 use deltalake::{DeltaTable, DeltaTableBuilder, DeltaTableError, ObjectStore};
 use url::Url;
 
+use super::clouds;
 use super::failures::reading;
 use super::table::StoredTable;
 use crate::diag::{Failure, Result};
@@ -18,7 +18,6 @@ use crate::diag::{Failure, Result};
 pub struct Warehouse {
     root: Url,
     schema: String,
-    options: HashMap<String, String>,
 }
 
 impl Warehouse {
@@ -29,14 +28,8 @@ impl Warehouse {
         if schema.is_empty() || schema.contains(['/', '\\']) || schema == "." || schema == ".." {
             return Err(unusable(schema, "`warehouse.schema` must be the name of one folder"));
         }
-        Ok(Self { root, schema: schema.to_owned(), options: HashMap::new() })
-    }
-
-    /// Settings of the object store, such as a region or an endpoint (the environment is read as well).
-    #[must_use]
-    pub fn with_options(mut self, options: HashMap<String, String>) -> Self {
-        self.options = options;
-        self
+        clouds::register();
+        Ok(Self { root, schema: schema.to_owned() })
     }
 
     /// The root, as a URL that ends with a slash.
@@ -104,7 +97,6 @@ impl Warehouse {
     /// The table at a path below the root, not yet loaded.
     pub(crate) fn handle(&self, path: &str) -> Result<DeltaTable> {
         DeltaTableBuilder::from_url(self.url(path)?)
-            .map(|builder| builder.with_storage_options(self.options.clone()))
             .and_then(DeltaTableBuilder::build)
             .map_err(|error| reading(path, &error))
     }
@@ -129,7 +121,6 @@ impl Warehouse {
     /// Files below a folder of the root, for what is no table (leases). Paths are relative to that folder.
     pub(crate) fn files(&self, path: &str) -> Result<Arc<dyn ObjectStore>> {
         DeltaTableBuilder::from_url(self.url(path)?)
-            .map(|builder| builder.with_storage_options(self.options.clone()))
             .and_then(|builder| builder.build_storage())
             .map(|store| store.object_store(None))
             .map_err(|error| reading(path, &error))
@@ -146,12 +137,7 @@ pub(crate) fn locate(root: &str, base: &Path) -> Result<Url> {
         let absolute = std::path::absolute(&path).map_err(|error| unusable(root, &error.to_string()))?;
         return Url::from_directory_path(plain(&absolute)).map_err(|()| unusable(root, "it is no usable folder"));
     };
-    let remote = matches!(scheme, "s3" | "s3a" | "gs" | "az" | "adl" | "azure" | "abfs" | "abfss");
-    if remote && cfg!(not(feature = "cloud")) {
-        let cause = format!("this build cannot reach `{scheme}://`");
-        return Err(unusable(root, &cause).help("build with `--features cloud` (cargo install --features cloud)"));
-    }
-    if !remote && !matches!(scheme, "file" | "memory") {
+    if scheme != "file" && !clouds::SCHEMES.contains(&scheme) {
         return Err(unusable(root, &format!("`{scheme}://` is not known"))
             .help("use a folder, or a URL that starts with s3://, gs:// or abfss://"));
     }
@@ -210,19 +196,11 @@ mod tests {
     #[test]
     fn w401_roots_that_cannot_be_used() {
         let base = Path::new("/srv");
-        for root in ["", "ftp://host/x", "https://host/x"] {
+        for root in ["", "ftp://host/x", "https://host/x", "memory://x"] {
             assert_eq!(Warehouse::open(root, base, "cdp").unwrap_err().code, "W401", "{root}");
         }
         assert_eq!(Warehouse::open("lake", base, "a/b").unwrap_err().code, "W401");
         assert_eq!(Warehouse::open("lake", base, "cdp").unwrap().url("../etc").unwrap_err().code, "W401");
-    }
-
-    #[cfg(not(feature = "cloud"))]
-    #[test]
-    fn w401_object_stores_need_the_cloud_feature() {
-        let failure = Warehouse::open("s3://lake", Path::new("/srv"), "cdp").unwrap_err();
-        assert_eq!(failure.code, "W401");
-        assert!(failure.help.contains("--features cloud"));
     }
 
     #[tokio::test(flavor = "multi_thread")]

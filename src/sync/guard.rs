@@ -81,17 +81,20 @@ impl std::fmt::Display for Tripped {
     }
 }
 
-/// The failure of a sync whose guard tripped; none where none did.
+/// The failure of a sync whose guard tripped, or that of a segment which it depends on; none where none did.
 #[must_use]
-pub fn failure(sync: &str, tripped: &[Tripped]) -> Option<Failure> {
+pub fn failure(sync: &str, tripped: &[String], segment: Option<&str>) -> Option<Failure> {
     if tripped.is_empty() {
         return None;
     }
-    let cause = tripped.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    let failure =
-        Failure { fault: Fault::Guard, ..Failure::world("G601", format!("delivering the sync `{sync}`"), cause) };
+    let doing = format!("delivering the sync `{sync}`");
+    let failure = Failure { fault: Fault::Guard, ..Failure::world("G601", doing, tripped.join("; ")) };
+    let once = match segment {
+        Some(segment) => format!("`cohorte run --accept {segment}`"),
+        None => format!("run once with `--accept {sync}`"),
+    };
     Some(failure.help(format!(
-        "look at `cohorte plan --select syncs:{sync}`; if it is right, run once with `--accept {sync}`; withdrawals went through"
+        "look at `cohorte plan --select syncs:{sync}`; if it is right, {once}; withdrawals went through"
     )))
 }
 
@@ -106,9 +109,9 @@ mod tests {
         let at = Figures { desired: 80, delivered: 100, removed: 20, withdrawn: 0 };
         assert_eq!(check(&LIMITS, &at), []);
         let over = Figures { desired: 0, removed: 21, ..at };
-        let tripped = check(&LIMITS, &over);
+        let tripped: Vec<String> = check(&LIMITS, &over).iter().map(ToString::to_string).collect();
         assert_eq!(tripped.len(), 2);
-        let failure = failure("crm", &tripped).unwrap();
+        let failure = failure("crm", &tripped, None).unwrap();
         assert_eq!((failure.code, failure.exit_code()), ("G601", 3));
         assert_eq!(
             failure.cause,
@@ -128,6 +131,8 @@ mod tests {
     #[test]
     fn no_limit_no_guard() {
         assert_eq!(check(&Limits::default(), &Figures { removed: 9, ..Figures::default() }), []);
-        assert!(failure("crm", &[]).is_none());
+        assert!(failure("crm", &[], None).is_none());
+        let held = failure("crm", &["the guard of `vip`".to_owned()], Some("vip")).unwrap();
+        assert!(held.cause.contains("`vip`") && held.help.contains("--accept vip"), "{held:?}");
     }
 }

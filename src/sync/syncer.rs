@@ -4,8 +4,7 @@
 //! in doubt. The next run first settles doubts (`settle`), then computes what is due, then delivers it (`deliver`).
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use chrono::{DateTime, Utc};
 use datafusion::execution::SendableRecordBatchStream;
@@ -176,15 +175,13 @@ pub async fn deliver(
         clock,
         cancel,
         summary: Summary::default(),
-        batches: AtomicU64::new(0),
-        stop: Mutex::new(None),
-        failed_in_a_row: AtomicU32::new(0),
+        course: Mutex::default(),
     };
-    if let Err(failure) = syncer.run(queue).await {
-        *syncer.stop.get_mut().unwrap_or_else(PoisonError::into_inner) = Some(Ended::Failed(failure));
-    }
-    let ended = syncer.stop.into_inner().unwrap_or_else(PoisonError::into_inner).unwrap_or_default();
-    Summary { ended, batches: syncer.batches.into_inner(), ..syncer.summary }
+    let broke = syncer.run(queue).await.err();
+    let course = syncer.course.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let given_up = course.given_up.map(Ended::Failed);
+    let ended = broke.map(Ended::Failed).or(course.stop).or(given_up).unwrap_or_default();
+    Summary { ended, batches: course.batches, ..syncer.summary }
 }
 
 struct Syncer<'a> {
@@ -195,11 +192,21 @@ struct Syncer<'a> {
     clock: &'a dyn Clock,
     cancel: &'a Cancel,
     summary: Summary,
+    /// Several batches may be under way: none waits while it holds this.
+    course: Mutex<Course>,
+}
+
+/// How the batches went so far.
+#[derive(Default)]
+struct Course {
     /// Batches that were answered.
-    batches: AtomicU64,
-    /// Set when no more is sent. Several batches may be under way: none waits while it holds this.
-    stop: Mutex<Option<Ended>>,
-    failed_in_a_row: AtomicU32,
+    batches: u64,
+    /// Batches in a row that could not be sent at all.
+    failed_in_a_row: u32,
+    /// Why the last batch that was given up was given up.
+    given_up: Option<Failure>,
+    /// Set when no more is sent.
+    stop: Option<Ended>,
 }
 
 impl Syncer<'_> {
@@ -302,8 +309,10 @@ impl Syncer<'_> {
             attempt += 1;
             match self.destination.send(self.target, &prepared.batch).await {
                 Ok(sent) if sent.outcomes.len() == rows => {
-                    self.batches.fetch_add(1, Ordering::Relaxed);
-                    self.failed_in_a_row.store(0, Ordering::Relaxed);
+                    let mut course = self.course();
+                    course.batches += 1;
+                    course.failed_in_a_row = 0;
+                    drop(course);
                     if let Some(failure) = sent.stop {
                         self.stop_with(Ended::Failed(failure));
                     }
@@ -319,11 +328,15 @@ impl Syncer<'_> {
                     return Some((vec![unknown; rows], self.clock.now()));
                 }
                 Err(failure) if attempt >= self.terms.attempts || self.cancel.is_cancelled() || self.has_stopped() => {
-                    let failed = self.failed_in_a_row.fetch_add(1, Ordering::Relaxed) + 1;
                     let outcome = Outcome::Retry { code: failure.code.to_owned(), message: failure.cause.clone() };
-                    if failed >= self.terms.give_up_after || failure.fault == Fault::Project {
-                        self.stop_with(Ended::Failed(failure));
+                    let mut course = self.course();
+                    course.failed_in_a_row += 1;
+                    if course.failed_in_a_row >= self.terms.give_up_after || failure.fault == Fault::Project {
+                        course.stop.get_or_insert(Ended::Failed(failure));
+                    } else {
+                        course.given_up = Some(failure);
                     }
+                    drop(course);
                     return Some((vec![outcome; rows], self.clock.now()));
                 }
                 Err(_) => self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await,
@@ -333,7 +346,7 @@ impl Syncer<'_> {
 
     /// Rows that may be sent again in this run.
     fn worth_another(&self, prepared: &Prepared, outcomes: &[Outcome]) -> Vec<usize> {
-        let is_failing = self.failed_in_a_row.load(Ordering::Relaxed) > 0;
+        let is_failing = self.course().failed_in_a_row > 0;
         if self.has_stopped() || is_failing || prepared.attempt + 1 >= self.terms.attempts {
             return Vec::new();
         }
@@ -345,13 +358,17 @@ impl Syncer<'_> {
         again.map(|(row, _)| row).collect()
     }
 
+    fn course(&self) -> MutexGuard<'_, Course> {
+        self.course.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn has_stopped(&self) -> bool {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.course().stop.is_some()
     }
 
     /// The first reason counts.
     fn stop_with(&self, ended: Ended) {
-        self.stop.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(ended);
+        self.course().stop.get_or_insert(ended);
     }
 
     fn heed_cancel(&self) {

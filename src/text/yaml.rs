@@ -102,6 +102,11 @@ const MAX_DEPTH: usize = 64;
 
 /// Parses one document. An empty file is an empty map.
 pub fn parse(file: FileId, text: &str) -> Result<Tree, YamlError> {
+    // The parser takes it for the end.
+    if let Some(at) = text.find('\0') {
+        let at = at as u32;
+        return Err(failed(Span { file, start: at, end: at + 1 }, "a NUL character, which no text holds"));
+    }
     let offsets = Offsets::new(text);
     let mut reader = Reader { parser: Parser::new_from_str(text), offsets, file, repeated: Vec::new() };
     loop {

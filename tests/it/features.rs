@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use cohorte::compile::Part;
 use cohorte::compile::passes::{Pass, passes};
 use cohorte::engine::fused;
 use cohorte::report::NoProgress;
@@ -73,7 +74,7 @@ fn lines(case: usize) -> Vec<String> {
 
 fn the_passes(built: &Built) -> Vec<Pass> {
     let opened = &built.workspace.opened;
-    passes(&opened.project, &opened.project.entities["customer"], &opened.clock)
+    passes(&opened.project, &opened.project.entities["customer"], &opened.clock, &Part::default())
 }
 
 /// Rows of every feature by the fused pass, which must be those of the readable SQL.

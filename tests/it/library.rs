@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 use cohorte::report::NoProgress;
-use cohorte::run::{BuildOptions, Built, Opened, Request, Stopped, build, open};
+use cohorte::run::{BuildOptions, Built, Opened, Request, Selection, Stopped, build, open};
 use cohorte::store::{Published, Warehouse};
 use datafusion::arrow::array::Array;
 use datafusion::arrow::compute::{cast, concat_batches};
@@ -65,18 +65,39 @@ impl Folder {
         self.run(as_of, true).await
     }
 
+    /// Builds what is selected, and passes these guards.
+    pub(crate) async fn build_some(&self, as_of: &str, select: &[&str], accept: &[&str]) -> Built {
+        let own = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<String>>();
+        let opened = self.open(as_of).await;
+        let selection = Selection::of(&opened, &own(select), &own(accept)).unwrap();
+        let options =
+            BuildOptions { command: "build".into(), selection, accept: own(accept), ..BuildOptions::default() };
+        let built = build(opened, &options, &NoProgress).await;
+        built.unwrap_or_else(|stopped| panic!("{}", told(&stopped)))
+    }
+
     async fn run(&self, as_of: &str, plan_only: bool) -> Built {
         let options = BuildOptions { command: "build".into(), plan_only, ..BuildOptions::default() };
         let built = build(self.open(as_of).await, &options, &NoProgress).await;
         built.unwrap_or_else(|stopped| panic!("{}", told(&stopped)))
     }
 
-    /// The rows of a query over the published tables, as text, sorted.
+    /// The tables that cohorte wrote.
+    pub(crate) fn warehouse(&self) -> Warehouse {
+        Warehouse::open("./warehouse", self.path(), "cdp").unwrap()
+    }
+
+    /// The rows of a query over the published tables, and over those that are read at their latest, as text, sorted.
     pub(crate) async fn query(&self, sql: &str) -> Vec<String> {
-        let warehouse = Warehouse::open("./warehouse", self.path(), "cdp").unwrap();
+        let warehouse = self.warehouse();
         let session = SessionContext::new();
         let published = Published::load(&warehouse, &session).await.unwrap();
-        for table in published.list() {
+        for name in ["runs", "audit"] {
+            if let Some(provider) = warehouse.provider(name, None).await.unwrap() {
+                session.register_table(name, provider).unwrap();
+            }
+        }
+        for table in published.list().filter(|table| table.name != "audit") {
             let provider = published.provider(&warehouse, &table.name).await.unwrap().unwrap();
             session.register_table(table.name.as_str(), provider).unwrap();
         }

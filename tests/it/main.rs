@@ -4,12 +4,17 @@
 mod bad_input;
 mod builds;
 mod cli;
+mod consents;
 mod examples;
 mod features;
 mod kills;
 mod library;
 mod nasty;
+mod partial;
 mod postgres;
+mod recorded;
+mod renames;
+mod stores;
 mod sync;
 mod tidy;
 mod verbs;

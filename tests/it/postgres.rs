@@ -13,6 +13,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
+mod executable;
 mod server;
 
 use server::{Server, accepted, batch, code, destination, people, url};

@@ -237,16 +237,20 @@ where crm.email is null and optin = 'non';
 
 -- The latest word counts, the more restrictive at one instant; a yes lasts three years for the newsletter. A no without a date
 -- may count as the oldest word or as the last one: then the point is not certain.
-create table oracle_granted as
+create table grants as
 with dated as (
   select * from consent_events where t <= as_of()
   qualify row_number() over (partition by contact_point, purpose, channel order by t desc, granted) = 1)
-select contact_point, purpose, channel,
+select contact_point, purpose, channel, t,
   not exists (select 1 from consent_events u where u.contact_point = d.contact_point and u.purpose = d.purpose and u.channel = d.channel
               and u.t is null and not u.granted) as certain
 from dated d
 where granted and (purpose <> 'newsletter' or t > as_of() - interval 3 year)
   and contact_point in (select value from identities where type in ('email', 'phone'));
+create table oracle_granted as select contact_point, purpose, channel, certain from grants;
+-- What is sent must still be granted when it is sent: by the clock on the wall, where that is later.
+create table sendable as
+select * from grants where purpose <> 'newsletter' or t > greatest(as_of(), cast(now() as timestamp)) - interval 3 year;
 
 -- ------------------------------------------------------------------------------------------------------------- segments
 create table newsletter_consents as
@@ -293,15 +297,15 @@ create table oracle_segments as select segment, customer_id as key, certain from
 create table audiences as
 select 'newsletter' as sync, m.key, m.certain and g.certain as certain
 from oracle_segments m join golden c on c.customer_id = m.key
-join oracle_granted g on g.contact_point = c.email and g.purpose = 'newsletter' where m.segment = 'newsletter_readers'
+join sendable g on g.contact_point = c.email and g.purpose = 'newsletter' where m.segment = 'newsletter_readers'
 union all
 select 'hot_prospects_to_crm', m.key, g.certain
 from oracle_segments m join golden c on c.customer_id = m.key and (c.country = 'FR' or c.country is null)
-join oracle_granted g on g.contact_point = c.email and g.purpose = 'newsletter' where m.segment = 'hot_prospects'
+join sendable g on g.contact_point = c.email and g.purpose = 'newsletter' where m.segment = 'hot_prospects'
 union all
 select 'lapsed_vip_ads', m.key, g.certain
 from oracle_segments m join golden c on c.customer_id = m.key
-join oracle_granted g on g.contact_point = c.email and g.purpose = 'advertising' where m.segment = 'lapsed_vip'
+join sendable g on g.contact_point = c.email and g.purpose = 'advertising' where m.segment = 'lapsed_vip'
 union all
 select 'customer_values', customer_id, true from everything where known and orders > 0
 union all

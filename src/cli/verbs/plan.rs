@@ -23,8 +23,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
     let progress = context.printer.progress();
     match run::plan(opened, selection, progress.as_ref()).await {
         Ok(planned) => {
-            let changes = summary::planned(context, &planned)?;
-            Ok(if changes && arguments.exit_code { Exit::Project } else { Exit::Done })
+            let (changes, exit) = summary::planned(context, &planned)?;
+            Ok(if changes && arguments.exit_code { Exit::Project } else { exit })
         }
         Err(stopped) => context.stopped(stopped),
     }

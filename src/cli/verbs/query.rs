@@ -43,7 +43,12 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
 }
 
 async fn as_json(mut rows: Rows, context: &Context) -> Result<Exit> {
-    while let Some(batch) = rows.next().await? {
+    loop {
+        let batch = match rows.next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(stopped) => return context.stopped(stopped),
+        };
         for row in json_rows(&batch)? {
             context.printer.object(&json!({"kind": "row", "row": row}))?;
         }
@@ -60,7 +65,12 @@ async fn as_table(mut rows: Rows, shown: usize, context: &Context) -> Result<Exi
         table = if field.data_type().is_numeric() { table.right(field.name()) } else { table.left(field.name()) };
     }
     let mut n = 0;
-    while let Some(batch) = rows.next().await? {
+    loop {
+        let batch = match rows.next().await {
+            Ok(Some(batch)) => batch,
+            Ok(None) => break,
+            Err(stopped) => return context.stopped(stopped),
+        };
         for row in json_rows(&batch)? {
             n += 1;
             if n <= shown {

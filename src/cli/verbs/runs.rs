@@ -49,7 +49,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
             took(run),
             seconds(run.as_of.as_deref()),
             text(&run.command),
-            text(&run.outcome),
+            run.error.as_ref().map_or(text(&run.outcome), |code| format!("{} ({code})", text(&run.outcome))),
             tables,
         ]);
     }

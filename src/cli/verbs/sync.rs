@@ -1,7 +1,7 @@
 //! `cohorte sync`: pushes what is due to the destinations.
 
-use crate::cli::summary_syncs;
 use crate::cli::{Context, Exit};
+use crate::cli::{summary, summary_syncs};
 use crate::diag::Result;
 use crate::run::{self, SyncOptions};
 use crate::sync::clock::Cancel;
@@ -35,7 +35,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
     match run::sync(opened, &options, &cancel, progress.as_ref()).await {
         Ok(delivered) => {
             context.printer.findings(&delivered.workspace.opened.files, &delivered.findings)?;
-            summary_syncs::delivered(context, &delivered.workspace, &delivered.syncs, Exit::Done, false)
+            let exit = summary::of_findings(&delivered.findings);
+            summary_syncs::delivered(context, &delivered.workspace, &delivered.syncs, exit, false)
         }
         Err(stopped) => context.stopped(stopped),
     }

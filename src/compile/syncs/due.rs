@@ -1,6 +1,6 @@
 //! What differs between the rows that are desired and those that the destination has.
 
-use super::{CONSENT_REASONS, ECHO, columns, granted, key_columns, needs_grant, value_column};
+use super::{CONSENT_REASONS, ECHO, columns, gate, key_columns, value_column};
 use crate::compile::passes;
 use crate::project::{Gate, Project, Sync, Withdraw};
 use crate::spec::Mode;
@@ -9,7 +9,7 @@ use crate::sql::{Select, ident, indent, text_literal};
 /// What is due, one row per key: `pass` (0 withdrawals; 1 what no guard holds back either and makes no row: consents that
 /// are not granted, and updates that replace a contact point that lost its consent; 2 the rest), `rank` (the order
 /// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, and a column `field_…` per sent value. Reads
-/// `_sync_rows` (the result of [`super::rows`]), `_sync_state` (what the destination has) and `consents`. `now` is in microseconds;
+/// `_sync_rows` (the result of [`super::rows`]), `_sync_state` (what the destination has) and [`super::CONSENTS`]. `now` is in microseconds;
 /// `resend` says whether a row may be sent twice; `type_of` names the SQL type of a column of the key.
 ///
 /// The same decision for one row in memory is `sync::state::due`.
@@ -29,7 +29,7 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
     let mut joined = Select::from("(select * from _sync_rows where is_member and withheld is null) as w")
         .join("full join _sync_state as s on s.key = w.key")
         .join(format!("left join (\n{}\n) as k on k.key = s.key", indent(&known())));
-    if let Some(points) = lost_points(project, sync) {
+    if let Some(points) = gate::lost_points(project, sync) {
         joined = joined.join(format!("left join (\n{}\n) as l on l.key = s.key", indent(&points)));
     }
     joined = joined
@@ -145,31 +145,6 @@ fn known() -> String {
         reasons.join(", "),
         text_literal(ECHO)
     )
-}
-
-/// The keys with which a contact point was sent that has no consent now, whoever's it is. Their hashes stand behind that of
-/// the row: 32 digits each, after a colon.
-fn lost_points(project: &Project, sync: &Sync) -> Option<String> {
-    let Gate::Consent { purpose, .. } = &sync.gate else { return None };
-    let (passes, unheard) = if needs_grant(project, purpose) {
-        ("_granted and not _withdrawn", "false")
-    } else {
-        ("not _withdrawn", "true")
-    };
-    let hashes = "select key, delivered_hash as hash from _sync_state where delivered_at is not null\nunion all\nselect key, in_doubt_hash as hash from _sync_state";
-    let points = format!(
-        "select key, unnest(string_to_array(substr(hash, 34), ':')) as point from (\n{}\n) as h where length(hash) > 33",
-        indent(hashes)
-    );
-    let granted = format!(
-        "select cohorte_hash(cast(contact_point as varchar)) as point, {passes} as passes from {} as g",
-        granted(sync)
-    );
-    Some(format!(
-        "select p.key as key, true as is_lost from (\n{}\n) as p\nleft join (\n{}\n) as o on o.point = p.point\nwhere p.point <> '' and not coalesce(o.passes, {unheard})\ngroup by p.key",
-        indent(&points),
-        indent(&granted)
-    ))
 }
 
 /// What a row that goes then holds, and the action.

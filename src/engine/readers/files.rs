@@ -7,7 +7,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::UNIX_EPOCH;
 
-use deltalake::logstore::{StorageConfig, object_store_factories};
 use deltalake::{ObjectStore, Path as ObjectPath};
 use flate2::bufread::MultiGzDecoder;
 use futures::stream::BoxStream;
@@ -19,6 +18,7 @@ use url::Url;
 use super::Format;
 use super::failures::{not_found, unreadable};
 use crate::diag::{Failure, Result};
+use crate::store::{object_store, refusal};
 
 /// One file.
 #[derive(Debug, Clone)]
@@ -49,10 +49,10 @@ pub(super) fn fingerprint(files: &[SourceFile]) -> String {
 
 /// All files at a location, in the order of their names.
 pub(super) async fn find(source: &str, location: &str, base: &Path, format: Format) -> Result<Vec<SourceFile>> {
-    let mut files = if location.contains("://") {
-        find_remote(source, location, base, format).await?
-    } else {
-        find_local(source, location, base, format)?
+    let mut files = match location.strip_prefix("file://") {
+        Some(path) => find_local(source, path, base, format)?,
+        None if location.contains("://") => find_remote(source, location, base, format).await?,
+        None => find_local(source, location, base, format)?,
     };
     if files.is_empty() {
         return Err(not_found(source, location));
@@ -102,24 +102,24 @@ fn local(source: &str, path: &Path, folder: &Path) -> Result<SourceFile> {
 }
 
 async fn find_remote(source: &str, location: &str, base: &Path, format: Format) -> Result<Vec<SourceFile>> {
-    // Says what is missing where the store is not built in; a glob's characters are no matter here.
     let doing = format!("reading the source `{source}`");
-    crate::store::locate(location, base).map_err(|failure| Failure { doing, ..failure })?;
+    let refused = |error: object_store::Error| match refusal(&*doing, &error) {
+        Some(failure) => failure,
+        None => unreadable(source, location, error),
+    };
+    // Says which stores there are; a glob's characters are no matter here.
+    crate::store::locate(location, base).map_err(|failure| Failure { doing: doing.clone(), ..failure })?;
     let wild = location.find(['*', '?', '[']).unwrap_or(location.len());
     let fixed = &location[..location[..wild].rfind('/').map_or(wild, |slash| slash + 1)];
     let single = wild == location.len() && !location.ends_with('/');
     let url = Url::parse(if single { location } else { fixed }).map_err(|error| unreadable(source, location, error))?;
-    let scheme = Url::parse(&format!("{}://", url.scheme())).map_err(|error| unreadable(source, location, error))?;
-    let factory = object_store_factories().get(&scheme).map(|entry| Arc::clone(entry.value()));
-    let factory = factory.ok_or_else(|| unreadable(source, location, "its store is not known"))?;
-    let (store, prefix) =
-        factory.parse_url_opts(&url, &StorageConfig::default()).map_err(|error| unreadable(source, location, error))?;
+    let (store, prefix) = object_store(&url).map_err(|failure| Failure { doing: doing.clone(), ..failure })?;
     let mut found = Vec::new();
     if single && let Ok(one) = store.head(&prefix).await {
         found.push(one);
     } else {
         let listed: std::result::Result<Vec<_>, _> = store.list(Some(&prefix)).try_collect().await;
-        found.extend(listed.map_err(|error| unreadable(source, location, error))?);
+        found.extend(listed.map_err(refused)?);
         let rest = if single { "" } else { &location[fixed.len()..] };
         let pattern = (!rest.is_empty()).then(|| glob::Pattern::new(rest)).transpose();
         let pattern = pattern.map_err(|error| unreadable(source, location, error))?;
@@ -132,7 +132,6 @@ async fn find_remote(source: &str, location: &str, base: &Path, format: Format) 
             }
         });
     }
-    let root = &url[..url::Position::BeforePath];
     found
         .into_iter()
         .map(|file| {
@@ -140,8 +139,11 @@ async fn find_remote(source: &str, location: &str, base: &Path, format: Format) 
                 name if name.is_empty() => file.location.filename().unwrap_or_default().to_owned(),
                 name => name,
             };
-            let mut url = Url::parse(root).map_err(|error| unreadable(source, &name, error))?;
-            url.set_path(&format!("/{}", file.location));
+            let mut url = url.clone();
+            url.set_path("");
+            if let Ok(mut path) = url.path_segments_mut() {
+                path.extend(file.location.parts().map(|part| part.as_ref().to_owned()));
+            }
             Ok(SourceFile {
                 url,
                 store: Arc::clone(&store),

@@ -195,6 +195,15 @@ pub(super) fn changed(from: &str, to: &str) -> Checked {
     check(&[("models/base.yaml", &MODELS.replacen(from, to, 1))])
 }
 
+/// The same with several texts replaced.
+pub(super) fn changed_all(pairs: &[(&str, &str)]) -> Checked {
+    let models = pairs.iter().fold(MODELS.to_owned(), |models, (from, to)| {
+        assert!(models.contains(from), "the base has no {from:?}");
+        models.replacen(from, to, 1)
+    });
+    check(&[("models/base.yaml", &models)])
+}
+
 impl Checked {
     /// The text under a finding's span.
     pub(super) fn underlined(&self, finding: &Finding) -> &str {

@@ -1,10 +1,14 @@
 //! Purposes, consents and syncs.
 
-use super::base::{added, changed};
+use super::base::{added, changed, changed_all};
 
 #[test]
 fn statuses_of_consent() {
-    changed("out: withdrawn", "out: gone").only("E122", "gone", "a status is `granted`, `withdrawn` or `pending`");
+    changed("out: withdrawn", "out: gone").only(
+        "E122",
+        "gone",
+        "a status is `granted`, `confirmed`, `withdrawn` or `pending`",
+    );
     changed("{column: state, map: {in: granted, out: withdrawn}}", "{value: yes}").only("E122", "yes", "no status");
     changed("{column: state, map: {in: granted, out: withdrawn}}", "{}").only("E122", "{}", "a status is SQL");
     changed("{column: state, map: {in: granted, out: withdrawn}}", "\"1\"").only("E204", "\"1\"", "text is needed");
@@ -118,4 +122,51 @@ fn a_sync_of_a_segment_that_is_wrong_is_not_blamed() {
         "segments:\n  w: {when: \"revenu\"}\nsyncs:\n  s: {from: {segment: w}, to: {connection: drop}, key: email}",
     );
     checked.only("E202", "revenu", "`revenue`");
+}
+
+#[test]
+fn scopes_of_consents() {
+    let scoped = |from: &str, to: &str| {
+        changed_all(&[
+            ("newsletter: {channels: [email]}", "newsletter: {channels: [email], by: [country]}"),
+            (from, to),
+        ])
+    };
+    let said = ("    at: captured_at\n", "    at: captured_at\n    scope: \"left(state, 2)\"\n");
+    // The customer has a country, and the source says the scope.
+    assert!(scoped(said.0, said.1).findings.is_empty(), "{}", scoped(said.0, said.1).text());
+    scoped("at: captured_at", "at: captured_at").only("E138", "country", "no source of consents says the scope");
+    let elsewhere = |by: &str, gate: &str| {
+        changed_all(&[
+            ("newsletter: {channels: [email]}", &format!("newsletter: {{channels: [email], by: [{by}]}}")),
+            said,
+            ("consent: {purpose: newsletter}", gate),
+        ])
+    };
+    elsewhere("brand", "consent: {purpose: newsletter}").only(
+        "E138",
+        "{purpose: newsletter}",
+        "`scope: {value: maison}`",
+    );
+    assert!(elsewhere("brand", "consent: {purpose: newsletter, scope: {value: maison}}").findings.is_empty());
+    assert!(elsewhere("brand", "consent: {purpose: newsletter, scope: \"lower(country)\"}").findings.is_empty());
+    changed("consent: {purpose: newsletter}", "consent: {purpose: newsletter, scope: country}").only(
+        "E138",
+        "country",
+        "given once for all",
+    );
+    // A condition reads consents before there are traits.
+    let condition = |scope: &str| {
+        changed_all(&[
+            ("newsletter: {channels: [email]}", "newsletter: {channels: [email], by: [country, revenue]}"),
+            said,
+            (
+                "{did: page_viewed, where",
+                &format!("{{consent: {{purpose: newsletter{scope}}}}}, {{did: page_viewed, where"),
+            ),
+        ])
+    };
+    condition("").only("E138", "{purpose: newsletter}", "not in the golden record of the customer");
+    assert!(condition(", scope: country").findings.is_empty());
+    condition(", scope: revenue").only("E202", "revenue", "golden record");
 }

@@ -4,6 +4,7 @@ mod base;
 mod consents_and_syncs;
 mod models;
 mod names;
+mod personal;
 mod placed;
 mod robust;
 mod shipped;

@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::super::audit::{self, Act};
+use super::super::holds::Hold;
+use super::super::recorded;
 use super::super::workspace::Workspace;
 use super::destination::{self, target_of_pass};
 use super::difference::{Difference, Preview, Wanted, preview_at};
@@ -12,7 +15,7 @@ use super::record;
 use super::remembered::{Place, Remembered, doubts};
 use crate::compile::passes::instant;
 use crate::diag::{Failure, Result};
-use crate::project::{Connection, Sync};
+use crate::project::{Connection, Kind, Sync};
 use crate::report::Progress;
 use crate::sql::text_literal;
 use crate::store::{Commit, Lease, LeaseOptions, failure_from, tables};
@@ -26,8 +29,8 @@ use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
 pub struct How<'a> {
     /// Let guards that trip pass, once.
     pub accept: bool,
-    /// A guard of what is sent tripped: withdrawals go, all else stays due.
-    pub held: bool,
+    /// What is sent is held back: withdrawals go, all else stays due.
+    pub hold: Option<Hold>,
     /// Show what would be sent, and send nothing.
     pub dry_run: bool,
     /// What time it is.
@@ -124,7 +127,10 @@ impl Report {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         match &self.outcome {
-            Outcome::Guarded => guard::failure(&self.sync, &self.preview.tripped),
+            Outcome::Guarded => {
+                let segment = self.preview.hold.as_ref().and_then(Hold::segment);
+                guard::failure(&self.sync, &self.preview.guards(), segment)
+            }
             Outcome::Failed(failure) => Some(failure.clone()),
             _ => None,
         }
@@ -137,7 +143,8 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>) -> Resul
     let connection = destination::connection(workspace, sync)?;
     if how.dry_run || !connection.deliver {
         let outcome = if how.dry_run { Outcome::DryRun } else { Outcome::NotDelivering };
-        return Ok(Report { outcome, ..Report::new(sync, "", preview_at(workspace, sync, how.clock).await?) });
+        let preview = preview_at(workspace, sync, how.clock).await?;
+        return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
     }
     let mut opened = destination::open(workspace, sync, connection)?;
     deliver_to(workspace, sync, connection, opened.as_mut(), how).await
@@ -153,6 +160,7 @@ pub(super) async fn deliver_to(
 ) -> Result<Report> {
     let holder = format!("cohorte sync {}", sync.name);
     let lease = Lease::acquire(&workspace.opened.warehouse, LeaseOptions::new(holder, how.clock.now())).await?;
+    recorded::killed(&workspace.opened.warehouse, &workspace.opened.session, &lease).await?;
     let sync_run_id = uuid::Uuid::new_v4().simple().to_string();
     let place = Place::of(sync, connection);
     let delivery = Delivery { workspace, sync, lease: &lease, place: &place, how, sync_run_id: &sync_run_id };
@@ -197,9 +205,16 @@ impl Delivery<'_> {
             remembered.register(workspace, self.place).await?;
         }
         let difference = Difference::stage(workspace, sync, &wanted, how.clock).await?;
-        let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, difference.preview.clone()) };
-        report.guard_accepted = how.accept && !report.preview.tripped.is_empty();
-        let is_guarded = (how.held || !report.preview.tripped.is_empty()) && !how.accept;
+        let preview = Preview { hold: how.hold.clone(), ..difference.preview.clone() };
+        let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, preview) };
+        let guards = report.preview.guards();
+        let is_blocked = how.hold.as_ref().is_some_and(|hold| !hold.can_pass());
+        let is_guarded = is_blocked || (!guards.is_empty() && !how.accept);
+        report.guard_accepted = !guards.is_empty() && !is_guarded;
+        if report.guard_accepted {
+            let act = Act::accept(format!("{}:{}", Kind::Sync, sync.name), guards.join("; "));
+            audit::write(workspace, self.lease, &[act]).await?;
+        }
         if report.preview.is_baseline && !is_guarded {
             self.baseline(started).await?;
             report.outcome = Outcome::Baseline;

@@ -27,34 +27,32 @@ pub(super) fn connection<'a>(workspace: &'a Workspace, sync: &Sync) -> Result<&'
 
 /// Something that speaks to the connection. Nothing is connected yet.
 pub(super) fn open(workspace: &Workspace, sync: &Sync, connection: &Connection) -> Result<Box<dyn Destination>> {
-    let lacks = |cause: String, help: String| {
-        Failure::project(
-            "E110",
-            format!("opening the connection `{}` for the sync `{}`", connection.name, sync.name),
-            cause,
-        )
-        .help(help)
-    };
-    let given = |what: &str, value: Option<&String>| {
-        let value =
-            value.ok_or_else(|| lacks(format!("it has no `{what}`"), format!("write `{what}` in warehouse.yaml")))?;
-        match unset(value) {
-            None => Ok(value.clone()),
-            Some(name) => Err(lacks(
-                format!("the environment variable `{name}` in its `{what}` is not set"),
-                format!("set `{name}` before running; `--dry-run` works without"),
-            )),
-        }
-    };
     Ok(match connection.connector {
         Connector::Files => {
-            let path = workspace.opened.folder.join(given("path", connection.path.as_ref())?);
-            let path =
-                std::path::absolute(&path).map_err(|error| lacks(error.to_string(), "name a folder".to_owned()))?;
+            let path = workspace.opened.folder.join(given(connection, "path", connection.path.as_ref())?);
+            let path = std::path::absolute(&path).map_err(|error| lacks(connection, error).help("name a folder"))?;
             Box::new(Files::new(path, Format::named(&sync.format)?))
         }
-        Connector::Postgres => Box::new(Postgres::new(&connection.name, &given("url", connection.url.as_ref())?)?),
+        Connector::Postgres => {
+            Box::new(Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?)
+        }
     })
+}
+
+/// What a connection says under a key; a reference to a variable that is not set is only missed here, by who needs it.
+pub(in crate::run) fn given<'a>(connection: &Connection, what: &str, value: Option<&'a String>) -> Result<&'a str> {
+    let value = value.ok_or_else(|| {
+        lacks(connection, format!("it has no `{what}`")).help(format!("write `{what}` in warehouse.yaml"))
+    })?;
+    match unset(value) {
+        None => Ok(value),
+        Some(name) => Err(lacks(connection, format!("the environment variable `{name}` in its `{what}` is not set"))
+            .help(format!("set `{name}` before running; `cohorte plan` and `--dry-run` work without"))),
+    }
+}
+
+fn lacks(connection: &Connection, cause: impl std::fmt::Display) -> Failure {
+    Failure::project("E110", format!("opening the connection `{}`", connection.name), cause)
 }
 
 /// The variable of a reference that was left as it is.

@@ -6,12 +6,13 @@ use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
+use super::super::holds::Hold;
 use super::super::workspace::Workspace;
 use super::destination;
 use super::mask::{self, Sample};
 use super::record;
 use super::remembered::{Place, Remembered, texts};
-use crate::compile::syncs;
+use crate::compile::{consents, syncs};
 use crate::diag::{Failure, Result};
 use crate::project::Sync;
 use crate::spec::FirstRun;
@@ -58,6 +59,8 @@ pub struct Preview {
     pub withheld: BTreeMap<String, u64>,
     /// Guards that trip: until they are accepted, only withdrawals go.
     pub tripped: Vec<Tripped>,
+    /// Why what it sends is held back: only withdrawals go.
+    pub hold: Option<Hold>,
     /// Batches (requests, files, transactions) that would be sent.
     pub batches: u64,
     /// Some rows that would be sent, personal values masked.
@@ -65,6 +68,13 @@ pub struct Preview {
 }
 
 impl Preview {
+    /// Every guard that tripped, its own or that of what it sends, in words.
+    #[must_use]
+    pub fn guards(&self) -> Vec<String> {
+        let held = self.hold.iter().filter(|hold| hold.can_pass()).map(ToString::to_string);
+        held.chain(self.tripped.iter().map(ToString::to_string)).collect()
+    }
+
     /// Rows that would be sent.
     #[must_use]
     pub fn due(&self) -> u64 {
@@ -94,7 +104,9 @@ pub(super) struct Wanted {
 
 impl Wanted {
     pub(super) async fn stage(workspace: &Workspace, sync: &Sync) -> Result<Self> {
-        let sql = syncs::rows(&workspace.opened.project, sync);
+        let project = &workspace.opened.project;
+        workspace.view(syncs::CONSENTS, &consents::state_at(project, &workspace.opened.present)).await?;
+        let sql = syncs::rows(project, sync);
         keep(workspace, "_sync_rows", &sql).await?;
         let schema = workspace.schema("_sync_rows").await?;
         Ok(Self { target: destination::target(sync, &schema)? })

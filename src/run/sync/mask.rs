@@ -7,7 +7,6 @@ use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use super::remembered::texts;
 use crate::compile::syncs;
 use crate::project::{Entity, Gate, Project, Sync};
-use crate::spec::ColumnType;
 use crate::sql::ident;
 
 /// A row that is due, with personal values masked.
@@ -66,8 +65,7 @@ fn is_harmless(project: &Project, sync: &Sync, entity: &Entity, sql: &str) -> bo
     let one = project.traits.values().find(|one| one.entity == entity.name && is(&one.name));
     is(&entity.id())
         || !is_contact(sync, sql)
-            && (attribute.is_some_and(|attribute| !attribute.semantic.is_some_and(ColumnType::is_personal))
-                || one.is_some_and(|one| !one.personal))
+            && (attribute.is_some_and(|attribute| !attribute.personal) || one.is_some_and(|one| !one.personal))
 }
 
 /// `jane@x.fr` → `j***@***`, `Jane` → `J***`.

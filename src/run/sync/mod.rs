@@ -21,11 +21,15 @@ mod record;
 mod remembered;
 
 #[cfg(test)]
+mod consents_tests;
+#[cfg(test)]
 mod due_tests;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
+
+pub(super) use destination::given;
 
 pub use deliver::{How, Outcome, Report, deliver};
 pub use difference::{Preview, preview};

@@ -61,7 +61,8 @@ fn columns(
     let text = |text: &str| Cell::Text(Some(text.to_owned()));
     let verdict = |verdict: Verdict| Cell::Whole(report.count(verdict));
     let done = |action: Action| Cell::Whole(report.done(action));
-    let guard: Vec<String> = report.preview.tripped.iter().map(ToString::to_string).collect();
+    let held = report.preview.hold.iter().filter(|hold| !hold.can_pass()).map(ToString::to_string);
+    let guard: Vec<String> = held.chain(report.preview.guards()).collect();
     BTreeMap::from([
         ("sync_run_id", text(&report.sync_run_id)),
         ("run_id", text(&workspace.run_id)),

@@ -63,6 +63,8 @@ pub(super) struct Shop {
     pub(super) members: BTreeSet<&'static str>,
     /// Contact point, status and source.
     pub(super) consents: Vec<(&'static str, &'static str, &'static str)>,
+    /// When the destination's own account spoke of a contact point: microseconds.
+    pub(super) told: Vec<(&'static str, i64)>,
     pub(super) now: DateTime<Utc>,
     pub(super) env: BTreeMap<String, String>,
     seen: BTreeSet<String>,
@@ -95,6 +97,7 @@ impl Shop {
             people: Vec::new(),
             members: BTreeSet::new(),
             consents: Vec::new(),
+            told: Vec::new(),
             now: "2026-01-15T09:00:00Z".parse().unwrap(),
             env: BTreeMap::new(),
             seen: BTreeSet::new(),
@@ -133,9 +136,12 @@ impl Shop {
             Err(Stopped::Failure(failure)) => panic!("{failure:?}"),
         };
         let workspace = Workspace::new(opened).await.unwrap();
-        for (name, batch) in
-            [("customer", self.customer()), ("segment_members", self.stays()), ("consents", self.states())]
-        {
+        for (name, batch) in [
+            ("customer", self.customer()),
+            ("segment_members", self.stays()),
+            ("consents", self.states()),
+            ("consent_history", self.history()),
+        ] {
             let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
             workspace.opened.session.register_table(TableReference::bare(name), Arc::new(table)).unwrap();
         }
@@ -173,6 +179,7 @@ impl Shop {
         let all = |text: &'static str| texts(self.consents.iter().map(move |_| text));
         let since: TimestampMicrosecondArray = self.consents.iter().map(|_| Some(0)).collect();
         RecordBatch::try_from_iter_with_nullable([
+            ("entity", all("customer"), true),
             ("customer_id", texts(self.consents.iter().map(|(email, ..)| owner(email))), true),
             ("contact_point", texts(self.consents.iter().map(|consent| consent.0)), true),
             ("purpose", all("news"), true),
@@ -183,6 +190,20 @@ impl Shop {
             ("source", texts(self.consents.iter().map(|consent| consent.2)), true),
             ("proof", all(""), true),
             ("since", Arc::new(since.with_timezone("UTC")) as ArrayRef, true),
+        ])
+        .unwrap()
+    }
+
+    fn history(&self) -> RecordBatch {
+        let all = |text: &'static str| texts(self.told.iter().map(move |_| text));
+        let at: TimestampMicrosecondArray = self.told.iter().map(|(_, at)| Some(*at)).collect();
+        RecordBatch::try_from_iter_with_nullable([
+            ("contact_point", texts(self.told.iter().map(|(email, _)| *email)), true),
+            ("purpose", all("news"), true),
+            ("channel", all("email"), true),
+            ("scope", all(""), true),
+            ("source", all("their_own"), true),
+            ("at", Arc::new(at.with_timezone("UTC")) as ArrayRef, true),
         ])
         .unwrap()
     }
@@ -201,7 +222,7 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            held: false,
+            hold: None,
             accept,
             dry_run: false,
             clock: &clock,
@@ -217,7 +238,7 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            held: false,
+            hold: None,
             accept: false,
             dry_run,
             clock: &clock,
@@ -232,7 +253,7 @@ impl Shop {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
         let how = How {
-            held: false,
+            hold: None,
             accept: false,
             dry_run: false,
             clock: &clock,

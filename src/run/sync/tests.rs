@@ -348,29 +348,6 @@ async fn alternative_keys_fill_their_own_columns_and_nulls_are_left_out() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn consents_are_sent_to_others_than_their_teller_and_withdrawals_first() {
-    let mut shop = Shop::with(
-        "from: {consents: [news]}, to: {connection: drop}, key: {email: contact_point}, fields: {state: status}, \
-         mode: mirror, on_remove: delete, guard: {min_rows: 100}",
-    );
-    shop.add("1", "a@x.fr", "Ann");
-    shop.add("2", "b@x.fr", "Bob");
-    shop.add("3", "c@x.fr", "Cyd");
-    shop.consent("b@x.fr", "withdrawn");
-    shop.consents[2].2 = "their_own";
-    // The guard trips, and the withdrawal goes all the same; it may not make a row.
-    let report = shop.deliver(false).await;
-    assert_eq!((report.outcome, report.preview.withheld["came from there"]), (Outcome::Guarded, 1));
-    assert_eq!(shop.sent(), [r#"updated {"email":"b@x.fr","state":"withdrawn"}"#]);
-    shop.deliver(true).await;
-    assert_eq!(shop.sent(), [r#"added {"email":"a@x.fr","state":"granted"}"#]);
-    // What the account itself told later is neither sent back nor removed.
-    shop.consents[0].2 = "their_own";
-    shop.deliver(true).await;
-    assert_eq!(shop.sent(), [""; 0]);
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_preview_masks_and_writes_nothing() {
     let shop = gated("on_withdraw: delete");
     let preview = shop.preview().await;

@@ -130,11 +130,11 @@ fn everything_is_said_in_one_go() {
         .models("key: order_id", "key: order_nr")
         .models("country = 'FR'", "contry = 'FR'")
         .write("models/a.yaml", "segments:\n  broken: {when: \"revenue >\"}\n")
-        .write("models/sub/b.yml", "trait:\n  x: {count: orders}\n")
-        .write("models/c.yaml", "scores: [\n");
-    let files = ["warehouse.yaml:5", "models/shop.yaml", "models/a.yaml:2", "models/sub/b.yml:1", "models/c.yaml"];
+        .write("models/sub/b.yml", "traits:\n  x: {count: orders, of_whom: customer}\n")
+        .write("models/c.yaml", "purposes:\n  Ads: {channels: [ads]}\n");
+    let files = ["warehouse.yaml:5", "models/shop.yaml", "models/a.yaml:2", "models/sub/b.yml:2", "models/c.yaml:2"];
     let said = refused(&shop, &files);
-    said.ends_with(1, &["E106", "E202", "E201", "E103", "E101", "errors"]);
+    said.ends_with(1, &["E106", "E202", "E201", "E103", "E105", "errors"]);
     let lines = shop.run(&["check", "--format", "json"]);
     lines.ends_with(1, &[]);
     let count = said.err.matches("error[E").count();
@@ -144,9 +144,51 @@ fn everything_is_said_in_one_go() {
 }
 
 #[test]
+fn names_of_a_file_that_cannot_be_read_are_not_missed() {
+    let moved = |from: &str| {
+        let shop = Shop::new();
+        let text = std::fs::read_to_string(shop.path("models/shop.yaml")).unwrap();
+        let cut = text.find(from).unwrap();
+        shop.write("models/shop.yaml", &text[..cut]).write("models/rest.yaml", format!("{}  x: [\n", &text[cut..]))
+    };
+    for from in ["purposes:", "segments:", "traits:", "entities:"] {
+        let said = refused(&moved(from), &["E101", "models/rest.yaml"]);
+        assert_eq!(said.err.matches("error[E").count(), 1, "{from}: {said}");
+    }
+    // What is wrong whatever that file says is told with it.
+    let shop =
+        moved("segments:").models("path: data/orders.csv", "path: data/none.csv").add("traits: {b: {cuont: x}}\n");
+    let said = refused(&shop, &["E101", "E301", "E103", "cuont"]);
+    assert!(!said.err.contains("E108"), "{said}");
+    // So it is with settings: variables may be in them.
+    let shop = Shop::new()
+        .change("warehouse.yaml", "name: shop", "name: [shop\nvars: {min: 1}")
+        .models("{when: {did: orders}}", "{when: {did: orders, count: {min: \"${vars.min}\"}}}");
+    let said = refused(&shop, &["E101", "warehouse.yaml"]);
+    assert_eq!(said.err.matches("error[E").count(), 1, "{said}");
+    // And with what is no section, or a section that is no map.
+    for broken in ["segmants:\n  x: {when: \"revenue > 1\"}\n", "segments: [x]\n"] {
+        let shop = Shop::new().add(broken).models("{segment: buyers}", "{segment: x}");
+        let said = refused(&shop, &["models/more.yaml:1"]);
+        assert_eq!(said.err.matches("error[E").count(), 1, "{said}");
+    }
+}
+
+#[test]
 fn files_that_are_no_model_files() {
     let shop = Shop::new().write("models/latin.yaml", b"segments:\n  caf\xe9: {when: \"revenue > 1\"}\n");
     refused(&shop, &["W002", "models/latin.yaml", "UTF-8"]);
+    let shop = Shop::new().write("models/latin.yaml", b"\xff\xfes\0e\0g\0");
+    refused(&shop, &["W002", "models/latin.yaml", "iconv"]);
+    let shop = Shop::new().add("segments:\n  nul: {when: \"revenue > 1\0\"}\n");
+    refused(&shop, &["E101", "models/more.yaml:2:27", "NUL"]);
+    // Links: one that leads nowhere, and one that leads back.
+    let shop = Shop::new();
+    std::os::unix::fs::symlink("nowhere", shop.path("models/link.yaml")).unwrap();
+    refused(&shop, &["W002", "models/link.yaml", "leads nowhere"]);
+    let shop = Shop::new();
+    std::os::unix::fs::symlink(".", shop.path("models/again")).unwrap();
+    shop.run(&["check"]).ends_with(0, &["is in order"]);
     let shop = Shop::new().write("models/folder.yaml/inner.txt", "");
     shop.run(&["check"]).ends_with(0, &[]);
     // A project without models, one without a warehouse, and none at all.
@@ -164,6 +206,8 @@ fn yaml_that_is_deep_or_long_or_multiplies() {
     refused(&Shop::new().add(&deep), &["models/more.yaml"]);
     let nested = format!("segments:\n  a: {{when: {}{{did: orders}}{}}}\n", "{not: ".repeat(5_000), "}".repeat(5_000));
     refused(&Shop::new().add(&nested), &["models/more.yaml"]);
+    let crlf = "\u{feff}segments:\r\n  a:\r\n    when: |\r\n      revenue > 1\r\n      and contry = 'FR'\r\n";
+    refused(&Shop::new().add(crlf), &["E202", "models/more.yaml:5:11"]).underlines("contry");
     let long = format!("segments:\n  a: {{when: \"{} contry = 'FR'\"}}\n", " ".repeat(10 << 20));
     let said = refused(&Shop::new().add(&long), &["E202", "contry"]);
     assert!(said.err.len() < 10_000, "{} bytes are said", said.err.len());

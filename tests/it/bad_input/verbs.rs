@@ -27,10 +27,41 @@ fn queries_that_write_or_read_files() {
     }
     shop.run(&["query", "select nothing from customer"]).ends_with(1, &["nothing"]);
     shop.run(&["query", "select * from custmer"]).ends_with(1, &["custmer"]);
-    // A query that fails while it runs tells no value.
-    let said = shop.run(&["query", "select cast(email as int) as n from customer"]);
-    assert!(said.code.is_some(), "{said}");
     shop.run(&["query", "select count(*) as n from customer"]).ends_with(0, &["4"]);
+}
+
+#[test]
+fn e208_queries_that_fail_on_a_value() {
+    let shop = Shop::new();
+    shop.run(&["build"]).ends_with(0, &[]);
+    // What is at fault is underlined, what to do is said, and no value is told.
+    for (sql, part, help) in [
+        ("select 100 / (order_count - 1) as n from customer", "100 / (order_count - 1", "nullif(b, 0)"),
+        ("select 1 / 0 as n", "1 / 0", "nullif(b, 0)"),
+        ("select n % 0 from (select order_count as n from customer)", "n % 0", "nullif(b, 0)"),
+        ("select cast(email as int) as n from customer", "email", "try_cast(x as int)"),
+        ("select email::int as n from customer", "email", "try_cast(x as int)"),
+        ("select cast('2025-02-30' as date) as n", "'2025-02-30'", "try_cast(x as int)"),
+        ("select cast(9e37 as decimal(38, 0)) * order_count * 9 as n from customer", "", "decimal(38, 9)"),
+    ] {
+        for format in ["human", "json"] {
+            let said = shop.run(&["query", sql, "--format", format]);
+            said.ends_with(1, &["E208", help]);
+            assert!(!said.err.contains("compile"), "{said}");
+            if format == "human" && !part.is_empty() {
+                assert!(said.err.contains(part) && said.err.contains("^^^"), "{said}");
+            }
+        }
+    }
+    // What the world is at fault for stays with the world.
+    let customer = shop.path("warehouse/cdp/customer");
+    for entry in std::fs::read_dir(&customer).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    shop.run(&["query", "select max(email) as n from customer"]).ends_with(2, &["error[W4"]);
 }
 
 #[test]

@@ -2,13 +2,14 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::process::{Command, Stdio};
 
 use cohorte::store::{Commit, Input, Lease, LeaseOptions, TableSpec, Warehouse};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
 
-use super::shop::{Shop, end};
+use super::shop::{Said, Shop, end};
 
 /// A table of cohorte's name, made by somebody else.
 async fn foreign(shop: &Shop, name: &str) {
@@ -147,7 +148,9 @@ fn a_connection_without_its_secret() {
     // Only those who send need it.
     shop.run(&["check"]).ends_with(0, &[]);
     shop.run(&["build"]).ends_with(0, &[]);
-    shop.run(&["sync"]).ends_with(1, &["error[E1", "SHOP_DATABASE"]);
+    for arguments in [&["sync"] as &[&str], &["connector", "check"]] {
+        shop.run(arguments).ends_with(1, &["error[E110]", "drop", "SHOP_DATABASE"]);
+    }
 
     // A secret is never told.
     for (url, code, word) in [
@@ -202,4 +205,40 @@ fn guards_that_trip() {
     );
     shop.run(&["run"]).ends_with(3, &["buyers_out", "max_removed"]);
     shop.run(&["run", "--accept", "buyers_out"]).ends_with(0, &[]);
+}
+
+/// Runs the executable where the folder `small` of the shop is a disk of this size.
+fn on_a_small_disk(shop: &Shop, size: &str, arguments: &str) -> Option<Said> {
+    fs::create_dir_all(shop.path("small")).unwrap();
+    let inside = format!(
+        "mount -t tmpfs -o {size} tmpfs small && export TMPDIR=${{SMALL_TMP:-/tmp}} && exec {} {arguments}",
+        env!("CARGO_BIN_EXE_cohorte")
+    );
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", &inside]).current_dir(shop.path(""));
+    let allowed = Command::new("unshare").args(["--map-root-user", "--mount", "true"]).status();
+    if !allowed.is_ok_and(|status| status.success()) {
+        println!("NOT TESTED: this machine allows no mounts of one's own");
+        return None;
+    }
+    command.env_remove("RUST_BACKTRACE").stdout(Stdio::piped()).stderr(Stdio::piped());
+    if arguments.contains("build") {
+        command.env("SMALL_TMP", shop.path("small"));
+    }
+    Some(end(command.spawn().unwrap()))
+}
+
+#[test]
+fn disks_that_are_full() {
+    // Of the warehouse, of intermediate results, of what is delivered.
+    let shop = Shop::new().change("warehouse.yaml", "./warehouse", "./small");
+    let Some(said) = on_a_small_disk(&shop, "size=60k", "run") else { return };
+    said.ends_with(2, &["error[W4", "No space left", "has room"]);
+    let shop = Shop::new();
+    let said = on_a_small_disk(&shop, "size=8k", "build").unwrap();
+    said.ends_with(2, &["W001", "No space left", "TMPDIR"]);
+    let shop = Shop::new().change("warehouse.yaml", "./outbox", "./small");
+    let said = on_a_small_disk(&shop, "nr_inodes=2", "run").unwrap();
+    said.ends_with(2, &["error[W601", "No space left", "to try again"]);
+    shop.run(&["sync"]).ends_with(0, &[]);
 }

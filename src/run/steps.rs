@@ -1,0 +1,145 @@
+//! What a run did with each model and table, as `run_steps` keeps it for the next.
+
+use std::collections::BTreeMap;
+
+use datafusion::arrow::array::RecordBatch;
+
+use super::columns::{batch, texts, wholes};
+use super::kept::{Kept, Reason};
+use super::segments::SegmentChange;
+use super::stored::rows_of;
+use super::workspace::Workspace;
+use crate::diag::Result;
+use crate::project::Kind;
+use crate::sql::text_literal;
+use crate::store::tables;
+
+/// What became of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// It was built and published.
+    Done,
+    /// A table whose rows are those that are published: it keeps its version.
+    Unchanged,
+    /// A segment whose guard tripped: its members stay.
+    Held,
+    /// It was not built, because of a source.
+    Blocked,
+    /// It was not built, since it was not selected.
+    Kept,
+}
+
+impl Ended {
+    const ALL: [Self; 5] = [Self::Done, Self::Unchanged, Self::Held, Self::Blocked, Self::Kept];
+
+    /// As it stands in the column `outcome`.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unchanged => "unchanged",
+            Self::Held => "held",
+            Self::Blocked => "blocked",
+            Self::Kept => "kept",
+        }
+    }
+
+    fn action(self) -> &'static str {
+        match self {
+            Self::Done => "built",
+            Self::Unchanged => "skipped",
+            Self::Held | Self::Blocked | Self::Kept => "kept",
+        }
+    }
+}
+
+/// A row of `run_steps`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Step {
+    /// `kind:name`, or `table:name`.
+    pub(super) model: String,
+    pub(super) ended: Ended,
+    /// The source that blocks it; else empty.
+    pub(super) why: String,
+    /// The old name whose memory it has taken over; else empty.
+    pub(super) was: String,
+    /// Of a segment its definition's, of a table its rows'.
+    pub(super) fingerprint: String,
+    pub(super) rows: Option<u64>,
+}
+
+impl Step {
+    /// One of which nothing else is to be said.
+    pub(super) fn new(model: String, ended: Ended) -> Self {
+        Self { model, ended, why: String::new(), was: String::new(), fingerprint: String::new(), rows: None }
+    }
+}
+
+/// The steps of the models of a run: every segment, and whatever a source blocked.
+pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
+    let mut steps: Vec<Step> = segments
+        .iter()
+        .map(|change| {
+            let (ended, why) = match &change.kept {
+                Some(Reason::Blocked(source)) => (Ended::Blocked, source.clone()),
+                Some(Reason::NotSelected) => (Ended::Kept, String::new()),
+                None if change.is_held() => (Ended::Held, String::new()),
+                None => (Ended::Done, String::new()),
+            };
+            let (fingerprint, rows) = (change.hash.clone(), Some(change.members));
+            Step { why, fingerprint, rows, ..Step::new(Kind::Segment.id(&change.segment), ended) }
+        })
+        .collect();
+    let blocked = kept.blocked().filter(|(kind, ..)| *kind != Kind::Segment);
+    steps.extend(
+        blocked.map(|(kind, name, source)| Step { why: source.to_owned(), ..Step::new(kind.id(name), Ended::Blocked) }),
+    );
+    steps
+}
+
+/// The steps of the run that is published, by model.
+pub(super) async fn last(workspace: &Workspace) -> Result<BTreeMap<String, Step>> {
+    let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
+    workspace.before(&tables::run_steps(), "before_run_steps").await?;
+    // Older tables do not say it.
+    let says_was = workspace.schema("before_run_steps").await?.field_with_name("was").is_ok();
+    let was = if says_was { "was" } else { "cast(null as varchar)" };
+    let sql = format!(
+        "select model, outcome, why, {was}, fingerprint, cast(\"rows\" as varchar) from before_run_steps where run_id = {}",
+        text_literal(&run)
+    );
+    let doing = "reading the last run's steps";
+    let mut steps = BTreeMap::new();
+    for row in rows_of(doing, &workspace.collect(doing, &sql).await?)? {
+        let [Some(model), outcome, why, was, fingerprint, rows] = <[_; 6]>::try_from(row).unwrap_or_default() else {
+            continue;
+        };
+        let ended = Ended::ALL.into_iter().find(|ended| Some(ended.name()) == outcome.as_deref());
+        let step = Step {
+            model: model.clone(),
+            ended: ended.unwrap_or(Ended::Done),
+            why: why.unwrap_or_default(),
+            was: was.unwrap_or_default(),
+            fingerprint: fingerprint.unwrap_or_default(),
+            rows: rows.and_then(|rows| rows.parse().ok()),
+        };
+        steps.insert(model, step);
+    }
+    Ok(steps)
+}
+
+/// The rows of `run_steps` for a run.
+pub(super) fn rows(run_id: &str, steps: &[Step], millis: i64) -> Result<RecordBatch> {
+    let text = |of: fn(&Step) -> &str| texts(steps.iter().map(|step| Some(of(step))));
+    let columns = BTreeMap::from([
+        ("run_id", texts(steps.iter().map(|_| Some(run_id)))),
+        ("model", text(|step| &step.model)),
+        ("action", text(|step| step.ended.action())),
+        ("why", text(|step| &step.why)),
+        ("was", text(|step| &step.was)),
+        ("fingerprint", text(|step| &step.fingerprint)),
+        ("rows", wholes(steps.iter().map(|step| step.rows.and_then(|rows| i64::try_from(rows).ok())))),
+        ("duration_ms", wholes(steps.iter().map(|_| Some(millis)))),
+        ("outcome", text(|step| step.ended.name())),
+    ]);
+    batch(&tables::run_steps().schema, columns)
+}
