@@ -22,9 +22,11 @@ pub(super) async fn account_name<W: Wire>(peer: &Peer, wire: &mut W) -> Result<O
 
 /// Fails where a connection reaches another account than it declares: what is sent there would go to strangers.
 pub async fn check_account<W: Wire>(peer: &Peer, wire: &mut W) -> Result<(), Failure> {
-    let (Some(declared), Some(_)) = (&peer.account, &peer.connector.account) else { return Ok(()) };
     let found = account_name(peer, wire).await?;
-    if found.as_ref() == Some(declared) {
+    let Some(declared) = peer.account.as_ref().filter(|declared| found.as_ref() != Some(*declared)) else {
+        return Ok(());
+    };
+    if peer.connector.account.is_none() {
         return Ok(());
     }
     let found = found.map_or("no name".to_owned(), |found| format!("`{found}`"));

@@ -32,7 +32,7 @@ pub use examples::run_examples;
 pub use exchange::{Deed, Delivery, What, deliver};
 pub use filters::{NORMALISERS, WRITERS};
 pub use grant::{Grant, authorise, granted, sign_in, signs_in};
-pub use library::{SHIPPED, read};
+pub use library::{SHIPPED, read, shipped};
 pub use model::{Audience, Columns, Connector, Consent, Object, Operation, Quota};
 pub use outcome::Outcome;
 pub use peer::{Peer, Said};

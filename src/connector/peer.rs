@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
-use super::model::Connector;
+use super::model::{Connector, Setting};
 use super::template::{Place, Scope};
 
 /// A connector with what a connection says: settings, secrets, where.
@@ -44,15 +44,30 @@ pub struct Said {
     pub account: Option<String>,
 }
 
+impl Setting {
+    /// Does a value have its form?
+    #[must_use]
+    pub fn accepts(&self, value: &str) -> bool {
+        self.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value))
+    }
+}
+
+impl Connector {
+    /// Must a connection say where the destination is?
+    #[must_use]
+    pub fn needs_url(&self) -> bool {
+        self.url.is_none()
+    }
+}
+
 impl Peer {
     /// Puts both together. An error says what the connection lacks, or says wrongly: `(key, what)`; never a secret.
     pub fn new(connector: Arc<Connector>, said: &Said) -> Result<Self, (String, String)> {
         let mut settings = Map::new();
         for setting in &connector.settings {
             let value = said.settings.get(&setting.name).or(setting.default.as_ref());
-            let fits = |value: &String| setting.pattern.as_ref().is_none_or(|pattern| matches_whole(pattern, value));
             match value {
-                Some(value) if !fits(value) => {
+                Some(value) if !setting.accepts(value) => {
                     return Err((
                         format!("settings.{}", setting.name),
                         format!("`{value}` does not have its form: {}", setting.description),

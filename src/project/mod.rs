@@ -1,6 +1,7 @@
 //! The project with its names resolved, its graph ordered and its columns typed. Pure: schemas come in, no data is seen.
 
 mod conditions;
+mod connections;
 mod consent_scopes;
 mod consents;
 mod customer;
@@ -24,12 +25,14 @@ mod source_columns;
 mod source_scope;
 mod sources;
 mod sync_gate;
+mod sync_remote;
 mod syncs;
 #[cfg(test)]
 mod tests;
 mod traits;
 
 pub use conditions::Condition;
+pub use connections::{Connection, Connector};
 pub use consent_scopes::golden_alias;
 pub use consents::{Consent, Purpose};
 pub use customer::{Attribute, CustomerScope};
@@ -41,8 +44,9 @@ pub use location::{Location, location};
 pub use schemas::{RawColumn, Schemas};
 pub use scores::{PointRule, Rfm, Score, ScoreKind};
 pub use segments::Segment;
-pub use settings::{Connection, Connector, Settings, memory};
+pub use settings::{Settings, memory};
 pub use sources::{Expectation, Expected, Parent, Source, SourceColumn, sql_type};
+pub use sync_remote::{Remote, STATUS};
 pub use syncs::{Contact, Field, Gate, Key, Sync, SyncFrom, Withdraw};
 pub use traits::{Trait, TraitKind};
 
@@ -89,15 +93,19 @@ pub struct Project {
 
 /// The settings and connections alone: nothing of the models is looked at.
 #[must_use]
-pub fn connections(spec: &Spec, findings: &mut Findings) -> Option<(Settings, IndexMap<String, Connection>)> {
-    settings::resolve(spec, findings)
+pub fn connections(
+    files: &Files,
+    spec: &Spec,
+    findings: &mut Findings,
+) -> Option<(Settings, IndexMap<String, Connection>)> {
+    settings::resolve(files, spec, findings)
 }
 
 /// Resolves a spec. What could not be resolved is left out, and said in the findings. While a file cannot be read at all,
 /// that is said alone: any name may be in it.
 #[must_use]
 pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Findings) -> Option<Project> {
-    let (settings, connections) = settings::resolve(spec, findings)?;
+    let (settings, connections) = settings::resolve(files, spec, findings)?;
     if spec.unread {
         return None;
     }

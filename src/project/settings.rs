@@ -1,11 +1,12 @@
-//! Settings and connections, checked.
+//! Settings, checked.
 
 use chrono_tz::Tz;
 use indexmap::IndexMap;
 
-use crate::diag::{self, Failure, Finding, Findings, nearest};
+use super::Connection;
+use crate::diag::{Finding, Findings, nearest};
 use crate::spec::Spec;
-use crate::text::Span;
+use crate::text::{Files, Span};
 
 /// The project's settings with their defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,73 +27,11 @@ pub struct Settings {
     pub deliver: bool,
 }
 
-/// Destinations that are no HTTP API: a small closed set (DESIGN §5.6). Those that are come as data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Connector {
-    /// A folder.
-    Files,
-    /// A PostgreSQL database.
-    Postgres,
-}
-
-impl Connector {
-    /// As a connection names it.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Files => "files",
-            Self::Postgres => "postgres",
-        }
-    }
-}
-
-/// An account at a destination.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Connection {
-    /// Its name.
-    pub name: String,
-    /// The place of the name.
-    pub span: Span,
-    /// What speaks to it.
-    pub connector: Connector,
-    /// The account's name at the destination; by default the connection's.
-    pub account: String,
-    /// Folder of `files`.
-    pub path: Option<String>,
-    /// URL of `postgres`: a secret.
-    pub url: Option<String>,
-    /// Does it send?
-    pub deliver: bool,
-}
-
-impl Connection {
-    /// Fails where the connection refers to an environment variable that is not set: for those who are about to use it.
-    pub fn ready(&self) -> diag::Result<()> {
-        let written = [&self.url, &self.path].into_iter().flatten().chain([&self.account]);
-        for text in written {
-            let reference = text.split_once("${env.").and_then(|(_, rest)| rest.split_once('}'));
-            if let Some((variable, _)) = reference {
-                let doing = format!("using the connection `{}`", self.name);
-                let cause = format!("the environment variable `{variable}` is not set");
-                return Err(Failure::project("E109", doing, cause).help("set it before running"));
-            }
-        }
-        Ok(())
-    }
-}
-
-impl std::fmt::Debug for Connection {
-    /// Without the URL, which holds a password.
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter
-            .debug_struct("Connection")
-            .field("name", &self.name)
-            .field("connector", &self.connector)
-            .finish_non_exhaustive()
-    }
-}
-
-pub(super) fn resolve(spec: &Spec, findings: &mut Findings) -> Option<(Settings, IndexMap<String, Connection>)> {
+pub(super) fn resolve(
+    files: &Files,
+    spec: &Spec,
+    findings: &mut Findings,
+) -> Option<(Settings, IndexMap<String, Connection>)> {
     let file = spec.warehouse.as_ref()?;
     let timezone = match &file.timezone {
         Some(name) => zone(&name.value, name.span, findings),
@@ -119,56 +58,7 @@ pub(super) fn resolve(spec: &Spec, findings: &mut Findings) -> Option<(Settings,
             .map(|threads| threads.value.max(1) as usize),
         deliver,
     };
-    let mut connections = IndexMap::new();
-    for (name, connection) in file.connections.iter() {
-        let Some(written) = &connection.connector else {
-            findings.add(
-                Finding::error("E102", format!("`connector` is missing in the connection `{}`", name.value))
-                    .at(name.span),
-            );
-            continue;
-        };
-        let connector = match written.value.as_str() {
-            "files" => Connector::Files,
-            "postgres" => Connector::Postgres,
-            other => {
-                let help = nearest(other, ["files", "postgres"].into_iter());
-                let help =
-                    help.map_or("`cohorte connector list` shows them".into(), |near| format!("did you mean `{near}`?"));
-                findings.add(
-                    Finding::error("E106", format!("there is no connector `{other}`")).at(written.span).help(help),
-                );
-                continue;
-            }
-        };
-        let needed = match connector {
-            Connector::Files => ("path", connection.path.is_some()),
-            Connector::Postgres => ("url", connection.url.is_some()),
-        };
-        if !needed.1 {
-            let message = format!("the connection `{}` has no `{}`", name.value, needed.0);
-            findings.add(
-                Finding::error("E110", message)
-                    .at(name.span)
-                    .help("secrets are given by reference: `url: \"${env.CRM_DATABASE_URL}\"`"),
-            );
-        }
-        connections.insert(
-            name.value.clone(),
-            Connection {
-                name: name.value.clone(),
-                span: name.span,
-                connector,
-                account: connection
-                    .account
-                    .as_ref()
-                    .map_or_else(|| name.value.clone(), |account| account.value.clone()),
-                path: connection.path.as_ref().map(|path| path.value.clone()),
-                url: connection.url.as_ref().map(|url| url.value.clone()),
-                deliver: connection.deliver.unwrap_or(deliver),
-            },
-        );
-    }
+    let connections = super::connections::resolve(files, spec, deliver, findings);
     Some((settings, connections))
 }
 

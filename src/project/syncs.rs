@@ -2,6 +2,7 @@
 
 use super::consents::unknown_purpose;
 use super::models::entity_of;
+use super::sync_remote::{Asked, Remote};
 use super::{CustomerScope, Project, personal};
 use crate::diag::{Finding, Findings, nearest};
 use crate::spec::{self, FirstRun, Mode, Named, Nulls, Spec, SyncGuard, Text};
@@ -27,6 +28,8 @@ pub struct Sync {
     pub object: Option<String>,
     /// The audience's name.
     pub audience: Option<String>,
+    /// What the rows are there, where the destination is an HTTP API.
+    pub remote: Option<Remote>,
     /// Format of files.
     pub format: String,
     /// What may be done.
@@ -204,7 +207,21 @@ impl Resolver<'_> {
             }
         };
         let format = self.format(is_files)?;
-        if fields.is_empty() {
+        let is_http = matches!(self.project.connections[&connection].connector, super::Connector::Http(_));
+        let asked = Asked {
+            from: &from,
+            mode,
+            on_remove: on_remove.as_ref(),
+            on_withdraw: on_withdraw.as_ref(),
+            is_gated: matches!(gate, Some(Gate::Consent { .. })),
+            keys: keys.as_deref().unwrap_or_default(),
+            fields: &fields,
+        };
+        let remote = self.remote(&connection, &asked);
+        if is_http && remote.is_none() {
+            return None;
+        }
+        if fields.is_empty() && !matches!(remote, Some(Remote::Audience { .. })) {
             self.findings.add(Finding::error("E133", format!("the sync `{name}` has no `fields`")).at(self.named.span));
         }
         Some(Sync {
@@ -216,6 +233,7 @@ impl Resolver<'_> {
             connection,
             object: written.to.object.as_ref().map(|object| object.value.clone()),
             audience: written.to.name.as_ref().map(|audience| audience.value.clone()),
+            remote,
             format,
             mode,
             on_remove: on_remove?,

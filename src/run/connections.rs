@@ -1,12 +1,16 @@
 //! Connections: are they valid, and are they there? Nothing is sent.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::stored::Stored;
-use super::sync::given;
-use crate::diag::{Failure, Result, nearest};
+use super::sync::{account, given};
+use crate::connector;
+use crate::diag::{Failure, Finding, Findings, Result, nearest};
 use crate::project::{Connection, Connector};
+use crate::sync::clock::{Cancel, SystemClock};
 use crate::sync::postgres::Postgres;
+use crate::text::Files;
 
 /// What became of a connection's check.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,18 +42,55 @@ pub async fn check_connections(stored: &Stored, names: &[String]) -> Result<Vec<
     }
     let mut checked = Vec::new();
     for connection in stored.connections.values().filter(|one| names.is_empty() || names.contains(&one.name)) {
-        let failure = match connection.connector {
+        let failure = match &connection.connector {
             Connector::Files => folder(connection, &stored.folder).err(),
             Connector::Postgres => database(connection).await.err(),
+            Connector::Http(http) => api(connection, http).await.err(),
         };
         checked.push(Checked {
             connection: connection.name.clone(),
-            connector: connection.connector,
+            connector: connection.connector.clone(),
             deliver: connection.deliver,
             failure,
         });
     }
     Ok(checked)
+}
+
+/// A connector's file, checked.
+pub struct CheckedFile {
+    /// The file.
+    pub files: Files,
+    /// Everything that is wrong in it, and every test that fails.
+    pub findings: Vec<Finding>,
+    /// The connector's name and how many tests it has; none where the file cannot be read as one.
+    pub connector: Option<(String, usize)>,
+}
+
+/// Checks a connector's file and runs its tests; nothing is asked of anybody.
+pub fn check_file(path: &Path) -> Result<CheckedFile> {
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        Failure::project("W002", format!("reading `{}`", path.display()), error)
+            .help("name a connector's file, such as `connectors/crm.yaml`")
+    })?;
+    let mut files = Files::default();
+    let file = files.add(path.display().to_string(), text);
+    let mut findings = Findings::default();
+    let read = connector::read(&files, file, &mut findings).map(Arc::new);
+    let connector = read.map(|read| (read.name.clone(), connector::run_examples(&read, &mut findings)));
+    Ok(CheckedFile { files, findings: findings.sorted(), connector })
+}
+
+/// The files of the project's own connectors.
+#[must_use]
+pub fn own_connectors(stored: &Stored) -> Vec<PathBuf> {
+    stored.spec.connectors.values().map(|file| stored.folder.join(&stored.files.get(*file).path)).collect()
+}
+
+/// Does the API let us in, and is it the account that is declared? Connectors that cannot tell are reachable or not.
+async fn api(connection: &Connection, http: &Arc<connector::Connector>) -> Result<()> {
+    let account = account(connection, http)?;
+    account.check(&SystemClock, &Cancel::default()).await
 }
 
 async fn database(connection: &Connection) -> Result<()> {

@@ -20,6 +20,7 @@ use crate::project::Sync;
 use crate::report::Progress;
 use crate::store::failure_from;
 use crate::sync::clock::{Cancel, SystemClock};
+use crate::sync::http::Accounts;
 
 /// What a plan found.
 pub struct Planned {
@@ -162,6 +163,7 @@ async fn deliver(
             return Err(Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help).into());
         }
     }
+    let accounts = Accounts::default();
     let mut reports = Vec::new();
     for sync in project
         .syncs
@@ -182,6 +184,7 @@ async fn deliver(
             dry_run: options.dry_run,
             clock: &SystemClock,
             cancel,
+            accounts: &accounts,
             progress,
         };
         reports.push((sync.name.clone(), sync::deliver(workspace, sync, &how).await));

@@ -30,7 +30,7 @@ mod workspace;
 
 pub use build::{BuildOptions, Built, Why, build};
 pub use compile::{Compiled, compile};
-pub use connections::{Checked, check_connections};
+pub use connections::{Checked, CheckedFile, check_connections, check_file, own_connectors};
 pub use customers::Customers;
 pub use expectations::Broken;
 pub use history::{ReceiptRow, RunRow, receipts, runs};

@@ -17,7 +17,7 @@ use crate::project::{self, Location, Project, RawColumn, Schemas};
 use crate::spec::{Format, Spec, Variables};
 use crate::sql::DataType;
 use crate::store::Warehouse;
-use crate::text::Files;
+use crate::text::{FileId, Files};
 
 /// A project's files as specs; nothing but text has been looked at.
 #[derive(Debug)]
@@ -72,23 +72,34 @@ pub fn read(request: &Request) -> Result<Read> {
             .help("give the project's folder with `--project DIR`, or make a new one with `cohorte init DIR`")
     })?;
     let warehouse = files.add("warehouse.yaml", text);
-    let mut models = Vec::new();
-    for path in model_files(&request.project.join("models"))? {
-        let text = std::fs::read_to_string(&path).map_err(|error| {
-            let help = match error.kind() {
-                ErrorKind::InvalidData => {
-                    "model files are UTF-8 text: convert it, for example with `iconv -f UTF-16 -t UTF-8`"
-                }
-                ErrorKind::NotFound => "it is a link that leads nowhere: mend it, or remove it",
-                _ => "check that the file may be read",
-            };
-            Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error).help(help)
-        })?;
-        models.push(files.add(shown(&request.project, &path), text));
-    }
+    let mut below = |folder: &str| -> Result<Vec<FileId>> {
+        let mut found = Vec::new();
+        for path in model_files(&request.project.join(folder))? {
+            let text = std::fs::read_to_string(&path).map_err(|error| {
+                let help = match error.kind() {
+                    ErrorKind::InvalidData => {
+                        "model files are UTF-8 text: convert it, for example with `iconv -f UTF-16 -t UTF-8`"
+                    }
+                    ErrorKind::NotFound => "it is a link that leads nowhere: mend it, or remove it",
+                    _ => "check that the file may be read",
+                };
+                Failure::project("W002", format!("reading `{}`", shown(&request.project, &path)), error).help(help)
+            })?;
+            found.push(files.add(shown(&request.project, &path), text));
+        }
+        Ok(found)
+    };
+    let (models, connectors) = (below("models")?, below("connectors")?);
     let variables = Variables { vars: request.vars.clone(), env: Some(request.env.clone()) };
     let mut findings = Findings::default();
-    let spec = crate::spec::read(&files, warehouse, &models, request.target.as_deref(), variables, &mut findings);
+    let mut spec = crate::spec::read(&files, warehouse, &models, request.target.as_deref(), variables, &mut findings);
+    let named = |file: FileId| {
+        let path = &files.get(file).path;
+        let stem =
+            path.rsplit('/').next().and_then(|name| name.rsplit_once('.')).map_or(path.as_str(), |(stem, _)| stem);
+        (stem.to_owned(), file)
+    };
+    spec.connectors = connectors.into_iter().map(named).collect();
     Ok(Read { files, spec, findings })
 }
 

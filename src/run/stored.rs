@@ -44,7 +44,7 @@ pub struct Stored {
 /// Opens the warehouse of a project. What is wrong with its settings ends it; what is wrong with models is not looked at.
 pub fn open_stored(request: &Request) -> Result<Stored, Stopped> {
     let Read { files, spec, mut findings } = read(request)?;
-    let found = project::connections(&spec, &mut findings);
+    let found = project::connections(&files, &spec, &mut findings);
     let in_settings = |finding: &Finding| {
         finding.severity == Severity::Error && finding.span.is_none_or(|span| span.file == spec.warehouse_span.file)
     };

@@ -51,6 +51,8 @@ pub struct Spec {
     pub consents: IndexMap<String, Named<ConsentSource>>,
     /// `syncs:`
     pub syncs: IndexMap<String, Named<Sync>>,
+    /// The files of the project's own connectors, by name: who needs one reads it.
+    pub connectors: IndexMap<String, FileId>,
     /// Names of models that are written but could not be read: whoever names them is not to blame.
     pub broken: BTreeSet<String>,
     /// A file or a section could not be read, and may hold any name: whoever names something is not to blame.
@@ -79,6 +81,7 @@ pub fn read(
         purposes: IndexMap::new(),
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
+        connectors: IndexMap::new(),
         broken: BTreeSet::new(),
         unread: false,
     };

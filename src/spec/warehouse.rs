@@ -87,14 +87,20 @@ pub struct TargetWarehouse {
 pub struct Connection {
     /// What it is, for people.
     pub description: Option<String>,
-    /// The connector: `files`, `postgres`.
+    /// The connector: `files`, `postgres`, `hubspot` …; `cohorte connector list` shows them.
     pub connector: Option<Text>,
     /// The account's name at the destination: quotas and state belong to it.
     pub account: Option<Text>,
     /// Folder of `files`.
     pub path: Option<Text>,
-    /// URL of `postgres`, usually `${env.NAME}`.
+    /// URL of `postgres`, or of an HTTP API where the connector's own is not meant; usually `${env.NAME}`.
     pub url: Option<Text>,
+    /// Secrets of an HTTP API, by reference: `{token: "${env.HUBSPOT_TOKEN}"}`.
+    #[serde(default)]
+    pub auth: Section<Text>,
+    /// What else the connector wants to know.
+    #[serde(default)]
+    pub settings: Section<Text>,
     /// Does this connection send, whatever the target says?
     pub deliver: Option<bool>,
 }

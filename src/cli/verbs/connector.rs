@@ -1,10 +1,12 @@
 //! `cohorte connector`: the destinations that there are, and whether the project's connections are in order.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::json;
 
 use crate::cli::{Context, Exit, Format};
-use crate::connector::{BUILT_IN, Capabilities};
+use crate::connector::{BUILT_IN, Capabilities, Columns, Connector, SHIPPED, shipped};
 use crate::diag::Result;
 use crate::report::{Table, count};
 use crate::run::{self, Checked};
@@ -14,11 +16,11 @@ use crate::run::{self, Checked};
 pub enum Arguments {
     /// List the destinations and what they can do
     List,
-    /// Check the project's connections: is the folder writable, is the database reachable; nothing is sent
+    /// Check connections (are they there, do they let us in) and connectors' files (are they right, do their tests pass); nothing is sent
     Check {
-        /// Names of connections [default: all of the project]
-        #[arg(value_name = "CONNECTION")]
-        connections: Vec<String>,
+        /// Names of connections, or files of connectors [default: all of the project]
+        #[arg(value_name = "CONNECTION|FILE")]
+        names: Vec<String>,
     },
 }
 
@@ -26,11 +28,12 @@ pub enum Arguments {
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
     match arguments {
         Arguments::List => list(context),
-        Arguments::Check { connections } => check(&connections, context).await,
+        Arguments::Check { names } => check(&names, context).await,
     }
 }
 
 fn list(context: &Context) -> Result<Exit> {
+    let shipped: Vec<Connector> = SHIPPED.iter().filter_map(|(name, _)| shipped(name)).collect();
     if context.printer.format() == Format::Json {
         for one in BUILT_IN {
             context.printer.object(&json!({
@@ -38,11 +41,60 @@ fn list(context: &Context) -> Result<Exit> {
                 "removes": one.removes, "formats": one.formats, "keys": one.keys, "max_rows": one.max_rows, "repeatable": one.repeatable,
             }))?;
         }
+        for one in &shipped {
+            context.printer.object(&json!({
+                "kind": "connector", "connector": one.name, "description": one.description, "docs": one.docs, "checked": one.checked,
+                "settings": names(one.settings.iter().map(|setting| &setting.name)), "auth": names(one.secrets.iter().map(|secret| &secret.name)),
+                "objects": names(one.objects.iter().map(|object| &object.name)), "audiences": names(one.audiences.iter().map(|audience| &audience.name)),
+                "consents": one.consent.is_some(), "erases": one.erase.is_some(),
+            }))?;
+        }
         return Ok(Exit::Done);
     }
-    let texts: Vec<String> = BUILT_IN.iter().map(describe).collect();
+    let texts: Vec<String> = BUILT_IN.iter().map(describe).chain(shipped.iter().map(describe_http)).collect();
     context.printer.data(&texts.join("\n"))?;
     Ok(Exit::Done)
+}
+
+fn names<'a>(names: impl Iterator<Item = &'a String>) -> Vec<&'a str> {
+    names.map(String::as_str).collect()
+}
+
+fn describe_http(one: &Connector) -> String {
+    let mut table = Table::new().left("").left("");
+    let columns = |columns: &Columns| match &columns.keys {
+        Some(keys) => keys.iter().map(|key| key.name.as_str()).collect::<Vec<_>>().join(" or "),
+        None => "any".to_owned(),
+    };
+    let mut rows = vec![
+        ("auth".to_owned(), names(one.secrets.iter().map(|secret| &secret.name)).join(", ")),
+        ("settings".to_owned(), names(one.settings.iter().map(|setting| &setting.name)).join(", ")),
+    ];
+    rows.extend(one.objects.iter().map(|object| {
+        let operations = [
+            ("upsert", &object.upsert),
+            ("create", &object.create),
+            ("update", &object.update),
+            ("delete", &object.delete),
+        ];
+        let operations: Vec<&str> =
+            operations.iter().filter(|(_, there)| there.is_some()).map(|(name, _)| *name).collect();
+        (format!("object {}", object.name), format!("{}; key: {}", operations.join(", "), columns(&object.columns)))
+    }));
+    rows.extend(
+        one.audiences
+            .iter()
+            .map(|audience| (format!("audience {}", audience.name), format!("key: {}", columns(&audience.columns)))),
+    );
+    rows.extend(
+        one.consent.iter().map(|consent| ("consents".to_owned(), format!("key: {}", columns(&consent.columns)))),
+    );
+    rows.extend(one.erase.iter().map(|erase| ("erasure".to_owned(), erase.description.clone())));
+    rows.extend(one.docs.iter().map(|docs| ("documentation".to_owned(), docs.clone())));
+    for (name, text) in rows.into_iter().filter(|(_, text)| !text.is_empty()) {
+        table.row([format!("  {name}"), text]);
+    }
+    format!("{}: {}\n{}", one.name, one.description, table.text())
 }
 
 fn describe(one: &Capabilities) -> String {
@@ -63,19 +115,44 @@ fn describe(one: &Capabilities) -> String {
 }
 
 async fn check(names: &[String], context: &Context) -> Result<Exit> {
-    let stored = match run::open_stored(&context.request()) {
-        Ok(stored) => stored,
-        Err(stopped) => return context.stopped(stopped),
-    };
-    let checked = run::check_connections(&stored, names).await?;
-    if checked.is_empty() {
-        context.printer.talk("the project has no connections");
-    }
+    let (written, connections): (Vec<&String>, Vec<&String>) =
+        names.iter().partition(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
+    let mut paths: Vec<PathBuf> = written.into_iter().map(PathBuf::from).collect();
     let mut exit = Exit::Done;
-    for one in &checked {
-        tell(one, context)?;
-        if let Some(failure) = &one.failure {
-            exit = Exit::of(failure);
+    if !connections.is_empty() || names.is_empty() {
+        let stored = match run::open_stored(&context.request()) {
+            Ok(stored) => stored,
+            Err(stopped) => return context.stopped(stopped),
+        };
+        let connections: Vec<String> = connections.into_iter().cloned().collect();
+        let checked = run::check_connections(&stored, &connections).await?;
+        if checked.is_empty() {
+            context.printer.talk("the project has no connections");
+        }
+        for one in &checked {
+            tell(one, context)?;
+            if let Some(failure) = &one.failure {
+                exit = Exit::of(failure);
+            }
+        }
+        if names.is_empty() {
+            paths = run::own_connectors(&stored);
+        }
+    }
+    for path in &paths {
+        let checked = run::check_file(path)?;
+        context.printer.findings(&checked.files, &checked.findings)?;
+        if !checked.findings.is_empty() {
+            exit = Exit::Project;
+        }
+        match (&checked.connector, context.printer.format()) {
+            (Some((name, tests)), Format::Json) => context.printer.object(&json!({
+                "kind": "connector_file", "connector": name, "tests": tests, "ok": checked.findings.is_empty(),
+            }))?,
+            (Some((name, tests)), Format::Human) if checked.findings.is_empty() => {
+                context.printer.data(&format!("{name} is in order: {tests} tests pass\n"))?;
+            }
+            _ => {}
         }
     }
     Ok(exit)

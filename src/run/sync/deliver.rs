@@ -22,6 +22,7 @@ use crate::store::{Commit, Lease, LeaseOptions, failure_from, tables};
 use crate::sync::clock::{Cancel, Clock};
 use crate::sync::destination::Destination;
 use crate::sync::guard;
+use crate::sync::http::Accounts;
 use crate::sync::journal::{Action, Verdict};
 use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
 
@@ -37,6 +38,8 @@ pub struct How<'a> {
     pub clock: &'a dyn Clock,
     /// Asks for the end after the batch that is under way.
     pub cancel: &'a Cancel,
+    /// Accounts at HTTP APIs: syncs on the same one share it.
+    pub accounts: &'a Accounts,
     /// Is told how far it has come.
     pub progress: &'a dyn Progress,
 }
@@ -146,7 +149,7 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>) -> Resul
         let preview = preview_at(workspace, sync, how.clock).await?;
         return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
     }
-    let mut opened = destination::open(workspace, sync, connection)?;
+    let mut opened = destination::open(workspace, sync, connection, how.accounts, how.cancel)?;
     deliver_to(workspace, sync, connection, opened.as_mut(), how).await
 }
 

@@ -6,11 +6,14 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema};
 
 use super::super::workspace::Workspace;
 use crate::compile::syncs;
+use crate::connector::{self, Peer};
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Connector, Sync, Withdraw};
 use crate::spec::Mode;
+use crate::sync::clock::{Cancel, SystemClock};
 use crate::sync::destination::{Destination, Operation, Target};
 use crate::sync::files::{self, Files, Format};
+use crate::sync::http::{self, Account, Accounts, Http, what};
 use crate::sync::postgres::{self, Postgres};
 
 /// The sync's connection.
@@ -26,8 +29,14 @@ pub(super) fn connection<'a>(workspace: &'a Workspace, sync: &Sync) -> Result<&'
 }
 
 /// Something that speaks to the connection. Nothing is connected yet.
-pub(super) fn open(workspace: &Workspace, sync: &Sync, connection: &Connection) -> Result<Box<dyn Destination>> {
-    Ok(match connection.connector {
+pub(super) fn open(
+    workspace: &Workspace,
+    sync: &Sync,
+    connection: &Connection,
+    accounts: &Accounts,
+    cancel: &Cancel,
+) -> Result<Box<dyn Destination>> {
+    Ok(match &connection.connector {
         Connector::Files => {
             let path = workspace.opened.folder.join(given(connection, "path", connection.path.as_ref())?);
             let path = std::path::absolute(&path).map_err(|error| lacks(connection, error).help("name a folder"))?;
@@ -36,7 +45,23 @@ pub(super) fn open(workspace: &Workspace, sync: &Sync, connection: &Connection) 
         Connector::Postgres => {
             Box::new(Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?)
         }
+        Connector::Http(http) => {
+            let remote = sync.remote.clone().ok_or_else(|| lacks(connection, "the sync names no object of it"))?;
+            // The same account behind two connections has one quota.
+            let key = format!("{} {} {}", http.name, connection.url.as_deref().unwrap_or_default(), connection.account);
+            let account = accounts.of(&key, || account(connection, http))?;
+            Box::new(Http::new(account, remote, Arc::new(SystemClock), cancel.clone()))
+        }
     })
+}
+
+/// The account of a connection to an HTTP API; nothing is asked yet.
+pub(in crate::run) fn account(connection: &Connection, http: &Arc<connector::Connector>) -> Result<Account> {
+    connection.ready()?;
+    let peer = Peer::new(Arc::clone(http), &connection.said()).map_err(|(key, cause)| {
+        lacks(connection, format!("`{key}`: {cause}")).help("mend the connection in warehouse.yaml")
+    })?;
+    Account::new(&connection.name, peer)
 }
 
 /// What a connection says under a key; a reference to a variable that is not set is only missed here, by who needs it.
@@ -61,17 +86,26 @@ fn unset(text: &str) -> Option<&str> {
 }
 
 /// The most rows of a batch there.
-pub(super) fn max_rows(connection: &Connection) -> u64 {
-    (match connection.connector {
+pub(super) fn max_rows(connection: &Connection, sync: &Sync) -> u64 {
+    (match &connection.connector {
         Connector::Files => files::MAX_ROWS,
         Connector::Postgres => postgres::MAX_ROWS,
+        Connector::Http(http) => {
+            sync.remote.as_ref().and_then(|remote| what(http, remote)).map_or(1, |what| http::max_rows(&what))
+        }
     }) as u64
 }
 
 /// May a batch be sent twice there? So it is with everything that sets values or deletes by key.
-pub(super) fn may_resend(connection: &Connection) -> bool {
-    match connection.connector {
+pub(super) fn may_resend(connection: &Connection, sync: &Sync) -> bool {
+    match &connection.connector {
         Connector::Files | Connector::Postgres => true,
+        Connector::Http(http) => {
+            let what = sync.remote.as_ref().and_then(|remote| what(http, remote));
+            what.is_some_and(|what| {
+                [Operation::Add, Operation::Remove].into_iter().all(|operation| http::may_resend(&what, operation))
+            })
+        }
     }
 }
 

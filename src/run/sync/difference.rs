@@ -132,7 +132,7 @@ impl Difference {
     pub(super) async fn stage(workspace: &Workspace, sync: &Sync, wanted: &Wanted, clock: &dyn Clock) -> Result<Self> {
         let connection = destination::connection(workspace, sync)?;
         let project = &workspace.opened.project;
-        let resend = destination::may_resend(connection);
+        let resend = destination::may_resend(connection, sync);
         let type_of = |name: &str| destination::sql_type(&wanted.target, name);
         let due = syncs::due(project, sync, clock.now().timestamp_micros(), resend, type_of);
         keep(workspace, "_sync_due", &due).await?;
@@ -171,7 +171,7 @@ impl Difference {
         for (action, figures) in figures(&workspace.collect(&doing, due).await?, &doing)? {
             let [pass, rows] = figures[..] else { continue };
             passes[pass.min(2) as usize] += rows;
-            preview.batches += rows.div_ceil(destination::max_rows(connection));
+            preview.batches += rows.div_ceil(destination::max_rows(connection, sync));
             *(match action.as_str() {
                 "withdraw" => &mut preview.withdrawals,
                 "remove" => &mut preview.removes,

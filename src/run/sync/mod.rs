@@ -29,7 +29,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(super) use destination::given;
+pub(super) use destination::{account, given};
 
 pub use deliver::{How, Outcome, Report, deliver};
 pub use difference::{Preview, preview};

@@ -18,6 +18,7 @@ use crate::report::NoProgress;
 use crate::run::{Opened, Request, Stopped, Workspace, open};
 use crate::sync::clock::{Cancel, Clock};
 use crate::sync::destination::{Batch, Destination, Operation, Outcome as Answer, Sent, Target};
+use crate::sync::http::Accounts;
 
 const WAREHOUSE: &str = r#"
 name: shop
@@ -227,6 +228,7 @@ impl Shop {
             dry_run: false,
             clock: &clock,
             cancel: &Cancel::default(),
+            accounts: &Accounts::default(),
             progress: &NoProgress,
         };
         let report = deliver(&workspace, &Self::sync(&workspace), &how).await.unwrap();
@@ -243,6 +245,7 @@ impl Shop {
             dry_run,
             clock: &clock,
             cancel: &Cancel::default(),
+            accounts: &Accounts::default(),
             progress: &NoProgress,
         };
         deliver(&workspace, &Self::sync(&workspace), &how).await
@@ -258,6 +261,7 @@ impl Shop {
             dry_run: false,
             clock: &clock,
             cancel: &Cancel::default(),
+            accounts: &Accounts::default(),
             progress: &NoProgress,
         };
         let sync = Self::sync(&workspace);

@@ -16,39 +16,28 @@ use self::rows::{parts, rows};
 use super::clock::{Cancel, Clock};
 use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
 use crate::connector::{
-    Delivery, Grant, NoAnswer, Request, Response, What, Wire, check_account, deliver, find_audience,
+    Connector, Delivery, Grant, NoAnswer, Request, Response, What, Wire, check_account, deliver, find_audience,
 };
 use crate::diag::Failure;
-
-/// The column of a consent's rows that says which way it goes.
-pub const STATUS: &str = "status";
-
-/// What the rows of a sync are at the destination.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Kind {
-    /// Rows of the object of that name.
-    Object(String),
-    /// Members of an audience: its kind and its name.
-    Audience(String, String),
-    /// Consents.
-    Consent,
-}
+use crate::project::Remote;
 
 /// Rows of one sync at one account.
 pub struct Http {
     account: Arc<Account>,
-    kind: Kind,
+    kind: Remote,
     clock: Arc<dyn Clock>,
     cancel: Cancel,
     /// Name and id of the audience, once it is found.
     audience: Option<(String, String)>,
+    /// Is it known whose account it is?
+    is_checked: bool,
 }
 
 impl Http {
     /// Nothing is asked yet.
     #[must_use]
-    pub fn new(account: Arc<Account>, kind: Kind, clock: Arc<dyn Clock>, cancel: Cancel) -> Self {
-        Self { account, kind, clock, cancel, audience: None }
+    pub fn new(account: Arc<Account>, kind: Remote, clock: Arc<dyn Clock>, cancel: Cancel) -> Self {
+        Self { account, kind, clock, cancel, audience: None, is_checked: false }
     }
 
     fn wire(&self) -> Line<'_> {
@@ -57,14 +46,7 @@ impl Http {
 
     fn what(&self) -> Result<What<'_>, Failure> {
         let connector = &self.account.peer.connector;
-        let found = match &self.kind {
-            Kind::Object(name) => connector.objects.iter().find(|object| object.name == *name).map(What::Object),
-            Kind::Audience(name, _) => {
-                connector.audiences.iter().find(|audience| audience.name == *name).map(What::Audience)
-            }
-            Kind::Consent => connector.consent.as_ref().map(What::Consent),
-        };
-        found.ok_or_else(|| {
+        what(connector, &self.kind).ok_or_else(|| {
             Failure::project(
                 "E154",
                 format!("opening the connection `{}`", self.account.connection),
@@ -75,19 +57,34 @@ impl Http {
     }
 }
 
+/// What rows are at a connector's destination.
+#[must_use]
+pub fn what<'a>(connector: &'a Connector, remote: &Remote) -> Option<What<'a>> {
+    match remote {
+        Remote::Object(name) => connector.objects.iter().find(|object| object.name == *name).map(What::Object),
+        Remote::Audience { kind: name, .. } => {
+            connector.audiences.iter().find(|audience| audience.name == *name).map(What::Audience)
+        }
+        Remote::Consent => connector.consent.as_ref().map(What::Consent),
+    }
+}
+
 #[async_trait]
 impl Destination for Http {
     async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
         let found = {
             let mut wire = self.wire();
-            check_account(&self.account.peer, &mut wire).await?;
+            if !self.is_checked {
+                check_account(&self.account.peer, &mut wire).await?;
+            }
             match (self.what()?, &self.kind) {
-                (What::Audience(audience), Kind::Audience(_, name)) if self.audience.is_none() => {
+                (What::Audience(audience), Remote::Audience { name, .. }) if self.audience.is_none() => {
                     Some((name.clone(), find_audience(&self.account.peer, audience, name, &mut wire).await?))
                 }
                 _ => None,
             }
         };
+        self.is_checked = true;
         if found.is_some() {
             self.audience = found;
         }
@@ -181,6 +178,14 @@ pub fn max_rows(what: &What<'_>) -> usize {
 
 /// Rows that go one by one are still handed over in batches.
 const SMALLEST_BATCH: usize = 50;
+
+impl Account {
+    /// Does the destination let us in, and is it the account that the connection declares? Nothing is changed there.
+    pub async fn check(&self, clock: &dyn Clock, cancel: &Cancel) -> Result<(), Failure> {
+        let mut wire = Line { account: self, clock, cancel, grant: None };
+        check_account(&self.peer, &mut wire).await
+    }
+}
 
 /// Requests go over an account, in the time of a clock, until the end is asked for.
 struct Line<'a> {

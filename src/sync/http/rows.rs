@@ -7,8 +7,8 @@ use serde_json::{Number, Value as Json};
 
 use super::super::cell::json;
 use super::super::destination::{Batch, Operation, Target};
-use super::{Kind, STATUS};
 use crate::connector::{Deed, Row};
+use crate::project::{Remote, STATUS};
 
 /// Every row with its key and its fields. What is left out of a row keeps its value at the destination.
 pub(super) fn rows(target: &Target, batch: &Batch) -> Result<Vec<Row>, ArrowError> {
@@ -60,10 +60,10 @@ fn value(column: &ArrayRef, row: usize) -> Result<Json, ArrowError> {
 }
 
 /// Which rows are put and which are taken. A consent goes the way of its status; one that is neither is no request.
-pub(super) fn parts(kind: &Kind, operation: Operation, rows: &[Row]) -> Vec<(Deed, Vec<usize>)> {
+pub(super) fn parts(kind: &Remote, operation: Operation, rows: &[Row]) -> Vec<(Deed, Vec<usize>)> {
     let all = (0..rows.len()).collect();
     match (kind, operation) {
-        (Kind::Consent, Operation::Add | Operation::Update) => {
+        (Remote::Consent, Operation::Add | Operation::Update) => {
             let is_granted = |place: &usize| rows[*place].fields.get(STATUS).and_then(Json::as_str) == Some("granted");
             let (granted, withdrawn): (Vec<usize>, Vec<usize>) = (0..rows.len()).partition(is_granted);
             // Withdrawals first.
@@ -73,7 +73,9 @@ pub(super) fn parts(kind: &Kind, operation: Operation, rows: &[Row]) -> Vec<(Dee
                 .collect()
         }
         // A consent that nobody states any more holds no more, and a member has no fields to clear.
-        (Kind::Consent, _) | (_, Operation::Remove) | (Kind::Audience(..), Operation::Clear) => vec![(Deed::Take, all)],
+        (Remote::Consent, _) | (_, Operation::Remove) | (Remote::Audience { .. }, Operation::Clear) => {
+            vec![(Deed::Take, all)]
+        }
         _ => vec![(Deed::Put, all)],
     }
 }
@@ -146,7 +148,7 @@ mod tests {
             row
         };
         let rows = [row("granted"), row("withdrawn"), row("expired")];
-        assert_eq!(parts(&Kind::Consent, Operation::Add, &rows), [(Deed::Take, vec![1, 2]), (Deed::Put, vec![0])]);
-        assert_eq!(parts(&Kind::Object("x".into()), Operation::Remove, &rows), [(Deed::Take, vec![0, 1, 2])]);
+        assert_eq!(parts(&Remote::Consent, Operation::Add, &rows), [(Deed::Take, vec![1, 2]), (Deed::Put, vec![0])]);
+        assert_eq!(parts(&Remote::Object("x".into()), Operation::Remove, &rows), [(Deed::Take, vec![0, 1, 2])]);
     }
 }

@@ -10,9 +10,10 @@ const ROOMS: &[(&str, &[&str])] = &[
     // The YAML as written, and SQL as trees.
     ("sql", &["text", "diag"]),
     ("spec", &["text", "diag"]),
-    ("project", &["spec", "sql", "text", "diag"]),
-    ("connector", &["spec", "sql", "text", "diag"]),
-    ("compile", &["project", "spec", "sql", "text", "diag"]),
+    ("connector", &["spec", "text", "diag"]),
+    // A sync is checked against what its connector can do.
+    ("project", &["connector", "spec", "sql", "text", "diag"]),
+    ("compile", &["project", "connector", "spec", "sql", "text", "diag"]),
     ("sync", &["connector", "project", "spec", "sql", "text", "diag"]),
     ("store", &["compile", "connector", "project", "spec", "sql", "text", "diag"]),
     // Above the store: readers of Delta sources need its access to tables.
