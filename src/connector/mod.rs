@@ -6,15 +6,19 @@
 
 mod answer;
 mod audience;
+mod batches;
 mod built_in;
 mod compile;
 mod examples;
 mod exchange;
+mod expression;
 mod filters;
 mod grant;
+mod job;
 mod library;
 mod lookup;
 mod model;
+mod objects;
 mod operations;
 mod outcome;
 mod peer;
