@@ -8,6 +8,7 @@ use crate::text::{FileId, Files};
 
 /// Name and text of every connector that ships.
 pub const SHIPPED: &[(&str, &str)] = &[
+    ("hubspot", include_str!("../../connectors/hubspot.yaml")),
     ("klaviyo", include_str!("../../connectors/klaviyo.yaml")),
     ("mailchimp", include_str!("../../connectors/mailchimp.yaml")),
     ("slack", include_str!("../../connectors/slack.yaml")),
