@@ -102,7 +102,6 @@ impl Compiler {
                     ("body", open()),
                     ("job", open()),
                     ("audience", fixed(AUDIENCE)),
-                    ("batch", fixed(BATCH)),
                     ("key_name", open()),
                 ]);
                 if at == At::Item {

@@ -8,6 +8,7 @@ use crate::text::{FileId, Files};
 
 /// Name and text of every connector that ships.
 pub const SHIPPED: &[(&str, &str)] = &[
+    ("google_customer_match", include_str!("../../connectors/google_customer_match.yaml")),
     ("hubspot", include_str!("../../connectors/hubspot.yaml")),
     ("klaviyo", include_str!("../../connectors/klaviyo.yaml")),
     ("mailchimp", include_str!("../../connectors/mailchimp.yaml")),

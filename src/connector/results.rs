@@ -141,6 +141,7 @@ fn spoken_of(
     let there = |place: usize| Some(place).filter(|place| *place < count);
     let Some(row) = &telling.row else { return Ok(vec![there(index)]) };
     let named = match row.value(scope)? {
+        Some(Json::Bool(true)) => return Ok((0..count).map(Some).collect()),
         Some(Json::Array(names)) => names,
         None => Vec::new(),
         Some(name) => vec![name],

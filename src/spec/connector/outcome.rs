@@ -113,8 +113,8 @@ pub enum ResultKind {
 pub struct Telling {
     /// The list. Knows `body`, `headers`, `job`.
     pub items: Text,
-    /// Which row an item speaks of: its place, key, or trace id; a list where it speaks of several. Knows `item`. With `by_index` it
-    /// may be left out: items stand in the order of the rows.
+    /// Which row an item speaks of: its place, key or trace id; a list where it speaks of several, `true` where of all. Knows `item`.
+    /// With `by_index` it may be left out: items stand in the order of the rows.
     pub row: Option<Text>,
     /// Does it say that the row was taken? Knows `item`; by default it tells an error. Where any list tells what was taken, a row
     /// that none speaks of is unknown; else it was taken.
