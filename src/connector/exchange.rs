@@ -78,8 +78,13 @@ pub async fn deliver<W: Wire>(
     let mut exchange = Exchange { delivery, wire, rows, outcomes, audience };
     let pending = exchange.pending();
     exchange.run(pending).await?;
-    let unsettled = || Outcome::unknown("unsettled", "the exchange ended before this row");
-    Ok(exchange.outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(unsettled)).collect())
+    let settled = exchange.outcomes.into_iter().zip(exchange.rows).map(|(outcome, row)| match outcome {
+        // What a lookup has found is worth keeping: the next time nothing has to be looked for.
+        Some(Outcome::Accepted { destination_id: None }) if !leaves => Outcome::Accepted { destination_id: row.id },
+        Some(outcome) => outcome,
+        None => Outcome::unknown("unsettled", "the exchange ended before this row"),
+    });
+    Ok(settled.collect())
 }
 
 pub(super) struct Exchange<'a, W> {

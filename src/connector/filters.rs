@@ -67,6 +67,7 @@ pub const WRITERS: &[(&str, &str)] = &[
     ("text", "anything as text"),
     ("only(name, …)", "a map with these keys alone"),
     ("without(name, …)", "a map without these keys"),
+    ("merge(map)", "a map with the entries of another laid over it"),
     ("blank_nulls", "a map with empty texts where it has nulls"),
     ("slack", "text in which Slack sees no markup: `&`, `<` and `>` are escaped"),
 ];
@@ -171,6 +172,10 @@ pub(super) fn register(environment: &mut Environment<'static>) {
     environment.add_filter("without", |map: Value, names: Rest<String>| {
         entries(&map, |name, value| (!names.iter().any(|known| known == name)).then_some(value))
     });
+    environment.add_filter("merge", |map: Value, other: Value| -> Result<Value, Error> {
+        // The later of two entries of one name stays.
+        Ok(Value::from_pairs(pairs(&map)?.into_iter().chain(pairs(&other)?)))
+    });
     environment.add_filter("blank_nulls", |map: Value| {
         entries(&map, |_, value| Some(if value.is_none() { Value::from("") } else { value }))
     });
@@ -181,16 +186,15 @@ pub(super) fn register(environment: &mut Environment<'static>) {
 
 /// A map with its entries changed or left out.
 fn entries(map: &Value, change: impl Fn(&str, Value) -> Option<Value>) -> Result<Value, Error> {
+    let kept = pairs(map)?.into_iter().filter_map(|(name, value)| change(&name, value).map(|value| (name, value)));
+    Ok(Value::from_pairs(kept))
+}
+
+fn pairs(map: &Value) -> Result<Vec<(String, Value)>, Error> {
     if map.kind() != ValueKind::Map {
         return Err(Error::new(ErrorKind::InvalidOperation, "this is no map"));
     }
-    let mut kept = Vec::new();
-    for key in map.try_iter()? {
-        let value = map.get_item(&key)?;
-        let name = key.to_string();
-        kept.extend(change(&name, value).map(|value| (name, value)));
-    }
-    Ok(Value::from_pairs(kept))
+    map.try_iter()?.map(|key| Ok((key.to_string(), map.get_item(&key)?))).collect()
 }
 
 fn plain(value: &Value) -> Result<String, Error> {

@@ -13,6 +13,7 @@ pub const SHIPPED: &[(&str, &str)] = &[
     ("klaviyo", include_str!("../../connectors/klaviyo.yaml")),
     ("mailchimp", include_str!("../../connectors/mailchimp.yaml")),
     ("slack", include_str!("../../connectors/slack.yaml")),
+    ("tryton", include_str!("../../connectors/tryton.yaml")),
     ("webhook", include_str!("../../connectors/webhook.yaml")),
 ];
 

@@ -78,6 +78,7 @@ fn maps_are_cut_and_nothing_is_left_out() {
     let fields = "{{ row.fields | only('n', 'day') }}";
     assert_eq!(written(&format!("{{a: \"{fields}\"}}")), r#"{"a":{"day":"2026-01-02","n":3}}"#);
     assert_eq!(written(r#"{a: "{{ row.fields | only('other') | or_omit }}", b: "{{ [] | or_omit }}"}"#), "{}");
+    assert_eq!(written(r#"{a: "{{ row.fields | only('n') | merge({'n': 4, 'm': 5}) }}"}"#), r#"{"a":{"m":5,"n":4}}"#);
 }
 
 #[test]
