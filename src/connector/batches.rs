@@ -38,25 +38,28 @@ impl<W: Wire> Exchange<'_, W> {
             let batch = audience.with("batch", &batch);
             let key_name = batch.with("key_name", &key_name);
             let scope = key_name.with("row", &row);
-            let mut request = match Request::build(peer, &operation.name, &operation.request, &scope, &rows) {
-                Ok(request) => request,
-                Err(broken) => {
-                    let refused = Heard::Refused { code: "template".to_owned(), message: broken.cause, bisect: true };
-                    self.hear(operation, refused, part, &mut waiting, &scope).await?;
-                    continue;
-                }
-            };
-            if let Some(header) = &operation.idempotency_key {
-                request.headers.push((header.to_lowercase(), id.clone()));
-            }
-            request.id = id;
             let rules = [operation.rules.as_slice(), peer.connector.rules.as_slice()];
             let manner = Manner {
                 harmless: operation.idempotent,
                 wants_json: !matches!(operation.result, ResultKind::Received),
             };
-            let heard = speak(peer, self.wire, &request, &rules, &scope, manner).await?;
-            self.hear(operation, heard, part, &mut waiting, &scope).await?;
+            let mut models = operation.before.iter().chain([&operation.request]).peekable();
+            while let Some(model) = models.next() {
+                let heard = match Request::build(peer, &operation.name, model, &scope, &rows) {
+                    Ok(mut request) => {
+                        if let Some(header) = &operation.idempotency_key {
+                            request.headers.push((header.to_lowercase(), id.clone()));
+                        }
+                        request.id.clone_from(&id);
+                        speak(peer, self.wire, &request, &rules, &scope, manner).await?
+                    }
+                    Err(broken) => Heard::Refused { code: "template".to_owned(), message: broken.cause, bisect: true },
+                };
+                if models.peek().is_none() || !matches!(heard, Heard::Answer(_)) {
+                    self.hear(operation, heard, part, &mut waiting, &scope).await?;
+                    break;
+                }
+            }
         }
         Ok(())
     }

@@ -178,6 +178,7 @@ pub struct Operation {
     /// `contact.upsert`: quotas of its own and messages go by it.
     pub name: String,
     pub(super) request: Request,
+    pub(super) before: Option<Request>,
     pub(super) row: Option<Tree>,
     pub(super) limits: Limits,
     /// Is it harmless to send the same request twice, by itself or by its key?

@@ -52,7 +52,9 @@ impl Compiler {
 
     pub(super) fn operation(&mut self, name: &str, written: &spec::Operation, at: Span) -> Option<Operation> {
         let limits = limits(written.batch.as_ref());
-        let request = self.request(&written.request, if limits.rows == 1 { At::Row } else { At::Rows });
+        let place = if limits.rows == 1 { At::Row } else { At::Rows };
+        let request = self.request(&written.request, place);
+        let before = written.before.as_ref().map(|before| self.request(before, place));
         let row = written.row.as_ref().map(|row| self.tree(row, At::Row));
         let quota = written.quota.as_ref().map(|quota| self.quota(quota));
         let rules = self.rules(&written.errors);
@@ -82,6 +84,7 @@ impl Compiler {
         Some(Operation {
             name: name.to_owned(),
             request,
+            before: transpose(before)?,
             row,
             limits,
             idempotent: written.idempotent || written.idempotency_key.is_some(),
