@@ -37,63 +37,78 @@ pub fn run_examples(connector: &Arc<Connector>, findings: &mut Findings) -> usiz
 
 type Failed = (Option<Span>, String);
 
+/// The requests that the tests of a connector make, each with the test's name and the path below the connection's URL: what a
+/// description of the vendor's API can be asked about. A test that fails gives those that it made.
+#[must_use]
+pub fn example_requests(connector: &Arc<Connector>) -> Vec<(String, String, Request)> {
+    let mut made = Vec::new();
+    for (name, test) in &connector.tests {
+        let Ok(peer) = Peer::new(Arc::clone(connector), &said(connector, test)) else { continue };
+        let mut wire = Script::new(&peer, test);
+        // What becomes of the rows is what `run_examples` looks at.
+        let _ = outcomes(&peer, test, &mut wire);
+        let requests = wire.requests.into_iter().filter(|request| request.url.starts_with(peer.url()));
+        made.extend(requests.map(|request| (name.value.clone(), request.path(&peer).to_owned(), request)));
+    }
+    made
+}
+
 fn run(connector: &Arc<Connector>, test: &ConnectorTest) -> Result<(), Failed> {
-    let here = |message: String| (Some(test.act.span), message);
     let peer = Peer::new(Arc::clone(connector), &said(connector, test))
-        .map_err(|(key, what)| here(format!("`{key}`: {what}")))?;
+        .map_err(|(key, what)| (Some(test.act.span), format!("`{key}`: {what}")))?;
     let mut wire = Script::new(&peer, test);
-    let told = match test.act.value.as_str() {
-        "account" => {
-            let name = now(account_name(&peer, &mut wire)).map_err(|failure| here(failure.cause))?;
-            vec![Outcome::Accepted { destination_id: name }]
-        }
-        act => {
-            let (what, deed, kind) = named(connector, act).map_err(here)?;
-            let audience = match what {
-                What::Audience(audience) => {
-                    let name = test.audience.as_ref().map_or("an audience", |name| name.value.as_str());
-                    let id = now(super::audience::find(&peer, audience, name, &mut wire));
-                    match ended(id, test)? {
-                        Some(id) => Some((name.to_owned(), id)),
-                        None => return compare_requests(&peer, test, &wire.requests),
-                    }
-                }
-                _ => None,
-            };
-            let delivery = Delivery {
-                peer: &peer,
-                what,
-                deed,
-                may_create: test.may_create.unwrap_or(kind != Kind::Update),
-                may_update: test.may_update.unwrap_or(true),
-                audience,
-                batch_id: "test",
-            };
-            let rows = test.rows.iter().map(|row| Row {
-                key: plain_map(&row.key),
-                fields: plain_map(&row.fields),
-                id: row.id.as_ref().map(|id| id.value.clone()),
-                ..Row::default()
-            });
-            match ended(now(deliver(&delivery, rows.collect(), &mut wire)), test)? {
-                Some(outcomes) => outcomes,
-                None => return compare_requests(&peer, test, &wire.requests),
-            }
-        }
-    };
+    let told = outcomes(&peer, test, &mut wire)?;
+    compare_requests(&peer, test, &wire.requests)?;
+    let Some(told) = told else { return Ok(()) };
     if let Some(stops) = &test.stops {
         return Err((Some(stops.span), "the answers do not end the sync".to_owned()));
     }
-    compare_requests(&peer, test, &wire.requests)?;
     if let Some(expected) = &test.outcomes {
         if expected.len() != told.len() {
-            return Err(here(format!("{} outcomes are expected, {} rows were sent", expected.len(), told.len())));
+            let message = format!("{} outcomes are expected, {} rows were sent", expected.len(), told.len());
+            return Err((Some(test.act.span), message));
         }
         for (expected, told) in expected.iter().zip(&told) {
             compare_outcome(expected, told)?;
         }
     }
     Ok(())
+}
+
+/// What became of the rows; none where the sync ended as the test expects.
+fn outcomes(peer: &Peer, test: &ConnectorTest, wire: &mut Script<'_>) -> Result<Option<Vec<Outcome>>, Failed> {
+    let here = |message: String| (Some(test.act.span), message);
+    if test.act.value == "account" {
+        let name = ended(now(account_name(peer, wire)), test)?;
+        return Ok(name.map(|name| vec![Outcome::Accepted { destination_id: name }]));
+    }
+    let (what, deed, kind) = named(&peer.connector, &test.act.value).map_err(here)?;
+    let audience = match what {
+        What::Audience(audience) => {
+            let name = test.audience.as_ref().map_or("an audience", |name| name.value.as_str());
+            match ended(now(super::audience::find(peer, audience, name, wire)), test)? {
+                Some(id) => Some((name.to_owned(), id)),
+                None => return Ok(None),
+            }
+        }
+        _ => None,
+    };
+    let delivery = Delivery {
+        peer,
+        what,
+        deed,
+        may_create: test.may_create.unwrap_or(kind != Kind::Update),
+        may_update: test.may_update.unwrap_or(true),
+        audience,
+        batch_id: "test",
+    };
+    let rows = test.rows.iter().map(|row| Row {
+        key: plain_map(&row.key),
+        fields: plain_map(&row.fields),
+        id: row.id.as_ref().map(|id| id.value.clone()),
+        ..Row::default()
+    });
+    ended(now(deliver(&delivery, rows.collect(), wire)), test)
 }
 
 /// A failure that was expected is no failure: then there is nothing to go on with.

@@ -44,6 +44,19 @@ pub struct Connector {
     pub(super) tests: Vec<(Located<String>, ConnectorTest)>,
 }
 
+impl Connector {
+    /// Everything that it does with rows.
+    pub fn operations(&self) -> impl Iterator<Item = &Operation> {
+        let objects = self
+            .objects
+            .iter()
+            .flat_map(|object| [&object.upsert, &object.create, &object.update, &object.delete].into_iter().flatten());
+        let audiences = self.audiences.iter().flat_map(|audience| [&audience.add, &audience.remove]);
+        let consent = self.consent.iter().flat_map(|consent| [&consent.grant, &consent.revoke]);
+        objects.chain(audiences).chain(consent).chain(self.erase.iter().map(|erase| &erase.operation))
+    }
+}
+
 /// Something that a connection says.
 #[derive(Debug)]
 pub struct Setting {

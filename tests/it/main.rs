@@ -4,6 +4,7 @@
 mod bad_input;
 mod builds;
 mod cli;
+mod contracts;
 mod examples;
 mod features;
 mod kills;

@@ -23,6 +23,7 @@ use crate::text::{Located, OneOrMany, Section};
 
 /// A connector: how rows become requests, and answers become outcomes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "Cohorte connector")]
 pub struct ConnectorFile {
     /// Its name, as connections write it; the file's name without `.yaml`.
     pub connector: Text,

@@ -17,7 +17,7 @@ pub struct Request {
     pub method: Located<Method>,
     /// The path below the connector's `url`, or a whole URL of the same host. What expressions give is escaped.
     pub path: Text,
-    /// What stands behind the `?`; what is null or `omit` is left out.
+    /// What stands behind the `?`; what is null or undefined is left out.
     #[serde(default)]
     pub query: Section<Tree>,
     /// Headers beside those of the connector.
