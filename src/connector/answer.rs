@@ -5,8 +5,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value as Json};
 
+use super::expression::{Broken, Scope};
 use super::model::{Quota, Rule};
-use super::template::{Broken, Place, Scope};
+use super::template::Place;
 use crate::spec::connector::Act;
 
 /// An answer.
@@ -100,7 +101,7 @@ impl Read {
         let act = match self.code {
             200..300 => return None,
             429 => Act::Throttle,
-            408 | 425 | 500 | 502 | 503 | 504 => Act::Retry,
+            408 | 425 | 500..600 => Act::Retry,
             401 => Act::RefreshAuth,
             300..=399 | 403 => Act::Stop,
             _ => Act::Bisect,

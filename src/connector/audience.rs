@@ -3,18 +3,18 @@
 use serde_json::json;
 
 use super::answer::Read;
-use super::model::Audience;
+use super::expression::Scope;
+use super::model::{Audience, Find};
 use super::peer::Peer;
 use super::request::Request;
 use super::speak::{Heard, Manner, Wire, speak};
-use super::template::{Expression, Scope};
 use crate::diag::Failure;
 
 /// The name of the account that a connection really reaches; none where the connector cannot tell.
 pub(super) async fn account_name<W: Wire>(peer: &Peer, wire: &mut W) -> Result<Option<String>, Failure> {
-    let Some((model, id)) = &peer.connector.account else { return Ok(None) };
+    let Some(account) = &peer.connector.account else { return Ok(None) };
     let settings = Scope::of("settings", &peer.settings);
-    match ask(peer, wire, "account", model, id, &settings).await? {
+    match ask(peer, wire, "account", account, Manner::ASKING, &settings).await? {
         Asked::Answer(items) => Ok(items.into_iter().next()),
         Asked::Nothing => Ok(None),
     }
@@ -43,8 +43,9 @@ pub async fn find<W: Wire>(peer: &Peer, audience: &Audience, name: &str, wire: &
     let settings = Scope::of("settings", &peer.settings);
     let known = json!({"name": name, "id": null});
     let scope = settings.with("audience", &known);
-    let Some((model, id)) = &audience.find else { return Ok(name.to_owned()) };
-    if let Asked::Answer(found) = ask(peer, wire, &format!("{}.find", audience.name), model, id, &scope).await?
+    let Some(by_name) = &audience.find else { return Ok(name.to_owned()) };
+    if let Asked::Answer(found) =
+        ask(peer, wire, &format!("{}.find", audience.name), by_name, Manner::ASKING, &scope).await?
         && let Some(id) = found.into_iter().next()
     {
         return Ok(id);
@@ -53,14 +54,17 @@ pub async fn find<W: Wire>(peer: &Peer, audience: &Audience, name: &str, wire: &
         Failure::world("W610", format!("looking for the audience `{name}` at `{}`", peer.connector.name), cause)
             .help("make it at the vendor, or mend `to: {name: …}`; what was delivered to an audience that is gone is gone, too")
     };
-    let Some((model, id)) = &audience.create else { return Err(missing("there is none of that name".to_owned())) };
-    match ask(peer, wire, &format!("{}.create", audience.name), model, id, &scope).await? {
+    let Some(create) = &audience.create else { return Err(missing("there is none of that name".to_owned())) };
+    match ask(peer, wire, &format!("{}.create", audience.name), create, MAKING, &scope).await? {
         Asked::Answer(made) => {
             made.into_iter().next().ok_or_else(|| missing("it was made, and its id was not told".to_owned()))
         }
         Asked::Nothing => Err(missing("it could not be made".to_owned())),
     }
 }
+
+/// Of a request that makes an audience: made twice, there would be two of one name. The next sync finds what became of it.
+const MAKING: Manner = Manner { harmless: false, wants_json: true };
 
 enum Asked {
     Answer(Vec<String>),
@@ -71,8 +75,8 @@ async fn ask<W: Wire>(
     peer: &Peer,
     wire: &mut W,
     operation: &str,
-    model: &super::model::Request,
-    id: &Expression,
+    Find { request, id, rules }: &Find,
+    manner: Manner,
     scope: &Scope<'_>,
 ) -> Result<Asked, Failure> {
     let failed = |cause: String| {
@@ -83,12 +87,12 @@ async fn ask<W: Wire>(
         )
         .help("nothing was sent; what was not sent stays due. Try again, or mend it at the vendor or in warehouse.yaml")
     };
-    let request = Request::build(peer, operation, model, scope, &[]).map_err(|broken| failed(broken.cause))?;
-    match speak(peer, wire, &request, &[&peer.connector.rules], scope, Manner::ASKING).await? {
+    let request = Request::build(peer, operation, request, scope, &[]).map_err(|broken| failed(broken.cause))?;
+    match speak(peer, wire, &request, &[rules, &peer.connector.rules], scope, manner).await? {
         Heard::Answer(response) => {
             let value =
                 Read::new(&response).scoped(scope, |scope| id.value(scope)).map_err(|broken| failed(broken.cause))?;
-            Ok(Asked::Answer(value.and_then(super::template::plain).into_iter().collect()))
+            Ok(Asked::Answer(value.and_then(super::expression::plain).into_iter().collect()))
         }
         Heard::Ignored => Ok(Asked::Nothing),
         Heard::Refused { code, message, .. } | Heard::NotDone { code, message } | Heard::Lost { code, message } => {

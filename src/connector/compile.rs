@@ -2,17 +2,13 @@
 
 use std::time::Duration;
 
-use super::filters;
-use super::model::{
-    Audience, Columns, Connector, Consent, Erase, FieldColumn, KeyColumn, Lookup, Object, Operation, Quota, Secret,
-    Setting,
-};
-use super::operations::limits;
-use super::template::{Expression, Template};
-use crate::diag::{Finding, Findings, nearest};
-use crate::spec::connector::{self as spec, OnMiss};
+use super::expression::Expression;
+use super::model::{Connector, Find, Quota, Secret, Setting};
+use super::template::Template;
+use crate::diag::{Finding, Findings};
+use crate::spec::connector as spec;
 use crate::spec::{Duration as Length, Text, Unit};
-use crate::text::{Located, OneOrMany, Section, Span};
+use crate::text::{Located, Section, Span};
 
 /// Compiles a file. Nothing where any of it is wrong: all that is wrong is told.
 pub fn compile(file: &spec::ConnectorFile, findings: &mut Findings) -> Option<Connector> {
@@ -180,13 +176,13 @@ impl Compiler {
         let rules = self.rules(&file.errors);
         let account = file.account.as_ref().map(|account| {
             let request = self.request(&account.request, At::Connection);
-            Some((request?, self.expression(&account.id, At::Answer)?))
+            Some(Find { request: request?, id: self.expression(&account.id, At::Answer)?, rules: Vec::new() })
         });
         let objects: Vec<_> = file.objects.iter().map(|(name, object)| self.object(name, object)).collect();
         let audiences: Vec<_> =
             file.audiences.iter().map(|(name, audience)| self.audience(name, audience, file)).collect();
-        let consent = file.consent.as_ref().map(|consent| self.consent(consent));
-        let erase = file.erase.as_ref().map(|erase| self.erase(erase));
+        let consent = file.consent.as_ref().map(|consent| self.consent(consent, file));
+        let erase = file.erase.as_ref().map(|erase| self.erase(erase, file));
         if file.objects.0.is_empty() && file.audiences.0.is_empty() && file.consent.is_none() {
             self.wrong(
                 file.connector.span,
@@ -234,175 +230,6 @@ impl Compiler {
             pattern: setting.pattern.as_ref().map(|pattern| pattern.value.clone()),
             optional: setting.optional,
         }
-    }
-
-    fn columns(
-        &mut self,
-        keys: Option<&Section<spec::KeyColumn>>,
-        fields: Option<&Section<spec::FieldColumn>>,
-        custom: Option<bool>,
-    ) -> Columns {
-        let keys = keys.map(|keys| {
-            let key = |(name, key): (&Located<String>, &spec::KeyColumn)| KeyColumn {
-                name: name.value.clone(),
-                normalise: self.normalise(&key.normalise),
-            };
-            keys.iter().map(key).collect::<Vec<_>>()
-        });
-        let named: Vec<FieldColumn> = fields.map_or_else(Vec::new, |fields| {
-            let field = |(name, field): (&Located<String>, &spec::FieldColumn)| FieldColumn {
-                name: name.value.clone(),
-                normalise: self.normalise(&field.normalise),
-                required: field.required,
-                max_length: field.max_length.map(|length| length as usize),
-            };
-            fields.iter().map(field).collect()
-        });
-        Columns { keys, custom: custom.unwrap_or(fields.is_none()), fields: named }
-    }
-
-    fn normalise(&mut self, written: &OneOrMany<Text>) -> Vec<filters::Normaliser> {
-        let mut found = Vec::new();
-        for name in written.iter() {
-            match filters::normaliser(&name.value) {
-                Some(normaliser) => found.push(normaliser),
-                None => {
-                    let known = || filters::NORMALISERS.iter().map(|(name, _)| *name);
-                    let help = nearest(&name.value, known()).map_or_else(
-                        || format!("the normalisers are {}", known().collect::<Vec<_>>().join(", ")),
-                        |near| format!("did you mean `{near}`?"),
-                    );
-                    self.wrong(name.span, format!("there is no normaliser `{}`", name.value), help);
-                }
-            }
-        }
-        found
-    }
-
-    fn object(&mut self, name: &Located<String>, written: &spec::Object) -> Option<Object> {
-        let columns = self.columns(written.keys.as_ref(), written.fields.as_ref(), written.custom);
-        let lookup = written.lookup.as_ref().map(|lookup| self.lookup(lookup));
-        let mut operation = |what: &str, written: Option<&spec::Operation>| -> Option<Option<Operation>> {
-            let compiled = written.map(|written| self.operation(&format!("{}.{what}", name.value), written, name.span));
-            transpose(compiled)
-        };
-        let (upsert, create, update, delete) = (
-            operation("upsert", written.upsert.as_ref()),
-            operation("create", written.create.as_ref()),
-            operation("update", written.update.as_ref()),
-            operation("delete", written.delete.as_ref()),
-        );
-        let object = Object {
-            name: name.value.clone(),
-            span: name.span,
-            description: written.description.clone().unwrap_or_default(),
-            columns,
-            lookup: transpose(lookup)?,
-            upsert: upsert?,
-            create: create?,
-            update: update?,
-            delete: delete?,
-        };
-        let operations = [&object.upsert, &object.create, &object.update, &object.delete];
-        if object.lookup.is_none()
-            && let Some(needy) = operations.into_iter().flatten().find(|operation| operation.needs_id)
-        {
-            let message = format!("`{}` needs the destination's id, but the object has no `lookup`", needy.name);
-            self.wrong(name.span, message, "say how an id is found: `lookup: {request: …, items: …, id: …}`");
-        }
-        if object.upsert.is_none() && object.create.is_none() && object.update.is_none() {
-            let message = format!("no rows can be sent to the object `{}`", name.value);
-            self.wrong(name.span, message, "give it `upsert`, or `create` and `update`");
-        }
-        Some(object)
-    }
-
-    fn audience(
-        &mut self,
-        name: &Located<String>,
-        written: &spec::Audience,
-        file: &spec::ConnectorFile,
-    ) -> Option<Audience> {
-        let place =
-            written.of.as_ref().map(|of| (of, file.objects.iter().position(|(name, _)| name.value == of.value)));
-        let of = match place {
-            None => None,
-            Some((_, Some(place))) => Some(place),
-            Some((of, None)) => {
-                let help = nearest(&of.value, file.objects.iter().map(|(name, _)| name.value.as_str()))
-                    .map_or("name one of `objects`".to_owned(), |near| format!("did you mean `{near}`?"));
-                self.wrong(of.span, format!("there is no object `{}`", of.value), help);
-                None
-            }
-        };
-        let object = of.and_then(|place| file.objects.iter().nth(place)).map(|(_, object)| object);
-        let keys = written.keys.as_ref().or_else(|| object.and_then(|object| object.keys.as_ref()));
-        let fields = written.fields.as_ref().or_else(|| object.and_then(|object| object.fields.as_ref()));
-        let columns = self.columns(keys, fields, object.and_then(|object| object.custom));
-        let mut find = |written: Option<&spec::Find>| {
-            transpose(written.map(|find| {
-                let request = self.request(&find.request, At::Audience);
-                Some((request?, self.expression(&find.id, At::Item)?))
-            }))
-        };
-        let (find, create) = (find(written.find.as_ref()), find(written.create.as_ref()));
-        let add = self.operation(&format!("{}.add", name.value), &written.add, name.span);
-        let remove = self.operation(&format!("{}.remove", name.value), &written.remove, name.span);
-        let (add, remove) = (add?, remove?);
-        if (add.needs_id || remove.needs_id) && object.is_none_or(|object| object.lookup.is_none()) {
-            let message = format!("the audience `{}` needs the ids of members, but nothing finds them", name.value);
-            self.wrong(name.span, message, "name the object with `of`, and give that a `lookup`");
-        }
-        Some(Audience {
-            name: name.value.clone(),
-            description: written.description.clone().unwrap_or_default(),
-            of,
-            columns,
-            find: find?,
-            create: create?,
-            add,
-            remove,
-        })
-    }
-
-    fn consent(&mut self, written: &spec::Consent) -> Option<Consent> {
-        let columns = self.columns(written.keys.as_ref(), written.fields.as_ref(), None);
-        let grant = self.operation("consent.grant", &written.grant, Span::default());
-        let revoke = self.operation("consent.revoke", &written.revoke, Span::default());
-        Some(Consent { columns, grant: grant?, revoke: revoke? })
-    }
-
-    fn erase(&mut self, written: &spec::Erase) -> Option<Erase> {
-        let columns = self.columns(written.keys.as_ref(), None, None);
-        let operation = self.operation("erase", &written.operation, Span::default())?;
-        Some(Erase { description: written.description.clone().unwrap_or_default(), columns, operation })
-    }
-
-    fn lookup(&mut self, written: &spec::Lookup) -> Option<Lookup> {
-        let limits = limits(written.batch.as_ref());
-        let request = self.request(&written.request, if limits.rows == 1 { At::Row } else { At::Rows });
-        let row = written.row.as_ref().map(|row| self.tree(row, At::Row));
-        let rules = self.rules(&written.errors);
-        let items = self.expression(&written.items, At::Answer);
-        let key = written.key.as_ref().map(|key| self.expression(key, At::Item));
-        let id = self.expression(&written.id, At::Item);
-        if limits.rows > 1 && written.key.is_none() {
-            self.wrong(
-                written.items.span,
-                "a lookup of several rows must say whose id it found",
-                "write `key:`, the value of the key of an `item`",
-            );
-        }
-        Some(Lookup {
-            request: request?,
-            row: transpose(row)?,
-            limits,
-            rules: rules?,
-            items: items?,
-            key: transpose(key)?,
-            id: id?,
-            on_miss: written.on_miss.as_ref().map_or(OnMiss::Create, |on_miss| on_miss.value),
-        })
     }
 }
 

@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 use super::answer::{NoAnswer, Response};
 use super::audience::account_name;
 use super::exchange::{Deed, Delivery, What, deliver};
-use super::grant::{authorise, granted, sign_in, signs_in};
+use super::grant::{Grant, authorise, granted, sign_in, signs_in};
 use super::model::Connector;
 use super::outcome::Outcome;
 use super::peer::{Peer, Said};
@@ -37,67 +37,82 @@ pub fn run_examples(connector: &Arc<Connector>, findings: &mut Findings) -> usiz
 
 type Failed = (Option<Span>, String);
 
+/// The requests that the tests of a connector make, each with the test's name and the path below the connection's URL: what a
+/// description of the vendor's API can be asked about. A test that fails gives those that it made.
+#[must_use]
+pub fn example_requests(connector: &Arc<Connector>) -> Vec<(String, String, Request)> {
+    let mut made = Vec::new();
+    for (name, test) in &connector.tests {
+        let Ok(peer) = Peer::new(Arc::clone(connector), &said(connector, test)) else { continue };
+        let mut wire = Script::new(&peer, test);
+        // What becomes of the rows is what `run_examples` looks at.
+        let _ = outcomes(&peer, test, &mut wire);
+        let requests = wire.requests.into_iter().filter(|request| request.url.starts_with(peer.url()));
+        made.extend(requests.map(|request| (name.value.clone(), request.path(&peer).to_owned(), request)));
+    }
+    made
+}
+
 fn run(connector: &Arc<Connector>, test: &ConnectorTest) -> Result<(), Failed> {
-    let here = |message: String| (Some(test.act.span), message);
     let peer = Peer::new(Arc::clone(connector), &said(connector, test))
-        .map_err(|(key, what)| here(format!("`{key}`: {what}")))?;
-    let mut wire = Script { peer: &peer, answers: test.answers.clone().into(), requests: Vec::new(), now: start() };
-    let told = match test.act.value.as_str() {
-        "account" => {
-            let name = now(account_name(&peer, &mut wire)).map_err(|failure| here(failure.cause))?;
-            vec![Outcome::Accepted { destination_id: name }]
-        }
-        act => {
-            let (what, deed, kind) = named(connector, act).map_err(here)?;
-            let audience = match what {
-                What::Audience(audience) => {
-                    let name = test.audience.as_ref().map_or("an audience", |name| name.value.as_str());
-                    let id = now(super::audience::find(&peer, audience, name, &mut wire));
-                    match ended(id, test)? {
-                        Some(id) => Some((name.to_owned(), id)),
-                        None => return compare_requests(&peer, test, &wire.requests),
-                    }
-                }
-                _ => None,
-            };
-            let delivery = Delivery {
-                peer: &peer,
-                what,
-                deed,
-                may_create: test.may_create.unwrap_or(kind != Kind::Update),
-                may_update: test.may_update.unwrap_or(true),
-                audience,
-                batch_id: "test",
-            };
-            let rows = test.rows.iter().map(|row| Row {
-                key: plain_map(&row.key),
-                fields: plain_map(&row.fields),
-                id: row.id.as_ref().map(|id| id.value.clone()),
-                ..Row::default()
-            });
-            let delivered = async {
-                let (outcomes, stop) = deliver(&delivery, rows.collect(), &mut wire).await;
-                stop.map_or(Ok(outcomes), Err)
-            };
-            match ended(now(delivered), test)? {
-                Some(outcomes) => outcomes,
-                None => return compare_requests(&peer, test, &wire.requests),
-            }
-        }
-    };
+        .map_err(|(key, what)| (Some(test.act.span), format!("`{key}`: {what}")))?;
+    let mut wire = Script::new(&peer, test);
+    let told = outcomes(&peer, test, &mut wire)?;
+    compare_requests(&peer, test, &wire.requests)?;
+    let Some(told) = told else { return Ok(()) };
     if let Some(stops) = &test.stops {
         return Err((Some(stops.span), "the answers do not end the sync".to_owned()));
     }
-    compare_requests(&peer, test, &wire.requests)?;
     if let Some(expected) = &test.outcomes {
         if expected.len() != told.len() {
-            return Err(here(format!("{} outcomes are expected, {} rows were sent", expected.len(), told.len())));
+            let message = format!("{} outcomes are expected, {} rows were sent", expected.len(), told.len());
+            return Err((Some(test.act.span), message));
         }
         for (expected, told) in expected.iter().zip(&told) {
             compare_outcome(expected, told)?;
         }
     }
     Ok(())
+}
+
+/// What became of the rows; none where the sync ended as the test expects.
+fn outcomes(peer: &Peer, test: &ConnectorTest, wire: &mut Script<'_>) -> Result<Option<Vec<Outcome>>, Failed> {
+    let here = |message: String| (Some(test.act.span), message);
+    if test.act.value == "account" {
+        let name = ended(now(account_name(peer, wire)), test)?;
+        return Ok(name.map(|name| vec![Outcome::Accepted { destination_id: name }]));
+    }
+    let (what, deed, kind) = named(&peer.connector, &test.act.value).map_err(here)?;
+    let audience = match what {
+        What::Audience(audience) => {
+            let name = test.audience.as_ref().map_or("an audience", |name| name.value.as_str());
+            match ended(now(super::audience::find(peer, audience, name, wire)), test)? {
+                Some(id) => Some((name.to_owned(), id)),
+                None => return Ok(None),
+            }
+        }
+        _ => None,
+    };
+    let delivery = Delivery {
+        peer,
+        what,
+        deed,
+        may_create: test.may_create.unwrap_or(kind != Kind::Update),
+        may_update: test.may_update.unwrap_or(true),
+        audience,
+        batch_id: "test",
+    };
+    let rows = test.rows.iter().map(|row| Row {
+        key: plain_map(&row.key),
+        fields: plain_map(&row.fields),
+        id: row.id.as_ref().map(|id| id.value.clone()),
+        ..Row::default()
+    });
+    let delivered = async {
+        let (outcomes, stop) = deliver(&delivery, rows.collect(), wire).await;
+        stop.map_or(Ok(outcomes), Err)
+    };
+    ended(now(delivered), test)
 }
 
 /// A failure that was expected is no failure: then there is nothing to go on with.
@@ -117,7 +132,7 @@ fn said(connector: &Connector, test: &ConnectorTest) -> Said {
     let mut settings: BTreeMap<String, String> = test
         .settings
         .iter()
-        .filter_map(|(name, value)| Some((name.value.clone(), super::template::plain(literal(value))?)))
+        .filter_map(|(name, value)| Some((name.value.clone(), super::expression::plain(literal(value))?)))
         .collect();
     for setting in connector.settings.iter().filter(|setting| setting.default.is_none() && !setting.optional) {
         settings.entry(setting.name.clone()).or_insert_with(|| format!("test{}", setting.name));
@@ -183,9 +198,36 @@ fn named<'a>(connector: &'a Connector, act: &str) -> Result<(What<'a>, Deed, Kin
 /// Gives the answers that are written, and keeps what was asked. Nothing is waited for.
 struct Script<'a> {
     peer: &'a Peer,
+    sign_in: Option<&'a Answer>,
+    grant: Option<Grant>,
     answers: VecDeque<Answer>,
     requests: Vec<Request>,
     now: DateTime<Utc>,
+}
+
+impl<'a> Script<'a> {
+    fn new(peer: &'a Peer, test: &'a ConnectorTest) -> Self {
+        let answers = test.answers.clone().into();
+        Self { peer, sign_in: test.sign_in.as_ref(), grant: None, answers, requests: Vec::new(), now: start() }
+    }
+
+    /// Signs in where the test says what that is answered.
+    fn signed_in(&mut self) -> Result<(), String> {
+        let Some(answer) = self.sign_in.filter(|_| self.grant.is_none()) else { return Ok(()) };
+        self.requests.extend(sign_in(self.peer)?);
+        self.grant = Some(granted(self.peer, &response(answer), self.now)?);
+        Ok(())
+    }
+}
+
+fn response(answer: &Answer) -> Response {
+    let body = match (&answer.json, &answer.text) {
+        (Some(tree), _) => literal(tree).to_string().into_bytes(),
+        (None, Some(text)) => text.value.clone().into_bytes(),
+        (None, None) => Vec::new(),
+    };
+    let headers = answer.headers.iter().map(|(name, value)| (name.value.to_lowercase(), value.value.clone()));
+    Response { status: answer.status.as_ref().map_or(200, |status| status.value), headers: headers.collect(), body }
 }
 
 fn start() -> DateTime<Utc> {
@@ -195,17 +237,10 @@ fn start() -> DateTime<Utc> {
 impl Wire for Script<'_> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
         let mut request = request.clone();
-        let grant = if signs_in(self.peer) {
-            let answer =
-                Response { status: 200, headers: Vec::new(), body: br#"{"access_token":"test-token"}"#.to_vec() };
-            sign_in(self.peer).ok().flatten().and_then(|_| granted(self.peer, &answer, self.now).ok())
-        } else {
-            None
-        };
-        // A session whose form only its real answer has is left out.
-        let authorised = authorise(self.peer, &mut request, grant.as_ref(), self.now);
-        if grant.is_some() || !signs_in(self.peer) {
-            authorised.map_err(NoAnswer::NotSent)?;
+        self.signed_in().map_err(NoAnswer::NotSent)?;
+        // A test that does not say what a sign-in is answered is not about credentials.
+        if self.grant.is_some() || !signs_in(self.peer) {
+            authorise(self.peer, &mut request, self.grant.as_ref(), self.now).map_err(NoAnswer::NotSent)?;
         }
         self.requests.push(request);
         let Some(answer) = self.answers.pop_front() else {
@@ -216,20 +251,11 @@ impl Wire for Script<'_> {
             Some("refused") => return Err(NoAnswer::NotSent("connection refused".to_owned())),
             Some(_) => return Err(NoAnswer::Lost("connection reset".to_owned())),
         }
-        let body = match (&answer.json, &answer.text) {
-            (Some(tree), _) => literal(tree).to_string().into_bytes(),
-            (None, Some(text)) => text.value.clone().into_bytes(),
-            (None, None) => Vec::new(),
-        };
-        let headers = answer.headers.iter().map(|(name, value)| (name.value.to_lowercase(), value.value.clone()));
-        Ok(Response {
-            status: answer.status.as_ref().map_or(200, |status| status.value),
-            headers: headers.collect(),
-            body,
-        })
+        Ok(response(&answer))
     }
 
     async fn refresh(&mut self) -> Result<bool, Failure> {
+        self.grant = None;
         Ok(signs_in(self.peer))
     }
 
@@ -311,7 +337,7 @@ fn compare_outcome(expected: &Tree, told: &Outcome) -> Result<(), Failed> {
         TreeValue::Text(expected) => expected == name,
         TreeValue::Map(entries) => match entries.as_slice() {
             [(expected, value)] => {
-                expected.value == name && super::template::plain(literal(value)).as_deref() == detail
+                expected.value == name && super::expression::plain(literal(value)).as_deref() == detail
             }
             _ => false,
         },

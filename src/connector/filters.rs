@@ -57,7 +57,7 @@ pub(super) fn normaliser(name: &str) -> Option<Normaliser> {
 
 /// The other filters, and what they are for the reference.
 pub const WRITERS: &[(&str, &str)] = &[
-    ("or_omit", "leaves the key out where the value is null or an empty text"),
+    ("or_omit", "leaves the key out where the value is null, or an empty text, list or map"),
     ("hmac_sha256(secret)", "the HMAC-SHA-256 of the text, in hex"),
     ("base64", "the text in Base64"),
     ("base64url", "the text in URL-safe Base64 without padding"),
@@ -65,7 +65,9 @@ pub const WRITERS: &[(&str, &str)] = &[
     ("epoch_ms", "an instant or a day (ISO 8601) in milliseconds since 1970"),
     ("number", "text that is a number, as a number"),
     ("text", "anything as text"),
+    ("only(name, …)", "a map with these keys alone"),
     ("without(name, …)", "a map without these keys"),
+    ("merge(map)", "a map with the entries of another laid over it"),
     ("blank_nulls", "a map with empty texts where it has nulls"),
     ("slack", "text in which Slack sees no markup: `&`, `<` and `>` are escaped"),
 ];
@@ -142,9 +144,12 @@ pub(super) fn register(environment: &mut Environment<'static>) {
             Ok(normalise(&plain(&value)?).map_or(Value::from(()), Value::from))
         });
     }
-    environment.add_filter("or_omit", |value: Value| {
-        if value.is_none() || value.as_str() == Some("") { Value::UNDEFINED } else { value }
-    });
+    environment.add_filter(
+        "or_omit",
+        |value: Value| {
+            if value.is_none() || value.len() == Some(0) { Value::UNDEFINED } else { value }
+        },
+    );
     environment.add_filter("hmac_sha256", |text: String, secret: String| hex(&hmac_sha256(&secret, text.as_bytes())));
     environment.add_filter("base64", |text: String| base64(text.as_bytes()));
     environment.add_filter("base64url", |text: String| URL_SAFE_NO_PAD.encode(text));
@@ -161,8 +166,15 @@ pub(super) fn register(environment: &mut Environment<'static>) {
         }
     });
     environment.add_filter("text", |value: Value| plain(&value));
+    environment.add_filter("only", |map: Value, names: Rest<String>| {
+        entries(&map, |name, value| names.iter().any(|known| known == name).then_some(value))
+    });
     environment.add_filter("without", |map: Value, names: Rest<String>| {
         entries(&map, |name, value| (!names.iter().any(|known| known == name)).then_some(value))
+    });
+    environment.add_filter("merge", |map: Value, other: Value| -> Result<Value, Error> {
+        // The later of two entries of one name stays.
+        Ok(Value::from_pairs(pairs(&map)?.into_iter().chain(pairs(&other)?)))
     });
     environment.add_filter("blank_nulls", |map: Value| {
         entries(&map, |_, value| Some(if value.is_none() { Value::from("") } else { value }))
@@ -174,16 +186,15 @@ pub(super) fn register(environment: &mut Environment<'static>) {
 
 /// A map with its entries changed or left out.
 fn entries(map: &Value, change: impl Fn(&str, Value) -> Option<Value>) -> Result<Value, Error> {
+    let kept = pairs(map)?.into_iter().filter_map(|(name, value)| change(&name, value).map(|value| (name, value)));
+    Ok(Value::from_pairs(kept))
+}
+
+fn pairs(map: &Value) -> Result<Vec<(String, Value)>, Error> {
     if map.kind() != ValueKind::Map {
         return Err(Error::new(ErrorKind::InvalidOperation, "this is no map"));
     }
-    let mut kept = Vec::new();
-    for key in map.try_iter()? {
-        let value = map.get_item(&key)?;
-        let name = key.to_string();
-        kept.extend(change(&name, value).map(|value| (name, value)));
-    }
-    Ok(Value::from_pairs(kept))
+    map.try_iter()?.map(|key| Ok((key.to_string(), map.get_item(&key)?))).collect()
 }
 
 fn plain(value: &Value) -> Result<String, Error> {

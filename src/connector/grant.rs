@@ -6,11 +6,12 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::answer::{Read, Response};
+use super::expression::{Broken, Scope};
 use super::filters::{base64, hex, hmac_sha256};
 use super::model::{Auth, OAuth2};
 use super::peer::Peer;
 use super::request::Request;
-use super::template::{Broken, Place, Scope, Template};
+use super::template::{Place, Template};
 use crate::spec::connector::{ClientAuth, Method};
 
 /// What a sign-in gave.

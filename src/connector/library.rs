@@ -8,8 +8,12 @@ use crate::text::{FileId, Files};
 
 /// Name and text of every connector that ships.
 pub const SHIPPED: &[(&str, &str)] = &[
+    ("google_customer_match", include_str!("../../connectors/google_customer_match.yaml")),
+    ("hubspot", include_str!("../../connectors/hubspot.yaml")),
+    ("klaviyo", include_str!("../../connectors/klaviyo.yaml")),
     ("mailchimp", include_str!("../../connectors/mailchimp.yaml")),
     ("slack", include_str!("../../connectors/slack.yaml")),
+    ("tryton", include_str!("../../connectors/tryton.yaml")),
     ("webhook", include_str!("../../connectors/webhook.yaml")),
 ];
 
@@ -41,11 +45,29 @@ pub fn read(files: &Files, file: FileId, findings: &mut Findings) -> Option<Conn
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::sync::Arc;
 
     use super::*;
-    use crate::connector::run_examples;
+    use crate::connector::{example_requests, run_examples};
     use crate::diag::render::{Look, findings_text};
+
+    /// The file that the guide ends with does what it says.
+    #[test]
+    fn the_connector_of_the_guide_passes_its_tests() {
+        let guide = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/connectors.md");
+        let guide = std::fs::read_to_string(guide).unwrap();
+        let blocks = guide.split("```yaml\n").skip(1).filter_map(|block| block.split("```").next());
+        let whole = blocks.filter(|block| block.starts_with("connector:")).last().unwrap();
+        let mut files = Files::default();
+        let file = files.add("connectors/postbox.yaml", whole.to_owned());
+        let mut findings = Findings::default();
+        let connector = read(&files, file, &mut findings).map(Arc::new);
+        let examples = connector.map_or(0, |connector| run_examples(&connector, &mut findings));
+        let told = findings.sorted();
+        assert!(told.is_empty(), "{}", findings_text(&files, &told, Look::default()));
+        assert_eq!(examples, 3);
+    }
 
     /// What ships reads without a finding, and does what its tests say. The folder is read, so that a changed file needs no compiler.
     #[test]
@@ -59,10 +81,16 @@ mod tests {
             let file = files.add(format!("connectors/{name}"), std::fs::read_to_string(path).unwrap());
             let mut findings = Findings::default();
             let connector = read(&files, file, &mut findings).map(Arc::new);
-            let examples = connector.map_or(0, |connector| run_examples(&connector, &mut findings));
+            let examples = connector.as_ref().map_or(0, |connector| run_examples(connector, &mut findings));
             let told = findings.sorted();
             assert!(told.is_empty(), "{}", findings_text(&files, &told, Look::default()));
             assert!(examples > 0, "{name} has no tests");
+            let connector = connector.unwrap();
+            let made: BTreeSet<String> =
+                example_requests(&connector).into_iter().map(|(_, _, request)| request.operation).collect();
+            let untested: Vec<&str> = connector.operations().map(|operation| operation.name.as_str()).collect();
+            let untested: Vec<&str> = untested.into_iter().filter(|operation| !made.contains(*operation)).collect();
+            assert!(untested.is_empty(), "no test of {name} does {untested:?}");
         }
         let shipped: Vec<String> = SHIPPED.iter().map(|(name, _)| format!("{name}.yaml")).collect();
         let there: Vec<_> = paths.iter().map(|path| path.file_name().unwrap().to_string_lossy().into_owned()).collect();

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use serde_json::{Value as Json, json};
 
 use super::answer::Read;
-use super::exchange::{Exchange, cut};
+use super::batches::cut;
+use super::exchange::Exchange;
+use super::expression::{Broken, Scope};
 use super::model::Lookup;
 use super::outcome::Outcome;
 use super::request::Request;
 use super::speak::{Heard, Manner, Wire, speak};
-use super::template::{Broken, Scope};
 use crate::diag::Failure;
 
 /// Finds the ids of rows that have none. Gives the rows that the destination does not have; those whose lookup came to nothing have an

@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
+use super::expression::Expression;
 use super::filters::Normaliser;
-use super::template::{Expression, Template, Tree};
+use super::template::{Template, Tree};
 use crate::spec::connector::{Act, ClientAuth, ConnectorTest, Method, OnMiss, Statuses};
 use crate::text::{Located, Span};
 
@@ -31,7 +32,7 @@ pub struct Connector {
     /// How long an answer may take.
     pub timeout: Duration,
     pub(super) rules: Vec<Rule>,
-    pub(super) account: Option<(Request, Expression)>,
+    pub(super) account: Option<Find>,
     /// Kinds of rows.
     pub objects: Vec<Object>,
     /// Kinds of what rows can be members of.
@@ -44,14 +45,15 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Everything that it can do with rows.
+    /// Everything that it does with rows.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
-        let objects =
-            self.objects.iter().flat_map(|object| [&object.upsert, &object.create, &object.update, &object.delete]);
+        let objects = self
+            .objects
+            .iter()
+            .flat_map(|object| [&object.upsert, &object.create, &object.update, &object.delete].into_iter().flatten());
         let audiences = self.audiences.iter().flat_map(|audience| [&audience.add, &audience.remove]);
-        let consents = self.consent.iter().flat_map(|consent| [&consent.grant, &consent.revoke]);
-        let erasure = self.erase.iter().map(|erase| &erase.operation);
-        objects.flatten().chain(audiences).chain(consents).chain(erasure)
+        let consent = self.consent.iter().flat_map(|consent| [&consent.grant, &consent.revoke]);
+        objects.chain(audiences).chain(consent).chain(self.erase.iter().map(|erase| &erase.operation))
     }
 }
 
@@ -143,6 +145,29 @@ pub(super) struct Request {
     pub(super) body: Option<Body>,
 }
 
+impl Request {
+    /// Do the rows of a batch go with it?
+    pub(super) fn names_rows(&self) -> bool {
+        let in_body = match &self.body {
+            Some(Body::Json(tree)) => tree.names_rows(),
+            Some(Body::Form(fields)) => fields.iter().any(|(_, tree)| tree.names_rows()),
+            Some(Body::Csv(_)) => true,
+            None => false,
+        };
+        in_body || self.path.reads("rows") || self.query.iter().any(|(_, tree)| tree.names_rows())
+    }
+
+    /// Are they looked into, instead of sent as they were written?
+    pub(super) fn computes_rows(&self) -> bool {
+        let in_body = match &self.body {
+            Some(Body::Json(tree)) => tree.computes_rows(),
+            Some(Body::Form(fields)) => fields.iter().any(|(_, tree)| tree.computes_rows()),
+            Some(Body::Csv(_)) | None => false,
+        };
+        in_body || self.path.reads("rows") || self.query.iter().any(|(_, tree)| tree.computes_rows())
+    }
+}
+
 #[derive(Debug)]
 pub(super) enum Body {
     Json(Tree),
@@ -166,6 +191,7 @@ pub struct Operation {
     /// `contact.upsert`: quotas of its own and messages go by it.
     pub name: String,
     pub(super) request: Request,
+    pub(super) before: Option<Request>,
     pub(super) row: Option<Tree>,
     pub(super) limits: Limits,
     /// Is it harmless to send the same request twice, by itself or by its key?
@@ -233,6 +259,7 @@ pub(super) struct Job {
     pub(super) done: Expression,
     pub(super) failed: Option<Expression>,
     pub(super) rows: Option<Request>,
+    pub(super) next: Option<Template>,
     pub(super) result: ResultKind,
 }
 
@@ -313,17 +340,27 @@ pub struct Audience {
     pub of: Option<usize>,
     /// What members may have.
     pub columns: Columns,
-    pub(super) find: Option<(Request, Expression)>,
-    pub(super) create: Option<(Request, Expression)>,
+    pub(super) find: Option<Find>,
+    pub(super) create: Option<Find>,
     /// Adds.
     pub add: Operation,
     /// Removes.
     pub remove: Operation,
 }
 
+/// A request whose answer tells an id.
+#[derive(Debug)]
+pub(super) struct Find {
+    pub(super) request: Request,
+    pub(super) id: Expression,
+    pub(super) rules: Vec<Rule>,
+}
+
 /// How a consent is granted and taken back.
 #[derive(Debug)]
 pub struct Consent {
+    /// The object whose lookup finds ids: its index in `objects`.
+    pub of: Option<usize>,
     /// What its rows may have.
     pub columns: Columns,
     /// Grants.
@@ -337,6 +374,8 @@ pub struct Consent {
 pub struct Erase {
     /// What becomes of the person.
     pub description: String,
+    /// The object whose lookup finds ids: its index in `objects`.
+    pub of: Option<usize>,
     /// What identifies the person.
     pub columns: Columns,
     /// Erases.

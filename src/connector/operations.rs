@@ -52,7 +52,9 @@ impl Compiler {
 
     pub(super) fn operation(&mut self, name: &str, written: &spec::Operation, at: Span) -> Option<Operation> {
         let limits = limits(written.batch.as_ref());
-        let request = self.request(&written.request, if limits.rows == 1 { At::Row } else { At::Rows });
+        let place = if limits.rows == 1 { At::Row } else { At::Rows };
+        let request = self.request(&written.request, place);
+        let before = written.before.as_ref().map(|before| self.request(before, place));
         let row = written.row.as_ref().map(|row| self.tree(row, At::Row));
         let quota = written.quota.as_ref().map(|quota| self.quota(quota));
         let rules = self.rules(&written.errors);
@@ -60,12 +62,7 @@ impl Compiler {
             written.result.as_ref().map_or(Some(ResultKind::AllOrNothing), |result| self.result(&result.value));
         let (request, row) = (request?, transpose(row)?);
         let span = if at == Span::default() { written.request.method.span } else { at };
-        let names_rows = match &request.body {
-            Some(Body::Json(tree)) => tree.names_rows(),
-            Some(Body::Form(fields)) => fields.iter().any(|(_, tree)| tree.names_rows()),
-            Some(Body::Csv(_)) => true,
-            None => false,
-        };
+        let names_rows = request.names_rows();
         if names_rows != row.is_some() {
             let (message, help) = if names_rows {
                 (format!("`{name}` sends `rows`, but does not say what a row becomes"), "write `row:`")
@@ -87,6 +84,7 @@ impl Compiler {
         Some(Operation {
             name: name.to_owned(),
             request,
+            before: transpose(before)?,
             row,
             limits,
             idempotent: written.idempotent || written.idempotency_key.is_some(),
@@ -166,6 +164,7 @@ impl Compiler {
                 let done = self.expression(&job.poll.done, At::Answer);
                 let failed = job.poll.failed.as_ref().map(|failed| self.expression(failed, At::Answer));
                 let rows = job.rows.as_ref().map(|rows| self.request(rows, At::Job));
+                let next = job.next.as_ref().map(|next| self.template(next, At::Answer));
                 let result = match &job.result {
                     Some(result) if matches!(result.value, spec::ResultKind::AsyncJob(_)) => {
                         self.wrong(
@@ -186,6 +185,7 @@ impl Compiler {
                     done: done?,
                     failed: transpose(failed)?,
                     rows: transpose(rows)?,
+                    next: transpose(next)?,
                     result: result?,
                 })))
             }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
+use super::expression::Scope;
 use super::model::{Connector, Setting};
-use super::template::{Place, Scope};
+use super::template::Place;
 
 /// A connector with what a connection says: settings, secrets, where.
 pub struct Peer {

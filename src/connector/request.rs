@@ -3,9 +3,10 @@
 use percent_encoding::utf8_percent_encode;
 use serde_json::Value as Json;
 
+use super::expression::{Broken, Scope, plain};
 use super::model::{self, Body};
 use super::peer::Peer;
-use super::template::{Broken, Place, Scope, UNRESERVED, plain};
+use super::template::{Place, UNRESERVED};
 use crate::spec::connector::Method;
 
 /// A request as it is sent, but for what says who sends it: that is added at the last moment.
@@ -48,10 +49,17 @@ impl Request {
         scope: &Scope<'_>,
         rows: &[Vec<u8>],
     ) -> Result<Self, Broken> {
+        let values = if model.computes_rows() {
+            let value = |row: &Vec<u8>| serde_json::from_slice::<Json>(row).unwrap_or_default();
+            rows.iter().map(value).collect()
+        } else {
+            Json::Null
+        };
+        let scope = &scope.with("rows", &values);
         let mut url = peer.locate(&model.path.text(scope, Place::Path)?).map_err(|cause| Broken { cause })?;
         let mut separator = if url.contains('?') { '&' } else { '?' };
         for (name, tree) in &model.query {
-            let Some(value) = tree.value(scope)?.and_then(plain) else { continue };
+            let Some(value) = tree.value(scope, rows)?.and_then(plain) else { continue };
             url.push(separator);
             separator = '&';
             url.push_str(&encoded(name));

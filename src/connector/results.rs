@@ -5,27 +5,28 @@ use std::collections::BTreeMap;
 use serde_json::Value as Json;
 
 use super::answer::{Read, Response};
+use super::expression::{Broken, Scope, plain};
 use super::model::{By, ResultKind, Telling};
 use super::outcome::Outcome;
 use super::rows::Row;
-use super::template::{Broken, Place, Scope, Template, plain};
+use super::template::{Place, Template};
 use crate::spec::connector::Act;
 
-/// One outcome per row, in order. `Job` results are told by the answer that ends the job.
+/// One outcome per row, in order, from an answer or its pages. `Job` results are told by the answer that ends the job.
 pub(super) fn outcomes(
     result: &ResultKind,
-    response: &Response,
+    pages: &[Response],
     rows: &[&Row],
     scope: &Scope<'_>,
 ) -> Result<Vec<Outcome>, Broken> {
-    let read = Read::new(response);
-    read.scoped(scope, |scope| match result {
+    match result {
         ResultKind::AllOrNothing | ResultKind::Received | ResultKind::Job(_) => {
             Ok(vec![Outcome::accepted(); rows.len()])
         }
         ResultKind::CountOnly(rejected) => {
-            let count =
-                rejected.value(scope)?.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
+            let Some(page) = pages.last() else { return Ok(Vec::new()) };
+            let rejected = Read::new(page).scoped(scope, |scope| rejected.value(scope))?;
+            let count = rejected.and_then(|count| count.as_u64().or_else(|| count.as_str()?.parse().ok()));
             Ok(match count {
                 Some(0) => vec![Outcome::accepted(); rows.len()],
                 Some(count) if count as usize >= rows.len() => {
@@ -44,17 +45,24 @@ pub(super) fn outcomes(
                 }
             })
         }
-        ResultKind::Told { by, tellings } => told(*by, tellings, rows, scope),
-    })
+        ResultKind::Told { by, tellings } => told(*by, tellings, pages, rows, scope),
+    }
 }
 
-fn told(by: By, tellings: &[Telling], rows: &[&Row], scope: &Scope<'_>) -> Result<Vec<Outcome>, Broken> {
+fn told(
+    by: By,
+    tellings: &[Telling],
+    pages: &[Response],
+    rows: &[&Row],
+    scope: &Scope<'_>,
+) -> Result<Vec<Outcome>, Broken> {
     let mut outcomes: Vec<Option<Outcome>> = vec![None; rows.len()];
     let mut places: BTreeMap<&str, usize> = BTreeMap::new();
     for (place, row) in rows.iter().enumerate() {
         match by {
             By::Index => {}
-            By::TraceId => drop(places.insert(&row.trace_id, place)),
+            By::TraceId => places
+                .extend([(row.trace_id.as_str(), place)].into_iter().chain(row.id.as_deref().map(|id| (id, place)))),
             By::Key => places.extend(row.key.values().filter_map(|value| Some((value.as_str()?, place)))),
         }
     }
@@ -72,27 +80,33 @@ fn told(by: By, tellings: &[Telling], rows: &[&Row], scope: &Scope<'_>) -> Resul
     places.extend(texts.iter().map(|(text, place)| (text.as_str(), *place)));
     let mut is_nameless_error = false;
     for telling in tellings {
-        let items = match telling.items.value(scope)? {
-            Some(Json::Array(items)) => items,
-            None | Some(Json::Null) => Vec::new(),
-            Some(one) => vec![one],
-        };
-        for (index, item) in items.iter().enumerate() {
-            let scope = scope.with("item", item);
-            let outcome = one(telling, &scope)?;
-            for place in spoken_of(by, telling, index, &places, rows.len(), &scope)? {
-                match place {
-                    // Several items about one row: an error counts more than a success.
-                    Some(place) if !matches!(outcome, Outcome::Accepted { .. }) || outcomes[place].is_none() => {
-                        outcomes[place] = Some(outcome.clone());
+        let mut index = 0;
+        for page in pages {
+            Read::new(page).scoped(scope, |scope| {
+                for item in items(telling, scope)? {
+                    let scope = scope.with("item", &item);
+                    let outcome = one(telling, &scope)?;
+                    for place in spoken_of(by, telling, index, &places, rows.len(), &scope)? {
+                        match place {
+                            // Several items about one row: an error counts more than a success.
+                            Some(place)
+                                if !matches!(outcome, Outcome::Accepted { .. }) || outcomes[place].is_none() =>
+                            {
+                                outcomes[place] = Some(outcome.clone());
+                            }
+                            Some(_) => {}
+                            None => {
+                                is_nameless_error |= !matches!(outcome, Outcome::Accepted { .. } | Outcome::Unchanged);
+                            }
+                        }
                     }
-                    Some(_) => {}
-                    None => is_nameless_error |= !matches!(outcome, Outcome::Accepted { .. } | Outcome::Unchanged),
+                    index += 1;
                 }
-            }
+                Ok(())
+            })?;
         }
     }
-    let told_all = tellings.iter().all(|telling| telling.accepted.is_some());
+    let told_all = tellings.iter().any(|telling| telling.accepted.is_some());
     let unnamed = |outcome: Option<Outcome>| {
         outcome.unwrap_or_else(|| {
             if is_nameless_error {
@@ -107,6 +121,14 @@ fn told(by: By, tellings: &[Telling], rows: &[&Row], scope: &Scope<'_>) -> Resul
     Ok(outcomes.into_iter().map(unnamed).collect())
 }
 
+fn items(telling: &Telling, scope: &Scope<'_>) -> Result<Vec<Json>, Broken> {
+    Ok(match telling.items.value(scope)? {
+        Some(Json::Array(items)) => items,
+        None | Some(Json::Null) => Vec::new(),
+        Some(one) => vec![one],
+    })
+}
+
 /// The rows that an item speaks of; none for one that is not in the request, or is not named.
 fn spoken_of(
     by: By,
@@ -119,6 +141,7 @@ fn spoken_of(
     let there = |place: usize| Some(place).filter(|place| *place < count);
     let Some(row) = &telling.row else { return Ok(vec![there(index)]) };
     let named = match row.value(scope)? {
+        Some(Json::Bool(true)) => return Ok((0..count).map(Some).collect()),
         Some(Json::Array(names)) => names,
         None => Vec::new(),
         Some(name) => vec![name],

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value as Json, json};
 
+use super::expression::plain;
 use super::model::Columns;
 use super::outcome::Outcome;
-use super::template::plain;
 
 /// A row that is delivered.
 #[derive(Debug, Clone, PartialEq, Default)]

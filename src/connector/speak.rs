@@ -6,10 +6,10 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 
 use super::answer::{Meaning, NoAnswer, Read, Response, wait};
+use super::expression::{Broken, Scope};
 use super::model::Rule;
 use super::peer::Peer;
 use super::request::Request;
-use super::template::{Broken, Scope};
 use crate::diag::Failure;
 use crate::spec::connector::Act;
 

@@ -21,7 +21,7 @@ pub use duration::{Duration, Unit};
 pub use entity::{Attribute, Entity, Identifier, Identity, IdentitySource, Pick, Role};
 pub use interpolate::Variables;
 pub use read::{MODEL_SECTIONS, Named, Spec, read, read_file};
-pub use schema::json_schema;
+pub use schema::{connector_json_schema, json_schema};
 pub use score::{Points, Rfm, Score};
 pub use segment::{Guard, Include, Percent, Segment};
 pub use source::{

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use schemars::generate::SchemaSettings;
 
+use super::connector::ConnectorFile;
 use super::{ConsentSource, Entity, Event, EventSource, Purpose, Score, Segment, Source, Sync, Trait, WarehouseFile};
 use crate::text::Section;
 
@@ -49,7 +50,17 @@ enum ProjectFile {
 /// The JSON Schema (draft 2020-12) of every file of a project, pretty-printed.
 #[must_use]
 pub fn json_schema() -> String {
-    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<ProjectFile>();
+    printed::<ProjectFile>()
+}
+
+/// The JSON Schema (draft 2020-12) of a connector's file, pretty-printed.
+#[must_use]
+pub fn connector_json_schema() -> String {
+    printed::<ConnectorFile>()
+}
+
+fn printed<T: JsonSchema>() -> String {
+    let schema = SchemaSettings::draft2020_12().into_generator().into_root_schema_for::<T>();
     let mut value = schema.to_value();
     close(&mut value);
     let mut text = serde_json::to_string_pretty(&value).unwrap_or_default();
@@ -73,7 +84,7 @@ fn close(value: &mut serde_json::Value) {
 
 #[cfg(test)]
 mod tests {
-    use super::json_schema;
+    use super::{connector_json_schema, json_schema};
 
     #[test]
     fn the_schema_names_the_keys() {
@@ -82,5 +93,11 @@ mod tests {
         for key in ["belongs_to", "never_across", "half_life", "on_withdraw", "first_run", "max_change"] {
             assert!(text.contains(&format!("\"{key}\"")), "{key}");
         }
+        let schema: serde_json::Value = serde_json::from_str(&connector_json_schema()).unwrap();
+        let text = schema.to_string();
+        for key in ["row_bytes", "on_miss", "by_trace_id", "needs_id", "throttle", "client_secret"] {
+            assert!(text.contains(&format!("\"{key}\"")), "{key}");
+        }
+        assert_eq!(schema["title"], "Cohorte connector");
     }
 }

@@ -5,6 +5,7 @@ mod bad_input;
 mod builds;
 mod cli;
 mod consents;
+mod contracts;
 mod examples;
 mod features;
 mod kills;

@@ -23,6 +23,7 @@ use crate::text::{Located, OneOrMany, Section};
 
 /// A connector: how rows become requests, and answers become outcomes.
 #[derive(Debug, Clone, Deserialize, JsonSchema)]
+#[schemars(title = "Cohorte connector")]
 pub struct ConnectorFile {
     /// Its name, as connections write it; the file's name without `.yaml`.
     pub connector: Text,
@@ -182,6 +183,9 @@ pub struct Find {
     pub request: Request,
     /// The id, from the answer; null or undefined where there is none. Knows `body`, `audience`.
     pub id: Text,
+    /// What its answers mean, before the connector's rules. `ignore`: there is none.
+    #[serde(default)]
+    pub errors: Vec<ErrorRule>,
 }
 
 /// How a consent is granted and taken back.
@@ -189,7 +193,9 @@ pub struct Find {
 pub struct Consent {
     /// What it is.
     pub description: Option<String>,
-    /// The columns that can identify whose consent it is; absent: any.
+    /// The object whose lookup finds ids, and which is made where a consent is granted that is not there yet.
+    pub of: Option<Text>,
+    /// The columns that can identify whose consent it is; by default those of the object, else any.
     pub keys: Option<Section<KeyColumn>>,
     /// The fields that a consent may have; absent: any.
     pub fields: Option<Section<FieldColumn>>,
@@ -204,7 +210,9 @@ pub struct Consent {
 pub struct Erase {
     /// What becomes of the person, and what can never be undone.
     pub description: Option<String>,
-    /// The columns that can identify the person; absent: any.
+    /// The object whose lookup finds ids.
+    pub of: Option<Text>,
+    /// The columns that can identify the person; by default those of the object, else any.
     pub keys: Option<Section<KeyColumn>>,
     /// The request, one row each or in batches.
     pub operation: Operation,

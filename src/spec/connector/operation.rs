@@ -17,7 +17,7 @@ pub struct Request {
     pub method: Located<Method>,
     /// The path below the connector's `url`, or a whole URL of the same host. What expressions give is escaped.
     pub path: Text,
-    /// What stands behind the `?`; what is null or `omit` is left out.
+    /// What stands behind the `?`; what is null or undefined is left out.
     #[serde(default)]
     pub query: Section<Tree>,
     /// Headers beside those of the connector.
@@ -54,6 +54,9 @@ pub struct Operation {
     pub description: Option<String>,
     /// The request; it may name `rows`, what became of the rows of a batch.
     pub request: Request,
+    /// A request that must go before it, for the same rows: to open what is closed, to unlock what is locked. Where it is no success,
+    /// that is what becomes of the rows.
+    pub before: Option<Request>,
     /// What a row becomes in `rows`. Knows `row`, `settings`, `audience`.
     pub row: Option<Tree>,
     /// How many rows go into a request; by default one.

@@ -100,7 +100,7 @@ pub enum ResultKind {
     ByIndex(OneOrMany<Telling>),
     /// It speaks of rows by the value of their key.
     ByKey(OneOrMany<Telling>),
-    /// It speaks of rows by a name that we gave them (`row.trace_id`).
+    /// It speaks of rows by a name that we gave them (`row.trace_id`), or by the destination's id (`row.id`).
     ByTraceId(OneOrMany<Telling>),
     /// It counts them. Where not all were taken, nobody knows which: all are unknown.
     CountOnly(CountOnly),
@@ -113,10 +113,11 @@ pub enum ResultKind {
 pub struct Telling {
     /// The list. Knows `body`, `headers`, `job`.
     pub items: Text,
-    /// Which row an item speaks of: its place, key or trace id. Knows `item`. With `by_index` it may be left out: items stand in
-    /// the order of the rows.
+    /// Which row an item speaks of: its place, key or trace id; a list where it speaks of several, `true` where of all. Knows `item`.
+    /// With `by_index` it may be left out: items stand in the order of the rows.
     pub row: Option<Text>,
-    /// Does it say that the row was taken? Knows `item`; by default it tells an error.
+    /// Does it say that the row was taken? Knows `item`; by default it tells an error. Where any list tells what was taken, a row
+    /// that none speaks of is unknown; else it was taken.
     pub accepted: Option<Text>,
     /// The code that is recorded.
     pub code: Option<Text>,
@@ -155,6 +156,8 @@ pub struct AsyncJob {
     pub poll: Poll,
     /// Asks what became of the rows once it is done. Absent: the last answer tells it.
     pub rows: Option<Request>,
+    /// Where that answer goes on: the URL of its next page; null or undefined at its end. Knows `body`, `headers`, `job`.
+    pub next: Option<Text>,
     /// How that answer tells it; by default that all were taken.
     pub result: Option<Located<ResultKind>>,
 }

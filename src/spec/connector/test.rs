@@ -28,6 +28,8 @@ pub struct ConnectorTest {
     pub rows: Vec<TestRow>,
     /// The requests that are made, in order. What a request here does not name is not compared, but for the body: it is compared whole.
     pub requests: Option<Vec<ExpectedRequest>>,
+    /// The answer to each sign-in: with it, sign-ins are among the requests, and requests carry what it gave.
+    pub sign_in: Option<Answer>,
     /// The answers that they get; by default 200 with `{}`.
     #[serde(default)]
     pub answers: Vec<Answer>,

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use cohorte::{cli, diag, spec};
+use cohorte::{cli, connector, diag, spec};
 
 use super::none;
 use super::source::{files_below, root};
@@ -13,7 +13,9 @@ const REFERENCE: &str = "docs/reference/";
 fn generated() -> Vec<(String, String)> {
     vec![
         ("schema/cohorte.schema.json".to_owned(), spec::json_schema()),
+        ("schema/connector.schema.json".to_owned(), spec::connector_json_schema()),
         (format!("{REFERENCE}cli.md"), cli::reference()),
+        (format!("{REFERENCE}connectors.md"), connector::reference()),
         (format!("{REFERENCE}errors.md"), diag::codes::reference()),
     ]
 }
