@@ -1,5 +1,7 @@
 //! Plan, sync and the main job: a build, then what is due at the destinations.
 
+use std::sync::Arc;
+
 use datafusion::common::TableReference;
 
 use super::build::{BuildOptions, Built, Why, build};
@@ -182,7 +184,7 @@ async fn deliver(
             accept: options.accept.contains(&sync.name),
             hold: holds.on(&sync.name),
             dry_run: options.dry_run,
-            clock: &SystemClock,
+            clock: Arc::new(SystemClock),
             cancel,
             accounts: &accounts,
             progress,

@@ -1,6 +1,7 @@
 //! The real thing: what is due is sent, and what became of it is recorded.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
@@ -35,7 +36,7 @@ pub struct How<'a> {
     /// Show what would be sent, and send nothing.
     pub dry_run: bool,
     /// What time it is.
-    pub clock: &'a dyn Clock,
+    pub clock: Arc<dyn Clock>,
     /// Asks for the end after the batch that is under way.
     pub cancel: &'a Cancel,
     /// Accounts at HTTP APIs: syncs on the same one share it.
@@ -146,10 +147,10 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>) -> Resul
     let connection = destination::connection(workspace, sync)?;
     if how.dry_run || !connection.deliver {
         let outcome = if how.dry_run { Outcome::DryRun } else { Outcome::NotDelivering };
-        let preview = preview_at(workspace, sync, how.clock).await?;
+        let preview = preview_at(workspace, sync, how.clock.as_ref()).await?;
         return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
     }
-    let mut opened = destination::open(workspace, sync, connection, how.accounts, how.cancel)?;
+    let mut opened = destination::open(workspace, sync, connection, how)?;
     deliver_to(workspace, sync, connection, opened.as_mut(), how).await
 }
 
@@ -207,7 +208,7 @@ impl Delivery<'_> {
             journal.fold().await?;
             remembered.register(workspace, self.place).await?;
         }
-        let difference = Difference::stage(workspace, sync, &wanted, how.clock).await?;
+        let difference = Difference::stage(workspace, sync, &wanted, how.clock.as_ref()).await?;
         let preview = Preview { hold: how.hold.clone(), ..difference.preview.clone() };
         let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, preview) };
         let guards = report.preview.guards();
@@ -245,7 +246,7 @@ impl Delivery<'_> {
         if doubts.is_empty() {
             return Ok(Settled::default());
         }
-        syncer::settle(destination, &wanted.target, &doubts, journal, self.how.clock).await
+        syncer::settle(destination, &wanted.target, &doubts, journal, self.how.clock.as_ref()).await
     }
 
     /// The passes, one after the other; what goes wrong ends them and is in the report.
@@ -309,7 +310,8 @@ impl Delivery<'_> {
         let stream = stream.await.map_err(|error| failure_from(doing, &error))?;
         let terms = Terms { on_withdraw: destination::withdrawal(self.sync), ..Terms::default() };
         let summary =
-            syncer::deliver(destination, &target, stream, journal, &terms, self.how.clock, self.how.cancel).await;
+            syncer::deliver(destination, &target, stream, journal, &terms, self.how.clock.as_ref(), self.how.cancel)
+                .await;
         Ok(summary)
     }
 

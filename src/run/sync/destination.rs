@@ -5,15 +5,15 @@ use std::sync::Arc;
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
 
 use super::super::workspace::Workspace;
+use super::How;
 use crate::compile::syncs;
 use crate::connector::{self, Peer};
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Connector, Sync, Withdraw};
 use crate::spec::Mode;
-use crate::sync::clock::{Cancel, SystemClock};
 use crate::sync::destination::{Destination, Operation, Target};
 use crate::sync::files::{self, Files, Format};
-use crate::sync::http::{self, Account, Accounts, Http, what};
+use crate::sync::http::{self, Account, Http, what};
 use crate::sync::postgres::{self, Postgres};
 
 /// The sync's connection.
@@ -33,8 +33,7 @@ pub(super) fn open(
     workspace: &Workspace,
     sync: &Sync,
     connection: &Connection,
-    accounts: &Accounts,
-    cancel: &Cancel,
+    how: &How<'_>,
 ) -> Result<Box<dyn Destination>> {
     Ok(match &connection.connector {
         Connector::Files => {
@@ -49,8 +48,8 @@ pub(super) fn open(
             let remote = sync.remote.clone().ok_or_else(|| lacks(connection, "the sync names no object of it"))?;
             // The same account behind two connections has one quota.
             let key = format!("{} {} {}", http.name, connection.url.as_deref().unwrap_or_default(), connection.account);
-            let account = accounts.of(&key, || account(connection, http))?;
-            Box::new(Http::new(account, remote, Arc::new(SystemClock), cancel.clone()))
+            let account = how.accounts.of(&key, || account(connection, http))?;
+            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone()))
         }
     })
 }
