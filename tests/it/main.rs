@@ -6,6 +6,7 @@ mod builds;
 mod cli;
 mod contracts;
 mod examples;
+mod fakes;
 mod features;
 mod kills;
 mod library;
