@@ -99,20 +99,20 @@ const BODILESS: &[(&str, &[&str])] = &[("mailchimp", &["erase", "member.delete"]
 /// The body with its list replaced by a number, or where there is none its first value by a list.
 fn spoilt(request: &Request) -> Option<Vec<u8>> {
     let mut body: Value = serde_json::from_slice(&request.body).ok()?;
-    let is_spoilt = replace(&mut body, Value::is_array, &json!(42))
-        || replace(&mut body, |value| !value.is_object() && !value.is_array(), &json!([42]));
-    is_spoilt.then(|| body.to_string().into_bytes())
+    if !replace_list(&mut body) {
+        *body.as_object_mut()?.values_mut().next()? = json!([42]);
+    }
+    Some(body.to_string().into_bytes())
 }
 
-/// Replaces the first value that fits; false where none does.
-fn replace(value: &mut Value, fits: fn(&Value) -> bool, by: &Value) -> bool {
-    if fits(value) {
-        value.clone_from(by);
-        return true;
-    }
+/// Replaces the first list by a number; false where there is none.
+fn replace_list(value: &mut Value) -> bool {
     match value {
-        Value::Object(entries) => entries.values_mut().any(|value| replace(value, fits, by)),
-        Value::Array(items) => items.iter_mut().any(|value| replace(value, fits, by)),
+        Value::Array(_) => {
+            *value = json!(42);
+            true
+        }
+        Value::Object(entries) => entries.values_mut().any(replace_list),
         _ => false,
     }
 }

@@ -7,6 +7,7 @@ mod cli;
 mod consents;
 mod contracts;
 mod examples;
+mod fakes;
 mod features;
 mod kills;
 mod library;
