@@ -6,6 +6,7 @@ mod builds;
 mod cli;
 mod consents;
 mod contracts;
+mod delivery;
 mod examples;
 mod fakes;
 mod features;

@@ -140,7 +140,7 @@ impl Task<'_> {
                     batch_id: &batch_id,
                 };
                 let sent = part.iter().map(|&row| rows[row].clone()).collect();
-                let Ok(told) = deliver(&delivery, sent, &mut wire).await else { continue };
+                let (told, _) = deliver(&delivery, sent, &mut wire).await;
                 for (&row, outcome) in part.iter().zip(told) {
                     match outcome {
                         Outcome::Accepted { .. } => {
