@@ -239,6 +239,9 @@ fn a_segment_that_a_build_holds_is_held_by_the_sync_that_follows() {
     shop.crm(&[&ANN.replace("Ann,", "Anne,"), &BOB.replace("Lyon", "Nice"), &CYD.replace("Lyon", "Nice")]);
     assert_eq!(shop.run(&["build"]), (3, Vec::new()));
     assert_eq!(shop.run(&["sync"]), (3, Vec::new()));
+    // A build of something else says nothing about it.
+    assert_eq!(shop.run(&["build", "--select", "there"]), nothing());
+    assert_eq!(shop.run(&["sync"]), (3, Vec::new()));
     shop.prefs(&[GRANTS[0], GRANTS[1], GRANTS[2], "9,cyd@x.fr,withdrawn,2025-06-01T00:00:00Z"]);
     assert_eq!(shop.run(&["sync"]), (3, vec![removed("cyd@x.fr")]));
     assert_eq!(shop.run(&["sync"]), (3, Vec::new()));
