@@ -78,6 +78,7 @@ const PAGES: &[(&str, &str)] = &[
     ("E602", include_str!("codes/E602.md")),
     ("E603", include_str!("codes/E603.md")),
     ("E604", include_str!("codes/E604.md")),
+    ("E605", include_str!("codes/E605.md")),
     ("E701", include_str!("codes/E701.md")),
     ("G601", include_str!("codes/G601.md")),
     ("W001", include_str!("codes/W001.md")),

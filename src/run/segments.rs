@@ -9,7 +9,7 @@ use datafusion::arrow::datatypes::{DataType, Int64Type};
 
 use super::kept::{Kept, Reason};
 use super::renames;
-use super::steps;
+use super::steps::{self, Ended};
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
 use crate::diag::{Failure, Result};
@@ -35,6 +35,8 @@ pub struct SegmentChange {
     pub accepted: bool,
     /// Was it not built? Its members stay.
     pub kept: Option<Reason>,
+    /// Had its guard tripped when it was last looked at? Until it is built again, what it sends is held back.
+    pub was_held: bool,
     /// Was it there before?
     pub is_new: bool,
     /// The name under which its stays were remembered until now.
@@ -120,6 +122,7 @@ pub(super) async fn run(
             tripped,
             accepted,
             kept: unbuilt,
+            was_held: before_it.is_some_and(|step| step.ended == Ended::Held),
             is_new,
             old_name: old.map(str::to_owned),
             hash,

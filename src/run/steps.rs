@@ -81,7 +81,8 @@ pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
         .map(|change| {
             let (ended, why) = match &change.kept {
                 Some(Reason::Blocked(source)) => (Ended::Blocked, source.clone()),
-                Some(Reason::NotSelected) => (Ended::Kept, String::new()),
+                Some(Reason::NotSelected) if !change.was_held => (Ended::Kept, String::new()),
+                Some(Reason::NotSelected) => (Ended::Held, String::new()),
                 None if change.is_held() => (Ended::Held, String::new()),
                 None => (Ended::Done, String::new()),
             };

@@ -100,3 +100,59 @@ async fn a_renamed_score_keeps_its_history() {
         assert_eq!(folder.query(values).await, wanted, "{as_of}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_source_keeps_has_the_new_names_too_and_takes_them_over_once() {
+    let old = "
+traits:
+  t: {of: customer, count: visits}
+  u: {of: customer, sql: \"t * 10\"}
+scores:
+  a: {of: customer, points: [{did: visits, points: 2}]}
+  b: {of: customer, points: [{did: visits, points: 3}]}
+segments:
+  seen: {of: customer, when: {did: visits}}
+";
+    let swapped = "
+traits:
+  u: {was: t, of: customer, count: visits}
+  t: {was: u, of: customer, sql: \"u * 10\"}
+scores:
+  b: {was: a, of: customer, points: [{did: visits, points: 2}]}
+  a: {was: b, of: customer, points: [{did: visits, points: 3}]}
+segments:
+  met: {was: seen, of: customer, when: {did: visits}}
+";
+    let folder = folder(old);
+    let base = BASE
+        .replace(
+            "\nsources:",
+            "\nsources:\n  visits: {path: visits.csv, format: csv, key: n, time: at, columns: {at: {type: timestamp}}}",
+        )
+        .replace("ids: {id: id}}}", "ids: {id: id}}, visits: {role: attach, ids: {id: person}}}");
+    folder.write("models/base.yaml", &base);
+    let visits = "n,person,at\n1,1,2026-05-01T00:00:00Z\n";
+    folder.write("visits.csv", visits);
+    folder.build(FIRST).await;
+    let values = "select name, t, u, a, b from customer where name = 'Ann'";
+    let history = "select score, value, as_of from score_values where value > 0";
+    assert_eq!(folder.query(values).await, ["Ann | 1 | 10 | 2.0 | 3.0"]);
+    // Facts that cannot be relied on: what descends from them is not computed.
+    folder.write("visits.csv", &format!("{visits}1,1,2026-05-01T00:00:00Z\n"));
+    let moved = [format!("a | 3.0 | {FIRST}"), format!("b | 2.0 | {FIRST}")];
+    let stay = format!("met | Ann | {FIRST} | ∅");
+    folder.write("models/more.yaml", swapped);
+    for as_of in [SECOND, THIRD] {
+        assert!(!folder.build(as_of).await.kept.is_empty());
+        assert_eq!(folder.query(values).await, ["Ann | 10 | 1 | 3.0 | 2.0"], "{as_of}");
+        assert_eq!(folder.query(history).await, moved, "{as_of}");
+        assert_eq!(stays(&folder).await, [stay.as_str()], "{as_of}");
+    }
+    folder.write("visits.csv", visits);
+    let fourth = "2026-06-04T12:00:00Z";
+    assert!(folder.build(fourth).await.kept.is_empty());
+    assert_eq!(folder.query(values).await, ["Ann | 10 | 1 | 3.0 | 2.0"]);
+    let last = [format!("a | 3.0 | {fourth}"), format!("b | 2.0 | {fourth}")];
+    assert_eq!(folder.query(history).await, [&moved[0], &last[0], &moved[1], &last[1]].map(String::as_str));
+    assert_eq!(stays(&folder).await, [stay.as_str()]);
+}

@@ -131,10 +131,16 @@ impl Report {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         match &self.outcome {
-            Outcome::Guarded => {
-                let segment = self.preview.hold.as_ref().and_then(Hold::segment);
-                guard::failure(&self.sync, &self.preview.guards(), segment)
-            }
+            Outcome::Guarded => match &self.preview.hold {
+                Some(hold @ Hold::Blocked { source, .. }) => {
+                    let failure = Failure::project("E605", format!("delivering the sync `{}`", self.sync), hold);
+                    Some(failure.help(format!("mend `{source}`, then `cohorte run`; withdrawals went through")))
+                }
+                hold => {
+                    let segment = hold.as_ref().and_then(Hold::segment);
+                    guard::failure(&self.sync, &self.preview.guards(), segment)
+                }
+            },
             Outcome::Failed(failure) => Some(failure.clone()),
             _ => None,
         }

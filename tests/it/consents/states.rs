@@ -195,3 +195,38 @@ async fn consents_belong_to_every_entity_that_has_the_contact_point() {
     assert_eq!(shop.sends(&["run"]), ["removed desk@firm.fr", "updated desk@firm.fr"]);
     assert_eq!(shop.sends(&["run"]), NOBODY);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consents_of_an_entity_that_is_kept_are_as_fresh_as_those_of_the_others() {
+    let crm = CRM.replace("here: {when", "here: {of: customer, when");
+    let mut shop = Shop::new(&[&crm, &purpose(""), PREFS, LETTER, COMPANIES]);
+    shop.folder.write("firms.csv", "id,mail,town\n7,ann@x.fr,Lyon\n8,desk@firm.fr,Lyon\n");
+    shop.folder.write("calls.csv", "id,firm,at\n");
+    shop.crm(&["1,ann@x.fr,,Lyon,", "2,bob@x.fr,,Lyon,"]);
+    let mut rows = vec!["ann@x.fr,,granted,2025-01-01T00:00:00Z", "desk@firm.fr,,granted,2025-01-01T00:00:00Z"];
+    shop.prefs(&rows);
+    shop.sends(&["run"]);
+    // Which firms there are is not known any more; whose addresses are whose stays as it was, also for a withdrawal by telephone.
+    shop.folder.write("firms.csv", "id,mail,town\n7,ann@x.fr,Lyon\n8,desk@firm.fr,Lyon\n8,new@firm.fr,Lyon\n");
+    shop.folder.write("calls.csv", "id,firm,at\n1,7,2025-02-01T00:00:00Z\n");
+    rows.extend(["bob@x.fr,,granted,2025-01-01T00:00:00Z", "new@firm.fr,,granted,2025-01-01T00:00:00Z"]);
+    shop.prefs(&rows);
+    let (code, said) = shop.cohorte(&["run"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("E605") && said.contains("`entity:company` was not built"), "{said}");
+    // The firms' letter is held back but for the withdrawal, so are their states; the customers' letter is not.
+    assert_eq!(shop.sent(), ["added bob@x.fr", "removed ann@x.fr", "removed ann@x.fr", "updated ann@x.fr"]);
+    let states = "select entity, contact_point, status, customer_id is null from consents";
+    assert_eq!(
+        shop.folder.query(states).await,
+        [
+            "company | ann@x.fr | withdrawn | false",
+            "company | desk@firm.fr | granted | false",
+            "customer | ann@x.fr | withdrawn | false",
+            "customer | bob@x.fr | granted | false",
+            "customer | new@firm.fr | granted | true",
+        ]
+    );
+    shop.folder.write("firms.csv", "id,mail,town\n7,ann@x.fr,Lyon\n8,desk@firm.fr,Lyon\n9,new@firm.fr,Lyon\n");
+    assert_eq!(shop.sends(&["run"]), ["added new@firm.fr", "added new@firm.fr"]);
+}
