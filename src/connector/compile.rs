@@ -78,7 +78,8 @@ impl Compiler {
             At::Connection | At::Secrets => {}
             At::Session => known.push(("session", open())),
             At::Signature => {
-                known.extend(["timestamp", "id", "payload", "signature", "signature_base64"].map(|name| (name, open())))
+                known
+                    .extend(["timestamp", "id", "payload", "signature", "signature_base64"].map(|name| (name, open())));
             }
             At::Row => known.extend([
                 ("row", fixed(ROW)),
@@ -172,7 +173,7 @@ impl Compiler {
         let sign = file.sign.as_ref().map(|sign| self.signature(sign));
         let headers = self.templates(&file.headers, At::Connection);
         let quota = file.quota.as_ref().map_or_else(Quota::default, |quota| self.quota(quota));
-        let timeout = file.timeout.as_ref().map_or(Duration::from_secs(60), |timeout| self.duration(timeout));
+        let timeout = file.timeout.as_ref().map_or(Duration::from_mins(1), |timeout| self.duration(timeout));
         let rules = self.rules(&file.errors);
         let account = file.account.as_ref().map(|account| {
             let request = self.request(&account.request, At::Connection);

@@ -221,11 +221,9 @@ fn unknown(name: &str, known: Known<'_>) -> Option<Finding> {
     let root = parts.next().unwrap_or_default();
     let Some((_, below)) = known.iter().find(|(known, _)| *known == root) else {
         let help = nearest(root, known.iter().map(|(name, _)| *name)).map_or_else(
-            || {
-                format!(
-                    "here are known {}",
-                    known.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ")
-                )
+            || match known.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ") {
+                names if names.is_empty() => "nothing is known here: write the value itself".to_owned(),
+                names => format!("here are known {names}"),
             },
             |near| format!("did you mean `{near}`?"),
         );

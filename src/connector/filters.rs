@@ -1,7 +1,7 @@
 //! Filters of expressions: normalisers, digests and writings that vendors want.
 //!
 //! A normaliser takes text and gives the one way to write it, or nothing where it cannot be what it should be. Vendors differ: Google
-//! leaves the dots out of a gmail address before it is hashed, Meta does not; TikTok keeps the `+` of a telephone number, Meta drops it.
+//! leaves the dots out of a gmail address before it is hashed, Meta does not; some keep the `+` of a telephone number, Meta drops it.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};

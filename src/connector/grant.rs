@@ -23,7 +23,7 @@ pub struct Grant {
 }
 
 /// Before this time a token is asked for anew: it must outlive the request that it goes with.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 
 /// Does this account sign in, so that a refused request is worth another with a new grant?
 #[must_use]
@@ -68,7 +68,8 @@ fn token_request(oauth2: &OAuth2, scope: &Scope<'_>) -> Result<Request, Broken> 
     match oauth2.client_auth {
         ClientAuth::Body => fields.extend([("client_id".to_owned(), id), ("client_secret".to_owned(), secret)]),
         ClientAuth::Header => {
-            headers.push(("authorization".to_owned(), format!("Basic {}", base64(format!("{id}:{secret}").as_bytes()))))
+            headers
+                .push(("authorization".to_owned(), format!("Basic {}", base64(format!("{id}:{secret}").as_bytes()))));
         }
     }
     let body = super::request::form(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));

@@ -28,6 +28,8 @@ mod results;
 mod rows;
 mod speak;
 mod template;
+#[cfg(test)]
+mod wrong_tests;
 
 pub use answer::{NoAnswer, Response};
 pub use audience::{check_account, find as find_audience};

@@ -159,8 +159,7 @@ impl Compiler {
                 let id = self.expression(&job.id, At::Answer);
                 let poll = self.request(&job.poll.request, At::Job);
                 let every = job.poll.every.as_ref().map_or(Duration::from_secs(5), |every| self.duration(every));
-                let within =
-                    job.poll.within.as_ref().map_or(Duration::from_secs(3_600), |within| self.duration(within));
+                let within = job.poll.within.as_ref().map_or(Duration::from_hours(1), |within| self.duration(within));
                 let done = self.expression(&job.poll.done, At::Answer);
                 let failed = job.poll.failed.as_ref().map(|failed| self.expression(failed, At::Answer));
                 let rows = job.rows.as_ref().map(|rows| self.request(rows, At::Job));
@@ -246,7 +245,7 @@ impl Compiler {
                 let scopes: Vec<_> = oauth2.scopes.iter().map(|scope| self.template(scope, At::Connection)).collect();
                 let parameters = self.templates(&oauth2.parameters, At::Secrets);
                 let lifetime =
-                    oauth2.lifetime.as_ref().map_or(Duration::from_secs(1_800), |lifetime| self.duration(lifetime));
+                    oauth2.lifetime.as_ref().map_or(Duration::from_mins(30), |lifetime| self.duration(lifetime));
                 Auth::OAuth2(Box::new(OAuth2 {
                     token_url: token_url?,
                     client_id: client_id?,

@@ -81,6 +81,16 @@ fn help_lists_every_verb() {
 }
 
 #[test]
+fn schemas_are_those_that_are_committed() {
+    let dir = folder();
+    for (arguments, file) in [(&["schema"][..], "cohorte"), (&["schema", "--connector"][..], "connector")] {
+        let path = format!("{}/schema/{file}.schema.json", env!("CARGO_MANIFEST_DIR"));
+        let output = cohorte(dir.path(), arguments).output().unwrap();
+        assert_eq!(String::from_utf8(output.stdout).unwrap().trim_end(), fs::read_to_string(path).unwrap().trim_end());
+    }
+}
+
+#[test]
 fn a_wrong_use_ends_with_1_and_suggests() {
     let dir = folder();
     snapshot_settings(|| {
