@@ -2,7 +2,7 @@
 
 mod histories;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit;
 use super::build::BuildOptions;
@@ -179,8 +179,7 @@ impl Publisher<'_> {
     async fn overwrite(&mut self, spec: &TableSpec, from: &str, ignored: &[&str]) -> Result<()> {
         let workspace = self.workspace;
         let rows = fingerprint::of(workspace, spec, from, ignored).await?;
-        let model = format!("table:{}", spec.name);
-        let before = self.before.get(&model).filter(|step| step.fingerprint == rows.fingerprint);
+        let before = self.before.get(&steps::of_table(&spec.name)).filter(|step| step.fingerprint == rows.fingerprint);
         let version = self.there.get(&spec.name).copied().filter(|_| before.is_some() && !self.options.full_refresh);
         let (version, is_written) = match version {
             Some(version) => (version, false),
@@ -217,7 +216,7 @@ impl Publisher<'_> {
         self.steps.push(Step {
             fingerprint: fingerprint.unwrap_or_default(),
             rows: Some(table.rows),
-            ..Step::new(format!("table:{}", spec.name), ended)
+            ..Step::new(steps::of_table(&spec.name), ended)
         });
         self.written.push(table);
     }
@@ -241,6 +240,11 @@ impl Publisher<'_> {
     /// Adds what became of each model and table.
     async fn steps(&mut self, segments: &[SegmentChange], kept: &Kept, millis: i64) -> Result<()> {
         let mut all = std::mem::take(&mut self.steps);
+        // Tables that this run leaves alone are still those that their fingerprints speak of.
+        let noted: BTreeSet<&str> = all.iter().map(|step| step.model.as_str()).collect();
+        let left = self.before.values().filter(|step| step.is_table() && !noted.contains(step.model.as_str()));
+        let left: Vec<Step> = left.map(|step| Step { ended: Ended::Kept, ..step.clone() }).collect();
+        all.extend(left);
         all.extend(steps::of_models(segments, kept));
         renames::record(&mut all, &self.workspace.opened.project, kept, &self.before);
         let rows = steps::rows(&self.workspace.run_id, &all, millis)?;

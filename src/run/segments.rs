@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch, StringViewArray};
+use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Int64Type};
 
+use super::columns::texts;
 use super::kept::{Kept, Reason};
 use super::renames;
 use super::steps::{self, Ended};
@@ -184,15 +185,13 @@ fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64
 type Definition<'a> = (&'a Segment, String, &'static str, bool);
 
 fn hold_definitions(workspace: &Workspace, definitions: &[Definition<'_>]) -> Result<()> {
-    let texts = |of: &dyn Fn(&Definition<'_>) -> String| -> ArrayRef {
-        Arc::new(definitions.iter().map(|definition| Some(of(definition))).collect::<StringViewArray>())
-    };
+    let reasons = || texts(definitions.iter().map(|(_, _, reason, _)| Some(*reason)));
     let kept: BooleanArray = definitions.iter().map(|(_, _, _, kept)| Some(*kept)).collect();
     let batch = RecordBatch::try_from_iter([
-        ("segment", texts(&|(segment, ..)| segment.name.clone())),
-        ("hash", texts(&|(_, hash, ..)| hash.clone())),
-        ("entry_reason", texts(&|(_, _, reason, _)| (*reason).to_owned())),
-        ("exit_reason", texts(&|(_, _, reason, _)| (*reason).to_owned())),
+        ("segment", texts(definitions.iter().map(|(segment, ..)| Some(segment.name.as_str())))),
+        ("hash", texts(definitions.iter().map(|(_, hash, ..)| Some(hash.as_str())))),
+        ("entry_reason", reasons()),
+        ("exit_reason", reasons()),
         ("is_kept", Arc::new(kept) as ArrayRef),
     ])
     .map_err(|error| Failure::world("W001", "comparing segments", error))?;

@@ -14,6 +14,13 @@ use crate::project::Kind;
 use crate::sql::text_literal;
 use crate::store::tables;
 
+const TABLE: &str = "table:";
+
+/// How the step of a table is called.
+pub(super) fn of_table(name: &str) -> String {
+    format!("{TABLE}{name}")
+}
+
 /// What became of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Ended {
@@ -71,6 +78,11 @@ impl Step {
     /// One of which nothing else is to be said.
     pub(super) fn new(model: String, ended: Ended) -> Self {
         Self { model, ended, why: String::new(), was: String::new(), fingerprint: String::new(), rows: None }
+    }
+
+    /// Does it speak of the rows of a table that is written as a whole?
+    pub(super) fn is_table(&self) -> bool {
+        self.model.starts_with(TABLE) && !self.fingerprint.is_empty()
     }
 }
 

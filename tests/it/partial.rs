@@ -315,3 +315,15 @@ async fn what_was_never_published_is_built_and_what_was_renamed_is_carried() {
     let rows = folder.query("select name, seen, half, opened, value from customer").await;
     assert_eq!(rows, ["Ana | 2 | 1.0 | 1 | 122", "Bo | 0 | 0.0 | 1 | 211", "Cy | 1 | 0.5 | 0 | ∅"]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tables_that_a_source_kept_are_not_written_again_where_nothing_changed() {
+    let folder = shop();
+    folder.build(FIRST).await;
+    let good = spoil(&folder, "crm.csv");
+    assert!(folder.build(SECOND).await.kept.has_entity("customer"));
+    folder.write("crm.csv", &good);
+    let built = folder.build(THIRD).await;
+    let written = built.tables.iter().filter(|table| table.is_written && table.table.starts_with("customer"));
+    assert_eq!(written.map(|table| table.table.as_str()).collect::<Vec<_>>(), ["customer_ids"]);
+}

@@ -137,13 +137,19 @@ syncs:
     fields: {state: status}
 ";
 
-#[tokio::test(flavor = "multi_thread")]
-async fn consents_belong_to_every_entity_that_has_the_contact_point() {
+/// Ann's address is a firm's, too.
+fn companies() -> Shop {
     let crm = CRM.replace("here: {when", "here: {of: customer, when");
-    let mut shop = Shop::new(&[&crm, &purpose(""), PREFS, LETTER, COMPANIES]);
+    let shop = Shop::new(&[&crm, &purpose(""), PREFS, LETTER, COMPANIES]);
     shop.folder.write("firms.csv", "id,mail,town\n7,ann@x.fr,Lyon\n8,desk@firm.fr,Lyon\n");
     shop.folder.write("calls.csv", "id,firm,at\n");
     shop.crm(&["1,ann@x.fr,,Lyon,", "2,bob@x.fr,,Lyon,"]);
+    shop
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn consents_belong_to_every_entity_that_has_the_contact_point() {
+    let mut shop = companies();
     let mut rows = vec![
         "ann@x.fr,,granted,2025-01-01T00:00:00Z",
         "desk@firm.fr,,granted,2025-01-01T00:00:00Z",
@@ -198,11 +204,7 @@ async fn consents_belong_to_every_entity_that_has_the_contact_point() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn consents_of_an_entity_that_is_kept_are_as_fresh_as_those_of_the_others() {
-    let crm = CRM.replace("here: {when", "here: {of: customer, when");
-    let mut shop = Shop::new(&[&crm, &purpose(""), PREFS, LETTER, COMPANIES]);
-    shop.folder.write("firms.csv", "id,mail,town\n7,ann@x.fr,Lyon\n8,desk@firm.fr,Lyon\n");
-    shop.folder.write("calls.csv", "id,firm,at\n");
-    shop.crm(&["1,ann@x.fr,,Lyon,", "2,bob@x.fr,,Lyon,"]);
+    let mut shop = companies();
     let mut rows = vec!["ann@x.fr,,granted,2025-01-01T00:00:00Z", "desk@firm.fr,,granted,2025-01-01T00:00:00Z"];
     shop.prefs(&rows);
     shop.sends(&["run"]);
