@@ -53,6 +53,7 @@ const PAGES: &[(&str, &str)] = &[
     ("E151", include_str!("codes/E151.md")),
     ("E152", include_str!("codes/E152.md")),
     ("E153", include_str!("codes/E153.md")),
+    ("E154", include_str!("codes/E154.md")),
     ("E155", include_str!("codes/E155.md")),
     ("E201", include_str!("codes/E201.md")),
     ("E202", include_str!("codes/E202.md")),
