@@ -88,6 +88,9 @@ pub struct Settled {
     pub unknown: u64,
 }
 
+/// A row in doubt, and what was intended with it.
+type Doubted<'a> = (&'a State, Intent);
+
 /// Asks the destination about the rows that an earlier run left in doubt. `doubts` are rows of the state that have one: at most a
 /// window from a crash, and what was answered with "unknown". Only after this the state says what is due.
 pub async fn settle(
@@ -98,7 +101,7 @@ pub async fn settle(
     clock: &dyn Clock,
 ) -> Result<Settled, Failure> {
     let mut settled = Settled::default();
-    let mut batches: BTreeMap<(Option<&str>, Operation), Vec<(&State, Intent)>> = BTreeMap::new();
+    let mut batches: BTreeMap<(Option<&str>, Operation), Vec<Doubted<'_>>> = BTreeMap::new();
     for row in doubts {
         let Some(doubt) = &row.doubt else { continue };
         let intent = Intent {
@@ -236,15 +239,14 @@ impl Syncer<'_> {
     async fn window(&mut self, window: Vec<Prepared>) -> Result<Vec<Prepared>, Failure> {
         let intents: Vec<Intent> = window.iter().flat_map(|prepared| prepared.intents.iter().cloned()).collect();
         self.heed_cancel();
-        if !self.has_stopped() {
-            self.journal.intend(&intents).await?;
-        } else {
+        if self.has_stopped() {
             // Rows of an earlier attempt, whose receipts are written: they stay due as they are.
             for prepared in &window {
                 self.count(prepared, |_| Verdict::Retry);
             }
             return Ok(Vec::new());
         }
+        self.journal.intend(&intents).await?;
         let mut receipts = Vec::with_capacity(intents.len());
         let mut again = Vec::new();
         let concurrency = self.destination.concurrency().max(1);

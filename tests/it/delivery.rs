@@ -10,14 +10,16 @@ use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
 use cohorte::report::NoProgress;
 use cohorte::run::sync::{self, How, Report};
+use cohorte::store::Warehouse;
 use cohorte::sync::clock::{Cancel, Clock};
 use cohorte::sync::http::Accounts;
 use cohorte::sync::journal::Verdict;
+use datafusion::prelude::SessionContext;
 
 use crate::fakes::faults::Faults;
 use crate::fakes::mailchimp::Mailchimp;
 use crate::fakes::server::Fake;
-use crate::library::Folder;
+use crate::library::{Folder, texts};
 
 const MODELS: &str = r#"
 sources:
@@ -239,8 +241,11 @@ impl Clock for Hands {
 
 /// What the state says is delivered, is there; what it says is removed, is gone.
 async fn nothing_is_called_what_it_is_not(folder: &Folder, vendor: &Fake<Mailchimp>, seed: u64) {
+    let (warehouse, session) = (Warehouse::open("./lake", folder.path(), "cdp").unwrap(), SessionContext::new());
+    let Some(states) = warehouse.provider("sync_state", None).await.unwrap() else { return };
+    session.register_table("sync_state", states).unwrap();
     let sql = "select concat(key, ' ', status) from sync_state where sync = 'readers'";
-    for row in folder.query(sql).await {
+    for row in texts(&session.sql(sql).await.unwrap().collect().await.unwrap()) {
         let email = row.split('"').nth(3).unwrap_or_default();
         let is_there = vendor.state().members.contains_key(email);
         if row.ends_with(" delivered") {

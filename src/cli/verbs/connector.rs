@@ -115,8 +115,8 @@ fn describe(one: &Capabilities) -> String {
 }
 
 async fn check(names: &[String], context: &Context) -> Result<Exit> {
-    let (written, connections): (Vec<&String>, Vec<&String>) =
-        names.iter().partition(|name| name.ends_with(".yaml") || name.ends_with(".yml"));
+    // Connections are names, and names have no dots.
+    let (written, connections): (Vec<&String>, Vec<&String>) = names.iter().partition(|name| name.contains('.'));
     let mut paths: Vec<PathBuf> = written.into_iter().map(PathBuf::from).collect();
     let mut exit = Exit::Done;
     if !connections.is_empty() || names.is_empty() {

@@ -16,7 +16,7 @@ use self::rows::{parts, rows};
 use super::clock::{Cancel, Clock};
 use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
 use crate::connector::{
-    Connector, Delivery, Grant, NoAnswer, Request, Response, What, Wire, check_account, deliver, find_audience,
+    self, Connector, Delivery, Grant, NoAnswer, Request, Response, What, Wire, check_account, deliver, find_audience,
 };
 use crate::diag::Failure;
 use crate::project::Remote;
@@ -167,7 +167,7 @@ pub fn max_rows(what: &What<'_>) -> usize {
     let most = match what {
         What::Object(object) => {
             let operations = [&object.upsert, &object.create, &object.update, &object.delete];
-            operations.into_iter().flatten().map(|operation| operation.max_rows()).max()
+            operations.into_iter().flatten().map(connector::Operation::max_rows).max()
         }
         What::Audience(audience) => Some(audience.add.max_rows().max(audience.remove.max_rows())),
         What::Consent(consent) => Some(consent.grant.max_rows().max(consent.revoke.max_rows())),
