@@ -84,13 +84,13 @@ fn unset(text: &str) -> Option<&str> {
     text.split_once("${env.")?.1.split_once('}').map(|(name, _)| name)
 }
 
-/// The most rows of a batch there.
-pub(super) fn max_rows(connection: &Connection, sync: &Sync) -> u64 {
+/// The most rows of a file, a transaction or a request there.
+pub(super) fn rows_per_request(connection: &Connection, sync: &Sync) -> u64 {
     (match &connection.connector {
         Connector::Files => files::MAX_ROWS,
         Connector::Postgres => postgres::MAX_ROWS,
         Connector::Http(http) => {
-            sync.remote.as_ref().and_then(|remote| what(http, remote)).map_or(1, |what| http::max_rows(&what))
+            sync.remote.as_ref().and_then(|remote| what(http, remote)).map_or(1, |what| http::rows_per_request(&what))
         }
     }) as u64
 }

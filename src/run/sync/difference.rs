@@ -171,7 +171,7 @@ impl Difference {
         for (action, figures) in figures(&workspace.collect(&doing, due).await?, &doing)? {
             let [pass, rows] = figures[..] else { continue };
             passes[pass.min(2) as usize] += rows;
-            preview.batches += rows.div_ceil(destination::max_rows(connection, sync));
+            preview.batches += rows.div_ceil(destination::rows_per_request(connection, sync));
             *(match action.as_str() {
                 "withdraw" => &mut preview.withdrawals,
                 "remove" => &mut preview.removes,

@@ -135,7 +135,7 @@ impl Destination for Http {
     }
 
     fn max_rows(&self) -> usize {
-        self.what().map_or(1, |what| max_rows(&what))
+        self.what().map_or(1, |what| rows_per_request(&what)).max(SMALLEST_BATCH)
     }
 
     fn concurrency(&self) -> usize {
@@ -161,9 +161,9 @@ pub fn may_resend(what: &What<'_>, operation: Operation) -> bool {
     }
 }
 
-/// The most rows of a batch: as many as the largest request takes, and some where each goes alone.
+/// The most rows that one request takes, of all operations on them.
 #[must_use]
-pub fn max_rows(what: &What<'_>) -> usize {
+pub fn rows_per_request(what: &What<'_>) -> usize {
     let most = match what {
         What::Object(object) => {
             let operations = [&object.upsert, &object.create, &object.update, &object.delete];
@@ -173,7 +173,7 @@ pub fn max_rows(what: &What<'_>) -> usize {
         What::Consent(consent) => Some(consent.grant.max_rows().max(consent.revoke.max_rows())),
         What::Erase(erase) => Some(erase.operation.max_rows()),
     };
-    most.unwrap_or(1).max(SMALLEST_BATCH)
+    most.unwrap_or(1)
 }
 
 /// Rows that go one by one are still handed over in batches.

@@ -59,7 +59,8 @@ fn value(column: &ArrayRef, row: usize) -> Result<Json, ArrowError> {
     json(column, row)
 }
 
-/// Which rows are put and which are taken. A consent goes the way of its status; one that is neither is no request.
+/// Which rows are put and which are taken. A consent goes the way of its status: what is not granted (withdrawn,
+/// expired, pending) is not to be held as granted there.
 pub(super) fn parts(kind: &Remote, operation: Operation, rows: &[Row]) -> Vec<(Deed, Vec<usize>)> {
     let all = (0..rows.len()).collect();
     match (kind, operation) {
