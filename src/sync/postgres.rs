@@ -35,20 +35,26 @@ const SETTINGS: &str = "set local lock_timeout = '30s'; set local statement_time
 pub struct Postgres {
     address: Address,
     /// One transaction at a time.
-    client: Mutex<Option<Client>>,
+    line: Mutex<Line>,
+}
+
+/// What is known of the database so far.
+#[derive(Default)]
+struct Line {
+    client: Option<Client>,
     table: Option<Table>,
 }
 
 impl Postgres {
     /// Reads the URL of a connection; nothing is connected yet. `connection` is its name in the project.
     pub fn new(connection: &str, url: &str) -> Result<Self, Failure> {
-        Ok(Self { address: Address::parse(connection, url)?, client: Mutex::new(None), table: None })
+        Ok(Self { address: Address::parse(connection, url)?, line: Mutex::default() })
     }
 
     /// Is the database there, and does it let us in? Nothing is sent.
     pub async fn check(&self) -> Result<(), Failure> {
-        let mut client = self.client.lock().await;
-        let client = self.connected(&mut client).await?;
+        let mut line = self.line.lock().await;
+        let client = self.connected(&mut line.client).await?;
         client.simple_query("select 1").await.map(|_| ()).map_err(|error| self.address.lost(error))
     }
 
@@ -61,39 +67,44 @@ impl Postgres {
         };
         Ok(client.insert(living))
     }
+
+    async fn prepare_on(&self, line: &mut Line, target: &Target) -> Result<(), Failure> {
+        let client = self.connected(&mut line.client).await?;
+        line.table = Some(table::prepare(client, &self.address, target).await?);
+        Ok(())
+    }
+
+    async fn send_on(&self, line: &mut Line, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
+        if line.table.is_none() {
+            self.prepare_on(line, target).await?;
+        }
+        let client = self.connected(&mut line.client).await?;
+        let table = line.table.as_ref().ok_or_else(|| self.address.lost("the table is not prepared"))?;
+        let rows = Rows::of(table, target, batch).map_err(|cause| self.address.refused(&table.shown, cause))?;
+        let sent = transact(client, &rows).await;
+        sent.map(Sent::from).map_err(|error| self.address.failed(&table.shown, &error))
+    }
 }
 
 #[async_trait]
 impl Destination for Postgres {
     async fn prepare(&mut self, target: &Target) -> Result<(), Failure> {
-        let table = {
-            let mut client = self.client.lock().await;
-            let client = self.connected(&mut client).await?;
-            table::prepare(client, &self.address, target).await?
-        };
-        self.table = Some(table);
-        Ok(())
+        let mut line = self.line.lock().await;
+        let prepared = self.prepare_on(&mut line, target).await;
+        if prepared.is_err() {
+            line.client = None;
+        }
+        prepared
     }
 
     async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
-        let mut client = self.client.lock().await;
-        let prepared;
-        let table = if let Some(table) = &self.table {
-            table
-        } else {
-            prepared = table::prepare(self.connected(&mut client).await?, &self.address, target).await?;
-            &prepared
-        };
-        let rows = Rows::of(table, target, batch).map_err(|cause| self.address.refused(&table.shown, cause))?;
-        let sent = transact(self.connected(&mut client).await?, &rows).await;
-        // After an error the line may be dead without anybody having noticed: the next batch takes a new one.
+        let mut line = self.line.lock().await;
+        let sent = self.send_on(&mut line, target, batch).await;
+        // After an error the connection may be dead without anybody having noticed: the next batch takes a new one.
         if sent.is_err() {
-            *client = None;
+            line.client = None;
         }
-        match sent {
-            Ok(outcomes) => Ok(outcomes.into()),
-            Err(error) => Err(self.address.failed(&table.shown, &error)),
-        }
+        sent
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
