@@ -46,6 +46,10 @@ impl Progress for Bars {
         }
     }
 
+    fn beside(&self) -> Box<dyn Progress> {
+        Box::new(Self::new(self.all.clone()))
+    }
+
     fn finish(&self) {
         self.replace(None);
     }

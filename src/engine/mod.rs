@@ -8,5 +8,5 @@ pub mod resolve;
 mod session;
 mod stage;
 
-pub use session::{Limits, session};
+pub use session::{Limits, fork, session};
 pub use stage::{Stage, fused};

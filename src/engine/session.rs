@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use datafusion::catalog::MemorySchemaProvider;
+use datafusion::catalog::{
+    CatalogProvider, CatalogProviderList, MemoryCatalogProvider, MemoryCatalogProviderList, MemorySchemaProvider,
+    SchemaProvider,
+};
+use datafusion::error::Result as EngineResult;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::{FairSpillPool, TrackConsumersPool};
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
@@ -70,4 +74,60 @@ pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
             .map_err(|error| Failure::world("W001", "starting the engine", error))?;
     }
     Ok(session)
+}
+
+/// A session with the same limits, functions and clock, in which every name means what it means in this one until one of the two
+/// gives it another meaning: work that goes on at the same time and uses the same names stays apart.
+pub async fn fork(session: &SessionContext) -> Result<SessionContext> {
+    let failed = |error| Failure::world("W001", "starting the engine", error);
+    let catalogs = copied(session).await.map_err(failed)?;
+    let state = SessionStateBuilder::new_from_existing(session.state()).with_catalog_list(Arc::new(catalogs)).build();
+    Ok(SessionContext::new_with_state(state))
+}
+
+async fn copied(session: &SessionContext) -> EngineResult<MemoryCatalogProviderList> {
+    let catalogs = MemoryCatalogProviderList::new();
+    for name in session.catalog_names() {
+        let Some(catalog) = session.catalog(&name) else { continue };
+        let copy = MemoryCatalogProvider::new();
+        for name in catalog.schema_names() {
+            let Some(schema) = catalog.schema(&name) else { continue };
+            let tables = MemorySchemaProvider::new();
+            for name in schema.table_names() {
+                if let Some(table) = schema.table(&name).await? {
+                    tables.register_table(name, table)?;
+                }
+            }
+            copy.register_schema(&name, Arc::new(tables))?;
+        }
+        catalogs.register_catalog(name, Arc::new(copy));
+    }
+    Ok(catalogs)
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::DateTime;
+    use datafusion::arrow::array::{AsArray, Int64Array};
+    use datafusion::arrow::datatypes::Int64Type;
+
+    use super::*;
+
+    async fn one(session: &SessionContext, sql: &str) -> i64 {
+        let rows = session.sql(sql).await.unwrap().collect().await.unwrap();
+        let column: &Int64Array = rows[0].column(0).as_primitive::<Int64Type>();
+        column.value(0)
+    }
+
+    #[tokio::test]
+    async fn a_fork_starts_from_the_same_names_and_goes_its_own_way() {
+        let clock = Clock { as_of: DateTime::UNIX_EPOCH, timezone: chrono_tz::UTC };
+        let session = session(Limits::of(None, Some(1)), &clock).unwrap();
+        session.sql("create view a as select 1 as n").await.unwrap();
+        let fork = fork(&session).await.unwrap();
+        fork.sql("create or replace view a as select n + 1 as n from a").await.unwrap();
+        fork.sql("create view b as select n from a").await.unwrap();
+        assert_eq!((one(&session, "select n from a").await, one(&fork, "select n from b").await), (1, 2));
+        assert!(session.sql("select n from b").await.is_err());
+    }
 }

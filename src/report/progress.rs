@@ -8,6 +8,9 @@ pub trait Progress: Send + Sync {
     /// `n` more units of the step are done.
     fn advance(&self, n: u64);
 
+    /// A line of its own, for work that goes on at the same time.
+    fn beside(&self) -> Box<dyn Progress>;
+
     /// All is done; nothing of the progress stays on the screen.
     fn finish(&self);
 }
@@ -20,6 +23,10 @@ impl Progress for NoProgress {
     fn step(&self, _text: &str, _total: Option<u64>) {}
 
     fn advance(&self, _n: u64) {}
+
+    fn beside(&self) -> Box<dyn Progress> {
+        Box::new(Self)
+    }
 
     fn finish(&self) {}
 }

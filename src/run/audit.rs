@@ -55,7 +55,7 @@ pub(super) async fn write(workspace: &Workspace, lease: &Lease, acts: &[Act]) ->
     }
     workspace.view("_audit", &rows.join("\nunion all\n")).await?;
     let plan = workspace.plan("_audit").await?;
-    lease.check().await?;
+    let _turn = lease.turn().await?;
     let commit = Commit::of_run(&workspace.run_id);
     opened.warehouse.append(&spec, plan, &commit, &opened.session).await.map(Some)
 }

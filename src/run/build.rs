@@ -16,6 +16,7 @@ use super::workspace::{Workspace, new_run_id};
 use crate::diag::{Failure, Finding};
 use crate::report::Progress;
 use crate::store::{Lease, LeaseOptions, Published};
+use crate::text::Files;
 
 /// How a build is run.
 #[derive(Debug, Clone, Default)]
@@ -152,7 +153,7 @@ impl Build<'_> {
         let nothing_is_left = project.entities.keys().all(|entity| kept.has_entity(entity));
         if !checked.failed.is_empty() && nothing_is_left && workspace.published.run.is_none() {
             return Err(Stopped::Findings(
-                Box::new(workspace.opened.files.clone()),
+                Box::new(Files::clone(&workspace.opened.files)),
                 std::mem::take(&mut built.findings),
             ));
         }

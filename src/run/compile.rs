@@ -57,7 +57,7 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Event => one("its rows", event(project, name)),
         Kind::Entity => project.entities.get(name).map(|entity| of_entity(opened, entity)).unwrap_or_default(),
         Kind::Consent => {
-            let mut alone = project.clone();
+            let mut alone = Project::clone(project);
             alone.consents.retain(|other, _| other == name);
             one("its events", consents::events(&alone))
         }

@@ -6,7 +6,7 @@ use super::workspace::Workspace;
 use crate::compile::{consents, customer, passes};
 use crate::diag::Result;
 use crate::engine::{fused, resolve};
-use crate::project::Entity;
+use crate::project::{Entity, Project};
 use crate::report::Progress;
 use crate::store::tables;
 
@@ -55,7 +55,7 @@ pub(super) async fn run(
 /// source is resolved. From a source that failed nothing is taken.
 pub(super) async fn current_consents(workspace: &Workspace, failed: &[String]) -> Result<()> {
     let session = &workspace.opened.session;
-    let mut project = workspace.opened.project.clone();
+    let mut project = Project::clone(&workspace.opened.project);
     project.consents.retain(|_, consent| !failed.contains(&consent.source));
     let project = &project;
     workspace.before(&tables::consent_ledger(), "ledger").await?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use datafusion::common::TableReference;
+use futures::future::join_all;
 
 use super::build::{BuildOptions, Built, Why, build};
 use super::customers;
@@ -12,16 +13,17 @@ use super::identity;
 use super::kept::Kept;
 use super::opened::Opened;
 use super::publish;
+use super::recorded;
 use super::request::Stopped;
 use super::selection::Selection;
 use super::steps::{self, Step};
-use super::sync::{self, How, Preview};
+use super::sync::{self, How, Order, Preview, Turn};
 use super::workspace::Workspace;
 use crate::diag::{Failure, Finding, Severity, nearest};
-use crate::project::Sync;
+use crate::project::{Connection, Sync};
 use crate::report::Progress;
-use crate::store::failure_from;
-use crate::sync::clock::{Cancel, SystemClock};
+use crate::store::{Lease, LeaseOptions, failure_from};
+use crate::sync::clock::{Cancel, Clock as _, SystemClock};
 use crate::sync::http::Accounts;
 
 /// What a plan found.
@@ -147,7 +149,7 @@ fn is_there(workspace: &Workspace, sync: &Sync) -> Result<bool, Failure> {
     found.map_err(|error| failure_from(format!("reading the table `{}`", sync.entity), &error))
 }
 
-/// One sync after the other; one that fails does not keep the others.
+/// Several syncs at once, in the order of [`Order`]; one that fails does not keep the others.
 async fn deliver(
     workspace: &Workspace,
     options: &SyncOptions,
@@ -165,31 +167,63 @@ async fn deliver(
             return Err(Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help).into());
         }
     }
-    let accounts = Accounts::default();
-    let mut reports = Vec::new();
-    for sync in project
+    let chosen = project
         .syncs
         .values()
         .filter(|sync| options.names.is_empty() || options.names.contains(&sync.name))
-        .filter(|sync| options.selection.sends(&sync.name))
-    {
+        .filter(|sync| options.selection.sends(&sync.name));
+    let chosen: Vec<(&Sync, &Connection)> =
+        chosen.filter_map(|sync| Some((sync, project.connections.get(&sync.connection)?))).collect();
+    let lease = match !options.dry_run && chosen.iter().any(|(_, connection)| connection.deliver) {
+        true => Some(take_lease(workspace).await?),
+        false => None,
+    };
+    let (accounts, order) = (Accounts::default(), Order::of(chosen.iter().copied()));
+    let one = async |sync: &Sync, mut turn: Turn<'_>| {
+        turn.begin().await;
         if cancel.is_cancelled() {
-            break;
+            return None;
         }
-        if !is_there(workspace, sync)? {
-            reports.push((sync.name.clone(), Err(unbuilt())));
-            continue;
-        }
+        let progress = progress.beside();
         let how = How {
             accept: options.accept.contains(&sync.name),
             hold: holds.on(&sync.name),
-            dry_run: options.dry_run,
+            lease: lease.as_ref(),
             clock: Arc::new(SystemClock),
             cancel,
             accounts: &accounts,
-            progress,
+            progress: progress.as_ref(),
         };
-        reports.push((sync.name.clone(), sync::deliver(workspace, sync, &how).await));
+        let delivered = deliver_one(workspace, sync, &how, turn).await;
+        progress.finish();
+        Some((sync.name.clone(), delivered))
+    };
+    progress.finish();
+    let all = chosen.iter().map(|(sync, connection)| one(sync, order.turn(sync, connection)));
+    let reports = join_all(all).await.into_iter().flatten().collect();
+    if let Some(lease) = lease {
+        lease.release().await?;
     }
     Ok(reports)
+}
+
+async fn deliver_one(
+    workspace: &Workspace,
+    sync: &Sync,
+    how: &How<'_>,
+    turn: Turn<'_>,
+) -> Result<sync::Report, Failure> {
+    if !is_there(workspace, sync)? {
+        return Err(unbuilt());
+    }
+    // Every sync gives the same names to what it computes on its way.
+    sync::deliver(&workspace.apart().await?, sync, how, turn).await
+}
+
+/// One for all syncs; they commit one after the other.
+async fn take_lease(workspace: &Workspace) -> Result<Lease, Failure> {
+    let opened = &workspace.opened;
+    let lease = Lease::acquire(&opened.warehouse, LeaseOptions::new("cohorte sync", SystemClock.now())).await?;
+    recorded::killed(&opened.warehouse, &opened.session, &lease).await?;
+    Ok(lease)
 }

@@ -31,13 +31,14 @@ pub struct Read {
 }
 
 /// A project that holds together, with its sources open and an engine to run on.
+#[derive(Clone)]
 pub struct Opened {
     /// The files.
-    pub files: Files,
+    pub files: Arc<Files>,
     /// What the files say: descriptions and tags are there alone.
-    pub spec: Spec,
+    pub spec: Arc<Spec>,
     /// The project.
-    pub project: Project,
+    pub project: Arc<Project>,
     /// Warnings.
     pub findings: Vec<Finding>,
     /// The time of the run.
@@ -200,9 +201,9 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         return Err(Stopped::Findings(Box::new(files), findings.sorted()));
     }
     Ok(Opened {
-        files,
-        spec,
-        project,
+        files: Arc::new(files),
+        spec: Arc::new(spec),
+        project: Arc::new(project),
         findings: findings.sorted(),
         clock,
         present,

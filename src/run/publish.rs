@@ -165,7 +165,7 @@ impl Publisher<'_> {
             let published = self.workspace.published.version(name);
             let actual = warehouse.version(name).await?;
             if actual > published && actual.is_some() {
-                self.lease.check().await?;
+                let _turn = self.lease.turn().await?;
                 let version = warehouse.roll_back(name, published, &self.commit).await?;
                 if let (Some(_), Some(version)) = (published, version) {
                     self.there.insert(name.clone(), version);
@@ -185,7 +185,7 @@ impl Publisher<'_> {
             Some(version) => (version, false),
             None => {
                 let plan = workspace.plan(from).await?;
-                self.lease.check().await?;
+                let _turn = self.lease.turn().await?;
                 let opened = &workspace.opened;
                 (opened.warehouse.overwrite(spec, plan, &self.commit, &opened.session).await?.version, true)
             }
@@ -204,7 +204,7 @@ impl Publisher<'_> {
     }
 
     async fn add(&mut self, spec: &TableSpec, rows: Input) -> Result<()> {
-        self.lease.check().await?;
+        let _turn = self.lease.turn().await?;
         let opened = &self.workspace.opened;
         let Written { rows, version, .. } = opened.warehouse.append(spec, rows, &self.commit, &opened.session).await?;
         self.note(spec, None, PublishedRows { table: spec.name.clone(), rows, version, is_written: true });

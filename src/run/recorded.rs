@@ -122,7 +122,7 @@ impl Row<'_> {
             ("error", one(self.error)),
         ]);
         let batch = batch(&spec.schema, columns)?;
-        lease.check().await?;
+        let _turn = lease.turn().await?;
         warehouse.append(&spec, batch, &Commit::of_run(self.id), session).await?;
         Ok(())
     }

@@ -12,7 +12,7 @@ use datafusion::datasource::{MemTable, provider_as_source};
 use super::opened::Opened;
 use crate::compile;
 use crate::diag::Result;
-use crate::engine::Stage;
+use crate::engine::{Stage, fork};
 use crate::store::{Published, TableSpec, failure_from};
 
 /// A run's working place.
@@ -20,7 +20,7 @@ pub struct Workspace {
     /// The project and its engine.
     pub opened: Opened,
     /// Intermediate results.
-    pub stage: Stage,
+    pub stage: Arc<Stage>,
     /// What readers see until this run publishes.
     pub published: Published,
     /// The run's id.
@@ -36,11 +36,18 @@ impl Workspace {
     /// The same, for a run that has a name already.
     pub(super) async fn of_run(opened: Opened, run_id: String) -> Result<Self> {
         let published = Published::load(&opened.warehouse, &opened.session).await?;
-        let workspace = Self { opened, stage: Stage::new()?, published, run_id };
+        let workspace = Self { opened, stage: Arc::new(Stage::new()?), published, run_id };
         for source in workspace.opened.project.sources.values() {
             workspace.view(&source.name, &compile::sources::relation(source)).await?;
         }
         Ok(workspace)
+    }
+
+    /// The same place for work that goes on at the same time: what either makes readable, the other does not see.
+    pub async fn apart(&self) -> Result<Self> {
+        let opened = Opened { session: fork(&self.opened.session).await?, ..self.opened.clone() };
+        let stage = Arc::clone(&self.stage);
+        Ok(Self { opened, stage, published: self.published.clone(), run_id: self.run_id.clone() })
     }
 
     /// Gives a statement a name that others can read from.

@@ -18,7 +18,7 @@ use deltalake::{ObjectStore, ObjectStoreError, Path};
 use futures::TryStreamExt;
 use object_store::{ObjectStoreExt, PutMode, PutPayload};
 use serde::{Deserialize, Serialize};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
@@ -96,9 +96,16 @@ pub struct Lease {
     state: Arc<Mutex<State>>,
     heartbeat: Option<JoinHandle<()>>,
     abandoned: Option<Abandoned>,
+    /// Held by who commits.
+    commits: Mutex<()>,
     /// Ends with the lease.
     _alive: Alive,
 }
+
+/// A commit may be made; another one when this is dropped.
+#[derive(Debug)]
+#[must_use]
+pub struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, ()>);
 
 #[derive(Debug)]
 struct State {
@@ -176,7 +183,7 @@ impl Lease {
                 }
             })
         });
-        Self { state, heartbeat, abandoned, _alive: alive }
+        Self { state, heartbeat, abandoned, commits: Mutex::new(()), _alive: alive }
     }
 
     /// The run that this lease was taken over from, where one had not given it back.
@@ -190,7 +197,7 @@ impl Lease {
         self.state.lock().await.renew().await
     }
 
-    /// Is the lease still ours? To be asked before each commit and each send.
+    /// Is the lease still ours? To be asked before each send.
     pub async fn check(&self) -> Result<()> {
         let mut state = self.state.lock().await;
         if state.renewed.elapsed() > Duration::from_millis(state.claim.period_ms) / 2 {
@@ -200,6 +207,14 @@ impl Lease {
             Some((generation, claim)) if generation == state.generation && claim.token == state.claim.token => Ok(()),
             other => Err(lost(other.as_ref())),
         }
+    }
+
+    /// Waits until no other commit of this process is under way, and asks whether the lease is still ours. To be held while
+    /// committing, so that work that goes on at the same time commits one after the other.
+    pub async fn turn(&self) -> Result<Turn<'_>> {
+        let turn = self.commits.lock().await;
+        self.check().await?;
+        Ok(Turn(turn))
     }
 
     /// Gives the lease back: the next writer need not wait.

@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
+use cohorte::project::Sync;
 use cohorte::report::NoProgress;
-use cohorte::run::sync::{self, How, Report};
-use cohorte::store::Warehouse;
+use cohorte::run::sync::{self, How, Order, Report};
+use cohorte::store::{Lease, LeaseOptions, Warehouse};
 use cohorte::sync::clock::{Cancel, Clock};
 use cohorte::sync::http::Accounts;
 use cohorte::sync::journal::Verdict;
 use datafusion::prelude::SessionContext;
+use futures::future::join_all;
 
 use crate::fakes::faults::Faults;
 use crate::fakes::mailchimp::Mailchimp;
@@ -298,25 +300,33 @@ async fn under_faults_the_destination_ends_with_exactly_what_is_desired() {
                 let project = &built.workspace.opened.project;
                 vendor.fail(Faults::seeded(seed * 1_000 + round as u64 * 100 + attempts, 45));
                 let accounts = Accounts::default();
-                let mut reports: Vec<Report> = Vec::new();
-                for sync in project.syncs.values() {
-                    let clock: Arc<dyn Clock> = Arc::<Hands>::clone(&clock);
-                    let (cancel, progress) = (Cancel::default(), NoProgress);
+                let warehouse = &built.workspace.opened.warehouse;
+                let lease = Lease::acquire(warehouse, LeaseOptions::new("a test", Utc::now())).await.unwrap();
+                let connection = |sync: &Sync| &project.connections[&sync.connection];
+                let order = Order::of(project.syncs.values().map(|sync| (sync, connection(sync))));
+                let (cancel, progress) = (Cancel::default(), NoProgress);
+                let all = project.syncs.values().map(|sync| {
                     let how = How {
                         accept: false,
                         hold: None,
-                        dry_run: false,
-                        clock,
+                        lease: Some(&lease),
+                        clock: Arc::<Hands>::clone(&clock),
                         cancel: &cancel,
                         accounts: &accounts,
                         progress: &progress,
                     };
-                    reports.push(sync::deliver(&built.workspace, sync, &how).await.unwrap());
-                }
+                    let (turn, workspace) = (order.turn(sync, connection(sync)), built.workspace.apart());
+                    async move { sync::deliver(&workspace.await.unwrap(), sync, &how, turn).await.unwrap() }
+                });
+                let reports: Vec<Report> = join_all(all).await;
+                lease.release().await.unwrap();
                 nothing_is_called_what_it_is_not(&folder, &vendor, seed).await;
                 *clock.0.lock().unwrap() += TimeDelta::days(2);
+                // Whom the vendor refuses is tried again later, and later still.
+                let bad = history.iter().filter(|(_, email, ..)| email.starts_with("bad")).count() as u64;
                 let is_done = reports.iter().all(|report| {
                     matches!(report.outcome, sync::Outcome::Done)
+                        && report.count(Verdict::Rejected) + report.preview.waiting == bad
                         && [Verdict::Retry, Verdict::Unknown, Verdict::NotSent]
                             .into_iter()
                             .all(|verdict| report.count(verdict) == 0)

@@ -7,11 +7,11 @@ use chrono::{DateTime, Utc};
 
 use super::super::audit::{self, Act};
 use super::super::holds::Hold;
-use super::super::recorded;
 use super::super::workspace::Workspace;
 use super::destination::{self, target_of_pass};
 use super::difference::{Difference, Preview, Wanted, preview_at};
 use super::journal::DeltaJournal;
+use super::order::Turn;
 use super::record;
 use super::remembered::{Place, Remembered, doubts};
 use crate::compile::passes::instant;
@@ -19,7 +19,7 @@ use crate::diag::{Failure, Result};
 use crate::project::{Connection, Kind, Sync};
 use crate::report::Progress;
 use crate::sql::text_literal;
-use crate::store::{Commit, Lease, LeaseOptions, failure_from, tables};
+use crate::store::{Commit, Lease, failure_from, tables};
 use crate::sync::clock::{Cancel, Clock};
 use crate::sync::destination::Destination;
 use crate::sync::guard;
@@ -33,8 +33,8 @@ pub struct How<'a> {
     pub accept: bool,
     /// What is sent is held back: withdrawals go, all else stays due.
     pub hold: Option<Hold>,
-    /// Show what would be sent, and send nothing.
-    pub dry_run: bool,
+    /// The right to write. Without it what would be sent is shown, and nothing is sent.
+    pub lease: Option<&'a Lease>,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Asks for the end after the batch that is under way.
@@ -147,17 +147,17 @@ impl Report {
     }
 }
 
-/// Delivers a sync. Reads the session's `<entity>`, `segment_members` and `consents`; takes the warehouse's lease, so the
-/// caller holds none. An error says that it could not begin or not be recorded; what went wrong underway is in the report.
-pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>) -> Result<Report> {
+/// Delivers a sync. Reads the session's `<entity>`, `segment_members` and `consents`. An error says that it could not begin or
+/// not be recorded; what went wrong underway is in the report.
+pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>, mut turn: Turn<'_>) -> Result<Report> {
     let connection = destination::connection(workspace, sync)?;
-    if how.dry_run || !connection.deliver {
-        let outcome = if how.dry_run { Outcome::DryRun } else { Outcome::NotDelivering };
+    let Some(lease) = how.lease.filter(|_| connection.deliver) else {
+        let outcome = if connection.deliver { Outcome::DryRun } else { Outcome::NotDelivering };
         let preview = preview_at(workspace, sync, how.clock.as_ref()).await?;
         return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
-    }
+    };
     let mut opened = destination::open(workspace, sync, connection, how)?;
-    deliver_to(workspace, sync, connection, opened.as_mut(), how).await
+    deliver_to(workspace, sync, connection, opened.as_mut(), lease, how, &mut turn).await
 }
 
 /// As [`deliver`], to this destination.
@@ -166,19 +166,21 @@ pub(super) async fn deliver_to(
     sync: &Sync,
     connection: &Connection,
     destination: &mut dyn Destination,
+    lease: &Lease,
     how: &How<'_>,
+    turn: &mut Turn<'_>,
 ) -> Result<Report> {
-    let holder = format!("cohorte sync {}", sync.name);
-    let lease = Lease::acquire(&workspace.opened.warehouse, LeaseOptions::new(holder, how.clock.now())).await?;
-    recorded::killed(&workspace.opened.warehouse, &workspace.opened.session, &lease).await?;
     let sync_run_id = uuid::Uuid::new_v4().simple().to_string();
     let place = Place::of(sync, connection);
-    let delivery = Delivery { workspace, sync, lease: &lease, place: &place, how, sync_run_id: &sync_run_id };
-    let report = delivery.run(destination).await;
-    let released = lease.release().await;
-    let report = report?;
-    released?;
-    Ok(report)
+    let delivery = Delivery { workspace, sync, lease, place: &place, how, sync_run_id: &sync_run_id };
+    delivery.run(destination, turn).await
+}
+
+/// What is due, and whether a guard holds back what is no withdrawal.
+struct Due<'a> {
+    wanted: &'a Wanted,
+    difference: &'a Difference,
+    is_guarded: bool,
 }
 
 struct Delivery<'a> {
@@ -191,7 +193,7 @@ struct Delivery<'a> {
 }
 
 impl Delivery<'_> {
-    async fn run(&self, destination: &mut dyn Destination) -> Result<Report> {
+    async fn run(&self, destination: &mut dyn Destination, turn: &mut Turn<'_>) -> Result<Report> {
         let (workspace, sync, how) = (self.workspace, self.sync, self.how);
         let started = how.clock.now();
         how.progress.step(&format!("comparing `{}`", sync.name), None);
@@ -233,7 +235,8 @@ impl Delivery<'_> {
             report.outcome = Outcome::Guarded;
         } else {
             how.progress.step(&format!("delivering `{}`", sync.name), Some(report.preview.due()));
-            self.send(destination, &wanted, &difference, is_guarded, &mut journal, &mut report).await;
+            let due = Due { wanted: &wanted, difference: &difference, is_guarded };
+            self.send(destination, &due, &mut journal, turn, &mut report).await;
             journal.fold().await?;
         }
         let finished = how.clock.now();
@@ -259,21 +262,23 @@ impl Delivery<'_> {
     async fn send(
         &self,
         destination: &mut dyn Destination,
-        wanted: &Wanted,
-        difference: &Difference,
-        is_guarded: bool,
+        due: &Due<'_>,
         journal: &mut DeltaJournal<'_>,
+        turn: &mut Turn<'_>,
         report: &mut Report,
     ) {
-        for (pass, &rows) in difference.passes.iter().enumerate() {
+        for (pass, &rows) in due.difference.passes.iter().enumerate() {
+            // Withdrawals, and consents that were withdrawn: no guard holds them back, and nothing goes before them.
+            if pass == 2 {
+                turn.withdrawn().await;
+                if due.is_guarded {
+                    break;
+                }
+            }
             if rows == 0 {
                 continue;
             }
-            // Withdrawals, and consents that were withdrawn: no guard holds them back.
-            if pass == 2 && is_guarded {
-                break;
-            }
-            let summary = match self.pass(destination, wanted, pass, journal).await {
+            let summary = match self.pass(destination, due.wanted, pass, journal).await {
                 Ok(summary) => summary,
                 Err(failure) => {
                     report.outcome = Outcome::Failed(failure);
@@ -296,7 +301,7 @@ impl Delivery<'_> {
                 }
             }
         }
-        if is_guarded {
+        if due.is_guarded {
             report.outcome = Outcome::Guarded;
         }
     }
@@ -343,7 +348,7 @@ impl Delivery<'_> {
         self.workspace.view("_sync_baseline", &sql).await?;
         let plan = self.workspace.plan("_sync_baseline").await?;
         let opened = &self.workspace.opened;
-        self.lease.check().await?;
+        let _turn = self.lease.turn().await?;
         let commit = Commit::of_run(&self.workspace.run_id);
         opened.warehouse.append(&tables::sync_state(), plan, &commit, &opened.session).await?;
         Ok(())

@@ -47,11 +47,16 @@ pub(super) fn open(
         Connector::Http(http) => {
             let remote = sync.remote.clone().ok_or_else(|| lacks(connection, "the sync names no object of it"))?;
             // The same account behind two connections has one quota.
-            let key = format!("{} {} {}", http.name, connection.url.as_deref().unwrap_or_default(), connection.account);
-            let account = how.accounts.of(&key, || account(connection, http))?;
+            let account = how.accounts.of(&account_key(connection), || account(connection, http))?;
             Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone()))
         }
     })
+}
+
+/// Names the account that a connection leads to.
+pub(super) fn account_key(connection: &Connection) -> String {
+    let url = connection.url.as_deref().unwrap_or_default();
+    format!("{} {url} {}", connection.connector.name(), connection.account)
 }
 
 /// The account of a connection to an HTTP API; nothing is asked yet.

@@ -48,7 +48,7 @@ impl DeltaJournal<'_> {
         let batch = batch.map_err(|error| {
             Failure::world("W001", format!("writing the journal of the sync `{}`", self.sync), error)
         })?;
-        self.lease.check().await?;
+        let _turn = self.lease.turn().await?;
         let commit = Commit::of_run(&self.workspace.run_id);
         let opened = &self.workspace.opened;
         opened.warehouse.append(&tables::sync_journal(), batch, &commit, &opened.session).await?;

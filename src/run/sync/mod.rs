@@ -2,7 +2,7 @@
 //!
 //! A delivery, in this order: the journal of a run that died is folded into the state; doubts are settled with the
 //! destination; what is due is computed; withdrawals go; guards are asked; the rest goes; the journal is folded again, and
-//! receipts and the run are recorded. `sync_journal`, `sync_state`, `sync_runs` and `sync_receipts` are read at their latest
+//! receipts and the run are recorded. `order.rs` says who waits for whom where several are delivered at once. `sync_journal`, `sync_state`, `sync_runs` and `sync_receipts` are read at their latest
 //! version: they do not belong to the published set, since what was sent cannot be rolled back.
 //!
 //! Who is withdrawn: a delivered row whose key or contact point has lost its consent, in every mode; and in a gated sync a
@@ -17,6 +17,7 @@ mod destination;
 mod difference;
 mod journal;
 mod mask;
+mod order;
 mod record;
 mod remembered;
 
@@ -34,3 +35,4 @@ pub(super) use destination::{account, given};
 pub use deliver::{How, Outcome, Report, deliver};
 pub use difference::{Preview, preview};
 pub use mask::Sample;
+pub use order::{Order, Turn};

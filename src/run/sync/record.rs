@@ -39,7 +39,7 @@ pub(super) async fn run(
     let batch = row(&spec.schema, &columns);
     let batch = batch
         .map_err(|error| Failure::world("W001", format!("recording the run of the sync `{}`", report.sync), error))?;
-    lease.check().await?;
+    let _turn = lease.turn().await?;
     let commit = Commit::of_run(&workspace.run_id);
     workspace.opened.warehouse.append(&spec, batch, &commit, &workspace.opened.session).await?;
     Ok(())
@@ -181,7 +181,7 @@ pub(super) async fn withheld(
         return Ok(());
     }
     let plan = workspace.plan("_sync_withheld").await?;
-    lease.check().await?;
+    let _turn = lease.turn().await?;
     opened.warehouse.append(&spec, plan, &Commit::of_run(&workspace.run_id), &opened.session).await?;
     Ok(())
 }

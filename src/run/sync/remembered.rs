@@ -160,7 +160,7 @@ impl Remembered {
             let spec = tables::sync_state();
             let rows = self.stored(&places, &mark.text())?;
             drop(places);
-            lease.check().await?;
+            let _turn = lease.turn().await?;
             if warehouse.version(&spec.name).await?.is_some() {
                 warehouse.replace_where(&spec, "sync", partition(), rows, &commit, session).await?;
             } else {
@@ -169,7 +169,7 @@ impl Remembered {
         }
         let spec = tables::sync_journal();
         let nothing = RecordBatch::new_empty(Arc::clone(&spec.schema));
-        lease.check().await?;
+        let _turn = lease.turn().await?;
         warehouse.replace_where(&spec, "sync", partition(), nothing, &commit, session).await?;
         Ok(())
     }
@@ -215,7 +215,7 @@ impl Remembered {
             Ok(rows.select(columns)?.into_unoptimized_plan())
         };
         let plan = plan().map_err(|error| failure_from(doing, &error))?;
-        lease.check().await?;
+        let _turn = lease.turn().await?;
         warehouse.append(&spec, plan, commit, session).await?;
         Ok(())
     }

@@ -11,11 +11,13 @@ use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use tempfile::TempDir;
 
-use super::{How, Preview, Report, deliver, preview};
+use super::deliver::deliver_to;
+use super::{How, Order, Preview, Report, deliver, preview};
 use crate::diag::{Failure, Result};
-use crate::project::Sync;
+use crate::project::{Connection, Sync};
 use crate::report::NoProgress;
 use crate::run::{Opened, Request, Stopped, Workspace, open};
+use crate::store::{Lease, LeaseOptions};
 use crate::sync::clock::{Cancel, Clock};
 use crate::sync::destination::{Batch, Destination, Operation, Outcome as Answer, Sent, Target};
 use crate::sync::http::Accounts;
@@ -213,6 +215,15 @@ impl Shop {
         workspace.opened.project.syncs["out"].clone()
     }
 
+    fn connection(workspace: &Workspace) -> &Connection {
+        &workspace.opened.project.connections[&Self::sync(workspace).connection]
+    }
+
+    pub(super) async fn lease(workspace: &Workspace) -> Lease {
+        let options = LeaseOptions::new("a test", Utc::now());
+        Lease::acquire(&workspace.opened.warehouse, options).await.unwrap()
+    }
+
     /// A day later.
     fn pass_time(&mut self) {
         self.now += TimeDelta::days(1);
@@ -222,16 +233,20 @@ impl Shop {
     pub(super) async fn deliver(&mut self, accept: bool) -> Report {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
+        let lease = Self::lease(&workspace).await;
         let how = How {
             hold: None,
             accept,
-            dry_run: false,
+            lease: Some(&lease),
             clock: Arc::new(clock),
             cancel: &Cancel::default(),
             accounts: &Accounts::default(),
             progress: &NoProgress,
         };
-        let report = deliver(&workspace, &Self::sync(&workspace), &how).await.unwrap();
+        let sync = Self::sync(&workspace);
+        let order = Order::of([(&sync, Self::connection(&workspace))]);
+        let turn = order.turn(&sync, Self::connection(&workspace));
+        let report = deliver(&workspace, &sync, &how, turn).await.unwrap();
         self.pass_time();
         report
     }
@@ -239,34 +254,40 @@ impl Shop {
     pub(super) async fn try_deliver(&self, dry_run: bool) -> Result<Report> {
         let workspace = self.workspace().await;
         let clock = Still(self.now);
+        let lease = Self::lease(&workspace).await;
         let how = How {
             hold: None,
             accept: false,
-            dry_run,
-            clock: Arc::new(clock),
-            cancel: &Cancel::default(),
-            accounts: &Accounts::default(),
-            progress: &NoProgress,
-        };
-        deliver(&workspace, &Self::sync(&workspace), &how).await
-    }
-
-    /// Delivers to a destination of the test's own.
-    pub(super) async fn deliver_to(&mut self, destination: &mut dyn Destination) -> Report {
-        let workspace = self.workspace().await;
-        let clock = Still(self.now);
-        let how = How {
-            hold: None,
-            accept: false,
-            dry_run: false,
+            lease: Some(&lease).filter(|_| !dry_run),
             clock: Arc::new(clock),
             cancel: &Cancel::default(),
             accounts: &Accounts::default(),
             progress: &NoProgress,
         };
         let sync = Self::sync(&workspace);
-        let connection = &workspace.opened.project.connections[&sync.connection];
-        let report = super::deliver::deliver_to(&workspace, &sync, connection, destination, &how).await.unwrap();
+        let order = Order::of([(&sync, Self::connection(&workspace))]);
+        deliver(&workspace, &sync, &how, order.turn(&sync, Self::connection(&workspace))).await
+    }
+
+    /// Delivers to a destination of the test's own.
+    pub(super) async fn deliver_to(&mut self, destination: &mut dyn Destination) -> Report {
+        let workspace = self.workspace().await;
+        let clock = Still(self.now);
+        let lease = Self::lease(&workspace).await;
+        let how = How {
+            hold: None,
+            accept: false,
+            lease: Some(&lease),
+            clock: Arc::new(clock),
+            cancel: &Cancel::default(),
+            accounts: &Accounts::default(),
+            progress: &NoProgress,
+        };
+        let sync = Self::sync(&workspace);
+        let connection = Self::connection(&workspace);
+        let order = Order::of([(&sync, connection)]);
+        let turn = &mut order.turn(&sync, connection);
+        let report = deliver_to(&workspace, &sync, connection, destination, &lease, &how, turn).await.unwrap();
         self.pass_time();
         report
     }
