@@ -68,6 +68,8 @@ pub struct SyncOptions {
     pub accept: Vec<String>,
     /// Show what would be sent, and send nothing.
     pub dry_run: bool,
+    /// Attempt rows, too, that failed and wait for a later attempt.
+    pub retry: bool,
 }
 
 /// What was delivered.
@@ -174,10 +176,8 @@ async fn deliver(
         .filter(|sync| options.selection.sends(&sync.name));
     let chosen: Vec<(&Sync, &Connection)> =
         chosen.filter_map(|sync| Some((sync, project.connections.get(&sync.connection)?))).collect();
-    let lease = match !options.dry_run && chosen.iter().any(|(_, connection)| connection.deliver) {
-        true => Some(take_lease(workspace).await?),
-        false => None,
-    };
+    let sends = !options.dry_run && chosen.iter().any(|(_, connection)| connection.deliver);
+    let lease = if sends { Some(take_lease(workspace).await?) } else { None };
     let (accounts, order) = (Accounts::default(), Order::of(chosen.iter().copied()));
     let one = async |sync: &Sync, mut turn: Turn<'_>| {
         turn.begin().await;
@@ -189,6 +189,7 @@ async fn deliver(
             accept: options.accept.contains(&sync.name),
             hold: holds.on(&sync.name),
             lease: lease.as_ref(),
+            retry: options.retry,
             clock: Arc::new(SystemClock),
             cancel,
             accounts: &accounts,

@@ -22,6 +22,7 @@ use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use super::failpoint;
 use super::failures::held;
 use super::lease_process::Process;
 use super::refusal::refusal;
@@ -106,6 +107,12 @@ pub struct Lease {
 #[derive(Debug)]
 #[must_use]
 pub struct Turn<'a>(#[expect(dead_code, reason = "held, not read")] MutexGuard<'a, ()>);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        failpoint::pass();
+    }
+}
 
 #[derive(Debug)]
 struct State {
@@ -199,6 +206,7 @@ impl Lease {
 
     /// Is the lease still ours? To be asked before each send.
     pub async fn check(&self) -> Result<()> {
+        failpoint::pass();
         let mut state = self.state.lock().await;
         if state.renewed.elapsed() > Duration::from_millis(state.claim.period_ms) / 2 {
             return state.renew().await;

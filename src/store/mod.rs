@@ -7,6 +7,7 @@
 mod clouds;
 mod compact;
 mod entity_tables;
+mod failpoint;
 mod failures;
 mod lease;
 mod lease_process;

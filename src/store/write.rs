@@ -22,6 +22,7 @@ use deltalake::operations::write::{SchemaMode, WriteBuilder};
 use deltalake::protocol::SaveMode;
 use futures::StreamExt;
 
+use super::failpoint;
 use super::failures::{failure_from, writing};
 use super::statistics::{mend_statistics, statistics, writer_properties};
 use super::stored_types::{conform, stored_schema};
@@ -61,6 +62,7 @@ impl Commit {
     }
 
     pub(crate) fn properties(&self) -> CommitProperties {
+        failpoint::pass();
         let run = self.run.iter().map(|run| ("cohorte_run".to_owned(), serde_json::Value::String(run.clone())));
         let transactions = self.transactions.iter().map(|id| Transaction::new(id, 1)).collect();
         CommitProperties::default().with_metadata(run).with_application_transactions(transactions)

@@ -56,6 +56,32 @@ fn delivered(folder: &Path, into: &mut BTreeSet<String>) {
     }
 }
 
+/// With debug assertions the executable dies at a boundary whose number is given: before and after each commit and each send.
+#[test]
+fn a_job_killed_at_every_boundary_of_an_effect_and_run_again_ends_as_an_undisturbed_one() {
+    let calm = new_project();
+    let calm = calm.path().join("shop");
+    finish(&calm);
+    let (expected, mut rows) = (tables(&calm), BTreeSet::new());
+    delivered(&calm.join("outbox"), &mut rows);
+    for boundary in 1.. {
+        let project = new_project();
+        let project = project.path().join("shop");
+        let mut command = cohorte(&project, &["run", "--as-of", AS_OF]);
+        let died = command.env("COHORTE_DIE_AT", boundary.to_string()).output().unwrap();
+        if died.status.success() {
+            assert!(boundary > 40, "it died at {boundary} boundaries only");
+            return;
+        }
+        assert_eq!(died.status.code(), None, "{}", String::from_utf8_lossy(&died.stderr));
+        finish(&project);
+        assert_eq!(tables(&project), expected, "died at boundary {boundary}");
+        let mut found = BTreeSet::new();
+        delivered(&project.join("outbox"), &mut found);
+        assert_eq!(found, rows, "died at boundary {boundary}");
+    }
+}
+
 #[test]
 fn a_job_killed_at_any_moment_and_run_again_ends_as_an_undisturbed_one() {
     let calm = new_project();

@@ -18,6 +18,7 @@ mod postgres;
 mod recorded;
 mod renames;
 mod stores;
+mod survival;
 mod sync;
 mod tidy;
 mod verbs;

@@ -15,6 +15,9 @@ pub struct Arguments {
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Also attempt rows that failed and wait for a later attempt
+    #[arg(long)]
+    pub retry: bool,
 }
 
 /// Runs the verb.
@@ -32,7 +35,8 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         full_refresh: arguments.full_refresh,
         plan_only: false,
     };
-    let options = SyncOptions { names: Vec::new(), selection, accept, dry_run: arguments.dry_run };
+    let options =
+        SyncOptions { names: Vec::new(), selection, accept, dry_run: arguments.dry_run, retry: arguments.retry };
     let progress = context.printer.progress();
     let cancel = Cancel::default();
     super::sync::heed_interrupts(&cancel);

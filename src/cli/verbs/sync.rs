@@ -14,6 +14,9 @@ pub struct Arguments {
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
+    /// Also attempt rows that failed and wait for a later attempt
+    #[arg(long)]
+    pub retry: bool,
 }
 
 /// Runs the verb.
@@ -28,6 +31,7 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         selection,
         accept: context.global.accept.clone(),
         dry_run: arguments.dry_run,
+        retry: arguments.retry,
     };
     let progress = context.printer.progress();
     let cancel = Cancel::default();

@@ -20,7 +20,7 @@ use crate::project::{Connection, Kind, Sync};
 use crate::report::Progress;
 use crate::sql::text_literal;
 use crate::store::{Commit, Lease, failure_from, tables};
-use crate::sync::clock::{Cancel, Clock};
+use crate::sync::clock::{Backoff, Cancel, Clock};
 use crate::sync::destination::Destination;
 use crate::sync::guard;
 use crate::sync::http::Accounts;
@@ -35,6 +35,8 @@ pub struct How<'a> {
     pub hold: Option<Hold>,
     /// The right to write. Without it what would be sent is shown, and nothing is sent.
     pub lease: Option<&'a Lease>,
+    /// Rows that failed and wait for a later attempt are attempted, too.
+    pub retry: bool,
     /// What time it is.
     pub clock: Arc<dyn Clock>,
     /// Asks for the end after the batch that is under way.
@@ -43,6 +45,14 @@ pub struct How<'a> {
     pub accounts: &'a Accounts,
     /// Is told how far it has come.
     pub progress: &'a dyn Progress,
+}
+
+impl How<'_> {
+    /// Rows are attempted whose next attempt may be at this time.
+    fn attempts_until(&self) -> DateTime<Utc> {
+        let now = self.clock.now();
+        if self.retry { now + Backoff::BETWEEN_RUNS.longest } else { now }
+    }
 }
 
 /// How a delivery ended.
@@ -153,7 +163,7 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>, mut turn
     let connection = destination::connection(workspace, sync)?;
     let Some(lease) = how.lease.filter(|_| connection.deliver) else {
         let outcome = if connection.deliver { Outcome::DryRun } else { Outcome::NotDelivering };
-        let preview = preview_at(workspace, sync, how.clock.as_ref()).await?;
+        let preview = preview_at(workspace, sync, how.attempts_until()).await?;
         return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
     };
     let mut opened = destination::open(workspace, sync, connection, how)?;
@@ -216,7 +226,7 @@ impl Delivery<'_> {
             journal.fold().await?;
             remembered.register(workspace, self.place).await?;
         }
-        let difference = Difference::stage(workspace, sync, &wanted, how.clock.as_ref()).await?;
+        let difference = Difference::stage(workspace, sync, &wanted, how.attempts_until()).await?;
         let preview = Preview { hold: how.hold.clone(), ..difference.preview.clone() };
         let mut report = Report { settled, ..Report::new(sync, self.sync_run_id, preview) };
         let guards = report.preview.guards();

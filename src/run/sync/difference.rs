@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::compute::{cast, concat_batches};
 use datafusion::arrow::datatypes::{DataType, Int64Type};
@@ -17,7 +18,7 @@ use crate::diag::{Failure, Result};
 use crate::project::Sync;
 use crate::spec::FirstRun;
 use crate::store::failure_from;
-use crate::sync::clock::{Clock, SystemClock};
+use crate::sync::clock::{Clock as _, SystemClock};
 use crate::sync::destination::Target;
 use crate::sync::guard::{self, Figures, Limits, Tripped};
 
@@ -85,16 +86,16 @@ impl Preview {
 /// Computes what a sync would do now. Reads the session's `<entity>`, `segment_members` and `consents`, whether they are
 /// staged or published. Writes nothing, connects nowhere, needs no secret.
 pub async fn preview(workspace: &Workspace, sync: &Sync) -> Result<Preview> {
-    preview_at(workspace, sync, &SystemClock).await
+    preview_at(workspace, sync, SystemClock.now()).await
 }
 
-/// The same, at this time.
-pub(super) async fn preview_at(workspace: &Workspace, sync: &Sync, clock: &dyn Clock) -> Result<Preview> {
+/// The same, with the rows whose next attempt may be at this time.
+pub(super) async fn preview_at(workspace: &Workspace, sync: &Sync, at: DateTime<Utc>) -> Result<Preview> {
     let connection = destination::connection(workspace, sync)?;
     let remembered = Remembered::load(workspace, &sync.name).await?;
     let wanted = Wanted::stage(workspace, sync).await?;
     remembered.register(workspace, &Place::of(sync, connection)).await?;
-    Ok(Difference::stage(workspace, sync, &wanted, clock).await?.preview)
+    Ok(Difference::stage(workspace, sync, &wanted, at).await?.preview)
 }
 
 /// The rows of a sync, staged as `_sync_rows`.
@@ -129,12 +130,12 @@ pub(super) struct Difference {
 
 impl Difference {
     /// Computes it; `_sync_rows` are staged, and `_sync_state` is registered.
-    pub(super) async fn stage(workspace: &Workspace, sync: &Sync, wanted: &Wanted, clock: &dyn Clock) -> Result<Self> {
+    pub(super) async fn stage(workspace: &Workspace, sync: &Sync, wanted: &Wanted, at: DateTime<Utc>) -> Result<Self> {
         let connection = destination::connection(workspace, sync)?;
         let project = &workspace.opened.project;
         let resend = destination::may_resend(connection, sync);
         let type_of = |name: &str| destination::sql_type(&wanted.target, name);
-        let due = syncs::due(project, sync, clock.now().timestamp_micros(), resend, type_of);
+        let due = syncs::due(project, sync, at.timestamp_micros(), resend, type_of);
         keep(workspace, "_sync_due", &due).await?;
 
         let doing = format!("comparing the sync `{}` with what was delivered", sync.name);

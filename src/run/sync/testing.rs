@@ -236,6 +236,7 @@ impl Shop {
         let lease = Self::lease(&workspace).await;
         let how = How {
             hold: None,
+            retry: false,
             accept,
             lease: Some(&lease),
             clock: Arc::new(clock),
@@ -257,6 +258,7 @@ impl Shop {
         let lease = Self::lease(&workspace).await;
         let how = How {
             hold: None,
+            retry: false,
             accept: false,
             lease: Some(&lease).filter(|_| !dry_run),
             clock: Arc::new(clock),
@@ -276,6 +278,7 @@ impl Shop {
         let lease = Self::lease(&workspace).await;
         let how = How {
             hold: None,
+            retry: false,
             accept: false,
             lease: Some(&lease),
             clock: Arc::new(clock),
