@@ -1,6 +1,7 @@
 //! The arguments that all verbs share. Each verb's own are in its file under `verbs/`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgAction, Parser, ValueEnum};
 
@@ -53,6 +54,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "NAME", action = ArgAction::Append)]
     pub accept: Vec<String>,
 
+    /// Wait so long for a run that holds the warehouse, and take over from one that is silent for two minutes: `30s`, `10min`
+    #[arg(long, global = true, value_name = "DURATION", value_parser = exact)]
+    pub wait: Option<Duration>,
+
     /// Set `${vars.KEY}`
     #[arg(long = "var", global = true, value_name = "KEY=VALUE", value_parser = key_value, action = ArgAction::Append)]
     pub vars: Vec<(String, String)>,
@@ -97,6 +102,11 @@ pub enum Format {
     Json,
 }
 
+fn exact(text: &str) -> Result<Duration, String> {
+    let length: crate::spec::Duration = text.parse()?;
+    length.exact().ok_or_else(|| "write seconds, minutes, hours or days, such as `30s` or `10min`".to_owned())
+}
+
 fn key_value(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
@@ -133,9 +143,13 @@ mod tests {
 
     #[test]
     fn wrong_values_are_refused() {
-        for line in
-            ["cohorte build --var k", "cohorte build --var =v", "cohorte build --as-of soon", "cohorte build -q -v"]
-        {
+        for line in [
+            "cohorte build --var k",
+            "cohorte build --var =v",
+            "cohorte build --as-of soon",
+            "cohorte build --wait 2w",
+            "cohorte build -q -v",
+        ] {
             assert!(Args::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }

@@ -41,6 +41,7 @@ impl Context {
             now: chrono::Utc::now(),
             accept: self.global.accept.clone(),
             select: self.global.select.clone(),
+            wait: self.global.wait,
         }
     }
 

@@ -7,7 +7,7 @@ use super::model::{Connector, Find, Quota, Secret, Setting};
 use super::template::Template;
 use crate::diag::{Finding, Findings};
 use crate::spec::connector as spec;
-use crate::spec::{Duration as Length, Text, Unit};
+use crate::spec::{Duration as Length, Text};
 use crate::text::{Located, Section, Span};
 
 /// Compiles a file. Nothing where any of it is wrong: all that is wrong is told.
@@ -143,21 +143,11 @@ impl Compiler {
 
     /// A fixed length of time.
     pub(super) fn duration(&mut self, written: &Located<Length>) -> Duration {
-        let seconds = match written.value.unit {
-            Unit::Second => 1,
-            Unit::Minute => 60,
-            Unit::Hour => 3_600,
-            Unit::Day => 86_400,
-            Unit::Week | Unit::Month | Unit::Year => {
-                self.wrong(
-                    written.span,
-                    "this is too long here",
-                    "write seconds, minutes, hours or days: `10s`, `5min`, `1h`, `1d`",
-                );
-                1
-            }
-        };
-        Duration::from_secs(u64::from(written.value.count) * seconds)
+        written.value.exact().unwrap_or_else(|| {
+            let help = "write seconds, minutes, hours or days: `10s`, `5min`, `1h`, `1d`";
+            self.wrong(written.span, "this is too long here", help);
+            Duration::from_secs(1)
+        })
     }
 
     fn connector(&mut self, file: &spec::ConnectorFile) -> Option<Connector> {

@@ -87,7 +87,8 @@ pub async fn build(opened: Opened, options: &BuildOptions, progress: &dyn Progre
     if options.plan_only {
         return build.compute(opened).await;
     }
-    let terms = LeaseOptions::new(format!("cohorte {}", options.command), run.started).of_run(&run.id);
+    let terms =
+        LeaseOptions::new(format!("cohorte {}", options.command), run.started).of_run(&run.id).waiting(opened.wait);
     let lease = Lease::acquire(&opened.warehouse, terms).await?;
     build.lease = Some(&lease);
     let built = build.compute(opened).await;

@@ -224,7 +224,8 @@ async fn deliver_one(
 /// One for all syncs; they commit one after the other.
 async fn take_lease(workspace: &Workspace) -> Result<Lease, Failure> {
     let opened = &workspace.opened;
-    let lease = Lease::acquire(&opened.warehouse, LeaseOptions::new("cohorte sync", SystemClock.now())).await?;
+    let terms = LeaseOptions::new("cohorte sync", SystemClock.now()).waiting(opened.wait);
+    let lease = Lease::acquire(&opened.warehouse, terms).await?;
     recorded::killed(&opened.warehouse, &opened.session, &lease).await?;
     Ok(lease)
 }

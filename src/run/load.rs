@@ -42,7 +42,8 @@ pub async fn load(request: &Request, source: &str, files: &[String], base: &Path
     };
     let zone =
         named.spec.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(stored.settings.timezone);
-    let lease = Lease::acquire(&stored.warehouse, LeaseOptions::new("cohorte load", chrono::Utc::now())).await?;
+    let terms = LeaseOptions::new("cohorte load", chrono::Utc::now()).waiting(stored.wait);
+    let lease = Lease::acquire(&stored.warehouse, terms).await?;
     let load = Load {
         warehouse: &stored.warehouse,
         session: &stored.session,

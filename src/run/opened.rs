@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::catalog::TableProvider;
 use datafusion::prelude::SessionContext;
@@ -57,6 +58,8 @@ pub struct Opened {
     pub limits: Limits,
     /// Who runs this.
     pub who: String,
+    /// How long to wait for another run that holds the warehouse.
+    pub wait: Option<Duration>,
 }
 
 /// Reads the text of a project.
@@ -213,6 +216,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         folder: request.project.clone(),
         limits,
         who: super::audit::who(&request.env),
+        wait: request.wait,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use chrono_tz::Tz;
@@ -28,6 +29,8 @@ pub struct Request {
     pub accept: Vec<String>,
     /// Models that are meant.
     pub select: Vec<String>,
+    /// How long to wait for another run that holds the warehouse; without, the answer is immediate.
+    pub wait: Option<Duration>,
 }
 
 /// Why a verb ended before its end.

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use datafusion::arrow::array::{Array, AsArray, RecordBatch};
 use datafusion::arrow::compute::cast;
@@ -39,6 +40,8 @@ pub struct Stored {
     pub clock: Clock,
     /// The project's folder.
     pub folder: PathBuf,
+    /// How long to wait for a run that holds the warehouse.
+    pub wait: Option<Duration>,
 }
 
 /// Opens the warehouse of a project. What is wrong with its settings ends it; what is wrong with models is not looked at.
@@ -56,7 +59,8 @@ pub fn open_stored(request: &Request) -> Result<Stored, Stopped> {
     let clock = Clock { as_of, timezone: settings.timezone };
     let session = session(Limits::of(project::memory(file), settings.threads), &clock)?;
     let warehouse = Warehouse::open(&settings.root, &request.project, &settings.schema)?;
-    Ok(Stored { files, settings, connections, warehouse, session, clock, folder: request.project.clone(), spec })
+    let (folder, wait) = (request.project.clone(), request.wait);
+    Ok(Stored { files, settings, connections, warehouse, session, clock, folder, wait, spec })
 }
 
 impl Stored {

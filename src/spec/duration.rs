@@ -50,6 +50,19 @@ impl Duration {
         };
         f64::from(self.count) * unit
     }
+
+    /// The same as an exact length; none for weeks and longer, where it depends on the calendar.
+    #[must_use]
+    pub fn exact(self) -> Option<std::time::Duration> {
+        let seconds = match self.unit {
+            Unit::Second => 1,
+            Unit::Minute => 60,
+            Unit::Hour => 3_600,
+            Unit::Day => 86_400,
+            Unit::Week | Unit::Month | Unit::Year => return None,
+        };
+        Some(std::time::Duration::from_secs(u64::from(self.count) * seconds))
+    }
 }
 
 impl fmt::Display for Duration {

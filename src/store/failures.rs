@@ -70,7 +70,7 @@ pub fn value_fault(error: &DataFusionError) -> Option<ValueFault> {
 #[must_use]
 pub fn held(doing: impl Into<String>, cause: impl Into<String>) -> Failure {
     Failure { fault: Fault::Held, ..Failure::world("W406", doing, cause.into()) }
-        .help("wait until it ends, or end it; a run that was killed gives way by itself")
+        .help("wait until it ends (`--wait 10min`), or end it; a run that was killed gives way by itself")
 }
 
 /// A table that could not be read.

@@ -58,6 +58,12 @@ impl LeaseOptions {
         Self { holder: holder.into(), now, period, wait: None, heartbeat: true, run: None }
     }
 
+    /// Waits so long for a lease that is taken.
+    #[must_use]
+    pub fn waiting(self, wait: Option<Duration>) -> Self {
+        Self { wait, ..self }
+    }
+
     /// Taken by a run.
     #[must_use]
     pub fn of_run(self, run: impl Into<String>) -> Self {

@@ -15,7 +15,7 @@ use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::clock::{Backoff, Cancel, Clock};
 use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
-use super::journal::{Action, Entry, Intent, Journal, Receipt};
+use super::journal::{Action, Entry, Intent, Journal, Permit, Receipt};
 use super::syncer::{Summary, Terms, deliver};
 use crate::diag::Failure;
 
@@ -162,6 +162,13 @@ impl Destination for Fake {
 }
 
 pub(super) struct Durable(pub(super) Shared);
+
+#[async_trait]
+impl Permit for Durable {
+    async fn permit(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+}
 
 #[async_trait]
 impl Journal for Durable {

@@ -187,17 +187,20 @@ impl Entry {
 /// Where intents and receipts are kept. What was written when a call returned `Ok` survives a crash, all of it or none, and in the
 /// order of the calls: the order is what the state is folded by.
 #[async_trait]
-pub trait Journal: Send + Sync {
+pub trait Journal: Permit + Send + Sync {
     /// Writes down what is about to be sent.
     async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure>;
 
     /// Writes down what became of it.
     async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure>;
+}
 
-    /// May something be sent now? Asked before every batch: a run that stalled and was replaced sends nothing more.
-    async fn permit(&self) -> Result<(), Failure> {
-        Ok(())
-    }
+/// The right to send.
+#[async_trait]
+pub trait Permit: Send + Sync {
+    /// May something be sent now? Asked before every batch, and before every request of one: a run that stalled and was replaced
+    /// sends nothing more.
+    async fn permit(&self) -> Result<(), Failure>;
 }
 
 /// A journal that forgets with the process: tests and dry runs.
@@ -205,6 +208,14 @@ pub trait Journal: Send + Sync {
 pub struct MemoryJournal {
     /// Every entry, in order.
     pub entries: Vec<Entry>,
+}
+
+/// Nobody else sends.
+#[async_trait]
+impl Permit for MemoryJournal {
+    async fn permit(&self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 #[async_trait]

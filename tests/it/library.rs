@@ -48,6 +48,7 @@ impl Folder {
             now: instant,
             accept: Vec::new(),
             select: Vec::new(),
+            wait: None,
         }
     }
 

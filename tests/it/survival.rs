@@ -160,6 +160,62 @@ fn row(line: &str) -> serde_json::Value {
     serde_json::from_str::<serde_json::Value>(line).unwrap()["row"].take()
 }
 
+/// A run that is paused in the midst of a sync is replaced by one that waited; when it goes on it neither commits nor sends.
+#[test]
+fn a_run_that_was_paused_neither_commits_nor_sends_after_another_took_over() {
+    let shop = Shop::new();
+    let crowd: Vec<(String, String)> = (0..60).map(|n| (n.to_string(), format!("p{n:02}@x.fr"))).collect();
+    let crowd: Vec<Person<'_>> =
+        crowd.iter().map(|(id, email)| (id.as_str(), email.as_str(), "P", "Lyon", true)).collect();
+    people(&shop.folder, &crowd);
+    shop.till.fail(Faults::slow());
+    let as_of = "2026-06-01T00:00:00Z";
+    let mut paused = shop.start(as_of, &[]);
+    let started = Instant::now();
+    while shop.till.state().entries.len() < 10 {
+        assert!(started.elapsed() < Duration::from_mins(1) && paused.try_wait().unwrap().is_none());
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    let signal = |name: &str| {
+        assert!(Command::new("kill").args([name, &paused.id().to_string()]).status().unwrap().success());
+    };
+    signal("-STOP");
+    // What was under way arrives.
+    std::thread::sleep(Duration::from_millis(300));
+    let sent = shop.till.state().entries.len();
+    assert!(sent < crowd.len(), "it was paused in the midst");
+    let run = |more: &[&str]| {
+        let arguments = [["run", "--as-of", as_of].as_slice(), more].concat();
+        let output = cohorte(&shop.folder, &arguments, Some("key"));
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = run(&[]);
+    assert_eq!(code, Some(4), "{text}");
+    assert!(text.contains("W406") && text.contains("holds it since"), "{text}");
+    // Its period is two minutes; here it had said half a second.
+    let lease = shop.folder.path().join("lake/cdp/_cohorte/lease");
+    let newest = std::fs::read_dir(&lease).unwrap().map(|file| file.unwrap().path()).max().unwrap();
+    let mut claim: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(&newest).unwrap()).unwrap();
+    claim["period_ms"] = json!(500);
+    std::fs::write(&newest, claim.to_string()).unwrap();
+    let (code, text) = run(&["--wait", "30s"]);
+    assert_eq!(code, Some(0), "{text}");
+    let tables = |shop: &Shop| shop.query("select sync, key, status, deliveries from sync_state order by sync, key");
+    let (entries, before) = (shop.till.state().entries.clone(), tables(&shop));
+    let runs = shop.query("select run_id, outcome from runs order by seq");
+
+    signal("-CONT");
+    let ended = paused.wait().unwrap();
+    assert_eq!(ended.code(), Some(4), "it says that it was replaced");
+    assert_eq!(shop.till.state().entries, entries);
+    assert_eq!(tables(&shop), before);
+    assert_eq!(shop.query("select run_id, outcome from runs order by seq"), runs);
+    assert!(entries.values().all(|count| *count == 1), "{entries:?}");
+    // Of the rows that were intended when it was paused nobody can tell; the others went.
+    assert_eq!(before.iter().filter(|row| row["sync"] == "entries" && row["status"] == "unknown").count(), crowd.len());
+    assert_eq!(shop.mail.state().members.len(), crowd.len());
+}
+
 /// SplitMix64 (public domain, Sebastiano Vigna).
 fn draw(state: &mut u64, below: u64) -> u64 {
     *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -166,7 +166,7 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>, mut turn
         let preview = preview_at(workspace, sync, how.attempts_until()).await?;
         return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
     };
-    let mut opened = destination::open(workspace, sync, connection, how)?;
+    let mut opened = destination::open(workspace, sync, connection, lease, how)?;
     deliver_to(workspace, sync, connection, opened.as_mut(), lease, how, &mut turn).await
 }
 

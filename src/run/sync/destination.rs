@@ -11,6 +11,7 @@ use crate::connector::{self, Peer};
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Connector, Sync, Withdraw};
 use crate::spec::Mode;
+use crate::store::Lease;
 use crate::sync::destination::{Destination, Operation, Target};
 use crate::sync::files::{self, Files, Format};
 use crate::sync::http::{self, Account, Http, what};
@@ -29,12 +30,13 @@ pub(super) fn connection<'a>(workspace: &'a Workspace, sync: &Sync) -> Result<&'
 }
 
 /// Something that speaks to the connection. Nothing is connected yet.
-pub(super) fn open(
+pub(super) fn open<'a>(
     workspace: &Workspace,
     sync: &Sync,
     connection: &Connection,
+    lease: &'a Lease,
     how: &How<'_>,
-) -> Result<Box<dyn Destination>> {
+) -> Result<Box<dyn Destination + 'a>> {
     Ok(match &connection.connector {
         Connector::Files => {
             let path = workspace.opened.folder.join(given(connection, "path", connection.path.as_ref())?);
@@ -48,7 +50,7 @@ pub(super) fn open(
             let remote = sync.remote.clone().ok_or_else(|| lacks(connection, "the sync names no object of it"))?;
             // The same account behind two connections has one quota.
             let account = how.accounts.of(&account_key(connection), || account(connection, http))?;
-            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone()))
+            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone(), lease))
         }
     })
 }

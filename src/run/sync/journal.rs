@@ -7,7 +7,7 @@ use super::remembered::{Place, Remembered, with_constants};
 use crate::diag::{Failure, Result};
 use crate::report::Progress;
 use crate::store::{Commit, Lease, tables};
-use crate::sync::journal::{Entry, Intent, Journal, Receipt};
+use crate::sync::journal::{Entry, Intent, Journal, Permit, Receipt};
 use crate::sync::tables::journal_batch;
 
 /// Entries after which the journal is folded in the midst of a run, so that a fold never holds more of them in memory.
@@ -74,8 +74,18 @@ impl Journal for DeltaJournal<'_> {
         self.progress.advance(receipts.len() as u64);
         Ok(())
     }
+}
 
+#[async_trait]
+impl Permit for DeltaJournal<'_> {
     async fn permit(&self) -> Result<(), Failure> {
         self.lease.check().await
+    }
+}
+
+#[async_trait]
+impl Permit for Lease {
+    async fn permit(&self) -> Result<(), Failure> {
+        self.check().await
     }
 }

@@ -132,6 +132,7 @@ impl Shop {
             now: self.now,
             accept: Vec::new(),
             select: Vec::new(),
+            wait: None,
         };
         let opened: Opened = match open(&request).await {
             Ok(opened) => opened,

@@ -68,12 +68,16 @@ impl Account {
         self.quota.hold(clock.now(), how_long);
     }
 
-    /// Sends a request when the quota allows, with what says who sends it.
-    pub(super) async fn send(&self, request: &Request, clock: &dyn Clock) -> Result<Response, NoAnswer> {
+    /// Waits until the quota allows a request, signed in.
+    pub(super) async fn ready(&self, request: &Request, clock: &dyn Clock) -> Result<Ready, NoAnswer> {
         let grant = self.granted(clock).await.map_err(NoAnswer::NotSent)?;
-        let _turns = self.turns(request, clock).await;
+        Ok(Ready { grant, _turns: self.turns(request, clock).await })
+    }
+
+    /// Sends a request, with what says who sends it.
+    pub(super) async fn send(&self, request: &Request, ready: Ready, clock: &dyn Clock) -> Result<Response, NoAnswer> {
         let mut request = request.clone();
-        authorise(&self.peer, &mut request, grant.as_ref(), clock.now()).map_err(NoAnswer::NotSent)?;
+        authorise(&self.peer, &mut request, ready.grant.as_ref(), clock.now()).map_err(NoAnswer::NotSent)?;
         self.exchange(&request).await
     }
 
@@ -175,6 +179,12 @@ fn no_answer(error: reqwest::Error) -> NoAnswer {
         inner = error.source();
     }
     if not_sent { NoAnswer::NotSent(cause) } else { NoAnswer::Lost(cause) }
+}
+
+/// A request may go.
+pub(super) struct Ready {
+    grant: Option<Grant>,
+    _turns: (Option<Turn>, Option<Turn>),
 }
 
 /// Accounts that are open: syncs on the same one share it.

@@ -15,6 +15,7 @@ pub use self::account::{Account, Accounts};
 use self::rows::{parts, rows};
 use super::clock::{Cancel, Clock};
 use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
+use super::journal::Permit;
 use crate::connector::{
     self, Connector, Delivery, Grant, NoAnswer, Request, Response, What, Wire, check_account, deliver, find_audience,
 };
@@ -22,26 +23,40 @@ use crate::diag::Failure;
 use crate::project::Remote;
 
 /// Rows of one sync at one account.
-pub struct Http {
+pub struct Http<'a> {
     account: Arc<Account>,
     kind: Remote,
     clock: Arc<dyn Clock>,
     cancel: Cancel,
+    permit: &'a dyn Permit,
     /// Name and id of the audience, once it is found.
     audience: Option<(String, String)>,
     /// Is it known whose account it is?
     is_checked: bool,
 }
 
-impl Http {
+impl<'a> Http<'a> {
     /// Nothing is asked yet.
     #[must_use]
-    pub fn new(account: Arc<Account>, kind: Remote, clock: Arc<dyn Clock>, cancel: Cancel) -> Self {
-        Self { account, kind, clock, cancel, audience: None, is_checked: false }
+    pub fn new(
+        account: Arc<Account>,
+        kind: Remote,
+        clock: Arc<dyn Clock>,
+        cancel: Cancel,
+        permit: &'a dyn Permit,
+    ) -> Self {
+        Self { account, kind, clock, cancel, permit, audience: None, is_checked: false }
     }
 
     fn wire(&self) -> Line<'_> {
-        Line { account: &self.account, clock: self.clock.as_ref(), cancel: &self.cancel, grant: None }
+        Line {
+            account: &self.account,
+            clock: self.clock.as_ref(),
+            cancel: &self.cancel,
+            permit: Some(self.permit),
+            is_replaced: false,
+            grant: None,
+        }
     }
 
     fn what(&self) -> Result<What<'_>, Failure> {
@@ -70,7 +85,7 @@ pub fn what<'a>(connector: &'a Connector, remote: &Remote) -> Option<What<'a>> {
 }
 
 #[async_trait]
-impl Destination for Http {
+impl Destination for Http<'_> {
     async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
         let found = {
             let mut wire = self.wire();
@@ -182,7 +197,7 @@ const SMALLEST_BATCH: usize = 50;
 impl Account {
     /// Does the destination let us in, and is it the account that the connection declares? Nothing is changed there.
     pub async fn check(&self, clock: &dyn Clock, cancel: &Cancel) -> Result<(), Failure> {
-        let mut wire = Line { account: self, clock, cancel, grant: None };
+        let mut wire = Line { account: self, clock, cancel, permit: None, is_replaced: false, grant: None };
         check_account(&self.peer, &mut wire).await
     }
 }
@@ -192,13 +207,25 @@ struct Line<'a> {
     account: &'a Account,
     clock: &'a dyn Clock,
     cancel: &'a Cancel,
+    /// Asked before every request; none where nothing is changed.
+    permit: Option<&'a dyn Permit>,
+    /// Was the permit withdrawn?
+    is_replaced: bool,
     /// What the last request went with.
     grant: Option<Grant>,
 }
 
 impl Wire for Line<'_> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
-        let answer = self.account.send(request, self.clock).await;
+        let ready = self.account.ready(request, self.clock).await?;
+        // Asked when it is its turn: waiting for that may take long.
+        if let Some(permit) = self.permit
+            && let Err(failure) = permit.permit().await
+        {
+            self.is_replaced = true;
+            return Err(NoAnswer::NotSent(failure.cause));
+        }
+        let answer = self.account.send(request, ready, self.clock).await;
         self.grant = self.account.current().await;
         answer
     }
@@ -220,6 +247,6 @@ impl Wire for Line<'_> {
     }
 
     fn is_cancelled(&self) -> bool {
-        self.cancel.is_cancelled()
+        self.is_replaced || self.cancel.is_cancelled()
     }
 }

@@ -32,17 +32,23 @@ pub(crate) struct Faults {
     /// So many requests of a hundred meet one.
     percent: u64,
     storm: u32,
+    slow: bool,
 }
 
 impl Faults {
     /// All goes well.
     pub(crate) fn none() -> Self {
-        Self { state: 0, percent: 0, storm: 0 }
+        Self { state: 0, percent: 0, storm: 0, slow: false }
+    }
+
+    /// Every answer comes slowly.
+    pub(crate) fn slow() -> Self {
+        Self { slow: true, ..Self::none() }
     }
 
     /// So many requests of a hundred meet a fault.
     pub(crate) fn seeded(seed: u64, percent: u64) -> Self {
-        Self { state: seed, percent, storm: 0 }
+        Self { state: seed, percent, storm: 0, slow: false }
     }
 
     /// SplitMix64 (public domain, Sebastiano Vigna).
@@ -56,6 +62,9 @@ impl Faults {
 
     /// The fault of the next request.
     pub(crate) fn next(&mut self) -> Fault {
+        if self.slow {
+            return Fault::Slow;
+        }
         if self.storm > 0 {
             self.storm -= 1;
             return Fault::Storm;
