@@ -6,9 +6,10 @@ use async_trait::async_trait;
 use chrono::TimeZone;
 use futures::stream::BoxStream;
 use object_store::memory::InMemory;
+use object_store::path::Path;
 use object_store::{
     CopyOptions, GetOptions, GetResult, ListResult, MultipartUpload, ObjectMeta, PutMultipartOptions, PutOptions,
-    PutResult,
+    PutPayload, PutResult,
 };
 
 use super::*;

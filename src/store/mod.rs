@@ -10,6 +10,7 @@ mod entity_tables;
 mod failpoint;
 mod failures;
 mod lease;
+mod lease_generations;
 mod lease_process;
 mod published;
 mod refusal;
