@@ -1,5 +1,7 @@
 //! What syncs would do and what they did, worth reading.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::{Context, Exit, Format};
@@ -152,6 +154,7 @@ pub(super) fn delivered(
             for (reason, n) in &report.preview.withheld {
                 text.push_str(&format!("  {name}: {} withheld, {reason}\n", count(*n)));
             }
+            text.push_str(&reasons(name, report));
         }
     }
     // Where nothing was sent, what would be is what people came for.
@@ -172,6 +175,30 @@ pub(super) fn delivered(
     }
     printer.data(&text)?;
     Ok(exit)
+}
+
+/// Why rows are not where they should be, each reason with a customer or two.
+fn reasons(name: &str, report: &Report) -> String {
+    let mut text = String::new();
+    for ((verdict, code), reason) in &report.reasons {
+        let word = match verdict {
+            Verdict::Rejected => "rejected",
+            Verdict::Retry => "to try again",
+            Verdict::Unknown => "unknown",
+            _ => continue,
+        };
+        let customers = reason.customers.join(", ");
+        let more = if reason.rows > reason.customers.len() as u64 { ", …" } else { "" };
+        let said = if reason.message.is_empty() { String::new() } else { format!(": {}", reason.message) };
+        text.push_str(&format!("  {name}: {} {word}, {code}{said} ({customers}{more})\n", count(reason.rows)));
+    }
+    if report.preview.waiting > 0 {
+        text.push_str(&format!(
+            "  {name}: {} not attempted: failed before, in doubt, or not for this mode; `--retry` attempts what failed\n",
+            count(report.preview.waiting)
+        ));
+    }
+    text
 }
 
 fn outcome(report: &Report) -> String {
@@ -197,6 +224,9 @@ fn outcome(report: &Report) -> String {
             notes.push(format!("{} {word}", count(n)));
         }
     }
+    if report.waited >= Duration::from_secs(1) {
+        notes.push(format!("held {} s by the quota", report.waited.as_secs()));
+    }
     if report.guard_accepted {
         notes.push("guard passed".to_owned());
     }
@@ -210,7 +240,10 @@ fn report_json(name: &str, report: &Result<Report, Failure>) -> serde_json::Valu
             "desired": report.preview.desired, "added": report.done(Action::Add), "updated": report.done(Action::Update),
             "removed": report.done(Action::Remove), "cleared": report.done(Action::Clear), "withdrawn": report.done(Action::Withdraw),
             "unchanged": report.preview.unchanged, "withheld": report.preview.withheld, "rejected": report.count(Verdict::Rejected),
-            "retry": report.count(Verdict::Retry), "unknown": report.count(Verdict::Unknown),
+            "retry": report.count(Verdict::Retry), "unknown": report.count(Verdict::Unknown), "waiting": report.preview.waiting,
+            "quota_seconds": report.waited.as_secs_f64(), "reasons": report.reasons.iter().map(|((verdict, code), reason)| json!({
+                "outcome": verdict.name(), "code": code, "rows": reason.rows, "message": reason.message, "customers": reason.customers,
+            })).collect::<Vec<_>>(),
         }),
         Err(failure) => {
             json!({"kind": "sync", "sync": name, "outcome": "failed", "code": failure.code, "cause": failure.cause})

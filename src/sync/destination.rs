@@ -1,5 +1,7 @@
 //! The contract between the syncer and every destination: a batch of rows in, one outcome per row out.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -82,6 +84,11 @@ pub trait Destination: Send + Sync {
 
     /// May a batch of this operation be sent again when nobody knows whether it was delivered?
     fn may_resend(&self, operation: Operation) -> bool;
+
+    /// How long requests waited so far until the destination's quota allowed them.
+    fn waited(&self) -> Duration {
+        Duration::ZERO
+    }
 
     /// The most rows of a batch.
     fn max_rows(&self) -> usize;

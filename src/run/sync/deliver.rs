@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
@@ -25,7 +26,7 @@ use crate::sync::destination::Destination;
 use crate::sync::guard;
 use crate::sync::http::Accounts;
 use crate::sync::journal::{Action, Verdict};
-use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
+use crate::sync::syncer::{self, Ended, Reason, Settled, Summary, Terms};
 
 /// How a sync is delivered.
 pub struct How<'a> {
@@ -103,8 +104,12 @@ pub struct Report {
     pub preview: Preview,
     /// Rows by what was done and the last word about them.
     pub rows: BTreeMap<(Action, Verdict), u64>,
+    /// Why rows are not where they should be, by the last word about them and its code.
+    pub reasons: BTreeMap<(Verdict, String), Reason>,
     /// Batches that were answered.
     pub batches: u64,
+    /// How long it was held by the account's quota.
+    pub waited: Duration,
     /// What became of the doubts of an earlier run.
     pub settled: Settled,
     /// Was a tripped guard passed with `--accept`?
@@ -119,7 +124,9 @@ impl Report {
             outcome: Outcome::Done,
             preview,
             rows: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             batches: 0,
+            waited: Duration::ZERO,
             settled: Settled::default(),
             guard_accepted: false,
         }
@@ -248,6 +255,7 @@ impl Delivery<'_> {
             let due = Due { wanted: &wanted, difference: &difference, is_guarded };
             self.send(destination, &due, &mut journal, turn, &mut report).await;
             journal.fold().await?;
+            report.waited = destination.waited();
         }
         let finished = how.clock.now();
         record::withheld(workspace, self.lease, &sync.name, self.sync_run_id, finished).await?;
@@ -296,6 +304,7 @@ impl Delivery<'_> {
                 }
             };
             report.batches += summary.batches;
+            Reason::merge(&mut report.reasons, summary.reasons);
             for (key, count) in summary.rows {
                 *report.rows.entry(key).or_default() += count;
             }

@@ -58,12 +58,6 @@ impl Account {
         self.quota.concurrency()
     }
 
-    /// How long requests waited for the quota, all together.
-    #[must_use]
-    pub fn waited(&self) -> Duration {
-        self.operations.values().map(Quota::waited).fold(self.quota.waited(), |all, one| all + one)
-    }
-
     pub(super) fn hold(&self, clock: &dyn Clock, how_long: Duration) {
         self.quota.hold(clock.now(), how_long);
     }

@@ -6,6 +6,7 @@ mod quota;
 mod rows;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -29,6 +30,8 @@ pub struct Http<'a> {
     clock: Arc<dyn Clock>,
     cancel: Cancel,
     permit: &'a dyn Permit,
+    /// Microseconds that requests waited for their turns.
+    waited: AtomicU64,
     /// Name and id of the audience, once it is found.
     audience: Option<(String, String)>,
     /// Is it known whose account it is?
@@ -45,7 +48,7 @@ impl<'a> Http<'a> {
         cancel: Cancel,
         permit: &'a dyn Permit,
     ) -> Self {
-        Self { account, kind, clock, cancel, permit, audience: None, is_checked: false }
+        Self { account, kind, clock, cancel, permit, waited: AtomicU64::new(0), audience: None, is_checked: false }
     }
 
     fn wire(&self) -> Line<'_> {
@@ -54,6 +57,7 @@ impl<'a> Http<'a> {
             clock: self.clock.as_ref(),
             cancel: &self.cancel,
             permit: Some(self.permit),
+            waited: &self.waited,
             is_replaced: false,
             grant: None,
         }
@@ -153,6 +157,10 @@ impl Destination for Http<'_> {
         self.what().map_or(1, |what| rows_per_request(&what)).max(SMALLEST_BATCH)
     }
 
+    fn waited(&self) -> Duration {
+        Duration::from_micros(self.waited.load(Ordering::Relaxed))
+    }
+
     fn concurrency(&self) -> usize {
         self.account.concurrency()
     }
@@ -197,7 +205,15 @@ const SMALLEST_BATCH: usize = 50;
 impl Account {
     /// Does the destination let us in, and is it the account that the connection declares? Nothing is changed there.
     pub async fn check(&self, clock: &dyn Clock, cancel: &Cancel) -> Result<(), Failure> {
-        let mut wire = Line { account: self, clock, cancel, permit: None, is_replaced: false, grant: None };
+        let mut wire = Line {
+            account: self,
+            clock,
+            cancel,
+            permit: None,
+            waited: &AtomicU64::new(0),
+            is_replaced: false,
+            grant: None,
+        };
         check_account(&self.peer, &mut wire).await
     }
 }
@@ -209,6 +225,8 @@ struct Line<'a> {
     cancel: &'a Cancel,
     /// Asked before every request; none where nothing is changed.
     permit: Option<&'a dyn Permit>,
+    /// Counts how long requests wait for their turns.
+    waited: &'a AtomicU64,
     /// Was the permit withdrawn?
     is_replaced: bool,
     /// What the last request went with.
@@ -217,7 +235,10 @@ struct Line<'a> {
 
 impl Wire for Line<'_> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
+        let arrived = self.clock.now();
         let ready = self.account.ready(request, self.clock).await?;
+        let waited = (self.clock.now() - arrived).num_microseconds().unwrap_or_default();
+        self.waited.fetch_add(waited.max(0).cast_unsigned(), Ordering::Relaxed);
         // Asked when it is its turn: waiting for that may take long.
         if let Some(permit) = self.permit
             && let Err(failure) = permit.permit().await

@@ -29,8 +29,6 @@ struct State {
     begun: VecDeque<DateTime<Utc>>,
     /// Nobody asks before.
     held_until: Option<DateTime<Utc>>,
-    /// How long requests waited, all together.
-    waited: Duration,
 }
 
 /// A request may begin; the next one in its place when this is dropped.
@@ -66,7 +64,6 @@ impl Quota {
             let now = clock.now();
             let Some(at) = self.next(now) else { return Some(Turn(permit)) };
             let pause = (at - now).to_std().unwrap_or_default().max(Duration::from_millis(1));
-            self.state().waited += pause;
             clock.sleep(pause).await;
         }
     }
@@ -94,12 +91,6 @@ impl Quota {
         let until = now + TimeDelta::from_std(how_long).unwrap_or_default();
         let mut state = self.state();
         state.held_until = Some(state.held_until.map_or(until, |held| held.max(until)));
-    }
-
-    /// How long requests waited so far.
-    #[must_use]
-    pub(super) fn waited(&self) -> Duration {
-        self.state().waited
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -152,7 +143,6 @@ mod tests {
                 assert!(span[most] - span[0] >= length, "{span:?}");
             }
         }
-        assert_eq!(quota.waited(), Duration::from_secs(20));
     }
 
     #[tokio::test]
