@@ -105,10 +105,11 @@ pub(super) async fn speak<W: Wire>(
         let meaning = read.meaning(rules, scope).map_err(|broken| unreadable(peer, request, &broken))?;
         let Some(Meaning { act, code, message }) = meaning else {
             // A page of HTML where JSON belongs says nothing about the rows: it may come from something on the way.
-            if wants_json && !read.is_json {
+            if wants_json && !read.is_json || is_page(&response) {
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
-                    let message = "the answer is no JSON".to_owned();
+                    let message =
+                        if wants_json { "the answer is no JSON" } else { "the answer is a page of HTML" }.to_owned();
                     return Ok(Heard::Lost { code: "unreadable_answer".to_owned(), message });
                 }
                 wire.pause(backoff(attempt - 1)).await;
@@ -175,4 +176,11 @@ fn unreadable(peer: &Peer, request: &Request, broken: &Broken) -> Failure {
         format!("a rule of the connector does not fit the answer: {}", broken.cause),
     )
     .help("mend the connector's file; `cohorte connector check` runs its tests")
+}
+
+/// Is it a page for people? A receiver that says nothing but "received" says it in a word or not at all.
+fn is_page(response: &Response) -> bool {
+    let start: Vec<u8> = response.body.iter().skip_while(|byte| byte.is_ascii_whitespace()).take(9).copied().collect();
+    let start = start.to_ascii_lowercase();
+    start.starts_with(b"<html") || start.starts_with(b"<!doctype")
 }

@@ -1,5 +1,6 @@
 //! The project with its names resolved, its graph ordered and its columns typed. Pure: schemas come in, no data is seen.
 
+mod alerts;
 mod conditions;
 mod connections;
 mod consent_scopes;
@@ -31,6 +32,7 @@ mod syncs;
 mod tests;
 mod traits;
 
+pub use alerts::Alert;
 pub use conditions::Condition;
 pub use connections::{Connection, Connector};
 pub use consent_scopes::golden_alias;
@@ -85,6 +87,8 @@ pub struct Project {
     pub consents: IndexMap<String, Consent>,
     /// Syncs.
     pub syncs: IndexMap<String, Sync>,
+    /// Who is told what.
+    pub alerts: IndexMap<String, Alert>,
     /// Sources and events that are written but did not resolve: what is wrong with them is said once, where they are.
     broken: BTreeSet<String>,
     /// By entity, the columns of its customers, also of models that did not resolve: those have an unknown type.
@@ -122,6 +126,7 @@ pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Fin
         purposes: IndexMap::new(),
         consents: IndexMap::new(),
         syncs: IndexMap::new(),
+        alerts: IndexMap::new(),
         broken: spec.broken.clone(),
         customers: IndexMap::new(),
     };
@@ -131,5 +136,6 @@ pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Fin
     consents::resolve(files, spec, &mut project, findings);
     models::resolve(files, spec, &mut project, findings);
     syncs::resolve(files, spec, &mut project, findings);
+    alerts::resolve(spec, &mut project, findings);
     Some(project)
 }

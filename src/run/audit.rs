@@ -32,6 +32,8 @@ pub(super) async fn write(workspace: &Workspace, lease: &Lease, acts: &[Act]) ->
         return Ok(None);
     }
     let (opened, spec, doing) = (&workspace.opened, tables::audit(), "recording what was accepted");
+    // The chain has one end: nobody else may add to it meanwhile.
+    let _turn = lease.turn().await?;
     let mut previous = last(workspace).await?;
     let at = instant(chrono::Utc::now().timestamp_micros());
     let mut rows = Vec::with_capacity(acts.len());
@@ -55,7 +57,6 @@ pub(super) async fn write(workspace: &Workspace, lease: &Lease, acts: &[Act]) ->
     }
     workspace.view("_audit", &rows.join("\nunion all\n")).await?;
     let plan = workspace.plan("_audit").await?;
-    let _turn = lease.turn().await?;
     let commit = Commit::of_run(&workspace.run_id);
     opened.warehouse.append(&spec, plan, &commit, &opened.session).await.map(Some)
 }

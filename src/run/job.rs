@@ -5,6 +5,7 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use futures::future::join_all;
 
+use super::alerts;
 use super::build::{BuildOptions, Built, Why, build};
 use super::customers;
 use super::expectations;
@@ -112,7 +113,7 @@ pub async fn sync(
     let mut steps: Vec<Step> = steps::last(&workspace).await?.into_values().collect();
     steps.extend(steps::of_models(&[], &kept));
     let holds = Holds::of(&workspace.opened, &steps);
-    let syncs = deliver(&workspace, options, &holds, cancel, progress).await?;
+    let syncs = deliver(&workspace, options, &holds, false, cancel, progress).await?;
     Ok(Delivered { workspace, findings, syncs })
 }
 
@@ -124,9 +125,13 @@ pub async fn run(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<(Built, Vec<(String, Result<sync::Report, Failure>)>), Stopped> {
-    let built = build(opened, build_options, progress).await?;
+    let again = opened.clone();
+    let built = match build(opened, build_options, progress).await {
+        Ok(built) => built,
+        Err(stopped) => return Err(alerts::of_build(again, stopped, cancel).await),
+    };
     let holds = holds(&built).await?;
-    let syncs = deliver(&built.workspace, options, &holds, cancel, progress).await?;
+    let syncs = deliver(&built.workspace, options, &holds, true, cancel, progress).await?;
     progress.finish();
     Ok((built, syncs))
 }
@@ -156,6 +161,7 @@ async fn deliver(
     workspace: &Workspace,
     options: &SyncOptions,
     holds: &Holds,
+    has_built: bool,
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Vec<(String, Result<sync::Report, Failure>)>, Stopped> {
@@ -201,8 +207,10 @@ async fn deliver(
     };
     progress.finish();
     let all = chosen.iter().map(|(sync, connection)| one(sync, order.turn(sync, connection)));
-    let reports = join_all(all).await.into_iter().flatten().collect();
+    let mut reports: Vec<_> = join_all(all).await.into_iter().flatten().collect();
     if let Some(lease) = lease {
+        let untold = alerts::of_syncs(workspace, &lease, &reports, has_built, cancel).await;
+        reports.extend(untold.into_iter().map(|(name, failure)| (format!("alert {name}"), Err(failure))));
         lease.release().await?;
     }
     Ok(reports)
@@ -222,7 +230,7 @@ async fn deliver_one(
 }
 
 /// One for all syncs; they commit one after the other.
-async fn take_lease(workspace: &Workspace) -> Result<Lease, Failure> {
+pub(super) async fn take_lease(workspace: &Workspace) -> Result<Lease, Failure> {
     let opened = &workspace.opened;
     let terms = LeaseOptions::new("cohorte sync", SystemClock.now()).waiting(opened.wait);
     let lease = Lease::acquire(&opened.warehouse, terms).await?;

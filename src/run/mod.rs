@@ -1,5 +1,6 @@
 //! The use-cases behind the verbs: the only place that sequences effects.
 
+mod alerts;
 mod audit;
 mod build;
 mod columns;

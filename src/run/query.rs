@@ -95,7 +95,7 @@ pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
         identity::resolve_sources(&workspace).await?;
     }
     // Runs are listed by what they published, and are not part of it; receipts come after it, acts at any time.
-    for name in ["runs", "sync_runs", "sync_receipts", "sync_state", "audit"] {
+    for name in ["runs", "sync_runs", "sync_receipts", "sync_state", "alerts", "audit"] {
         if let Some(provider) = workspace.opened.warehouse.provider(name, None).await? {
             workspace.register(name, provider)?;
         }

@@ -29,7 +29,7 @@ pub use source::{
 };
 pub use sync::{ConsentGate, Destination, FirstRun, From, Mode, Nulls, OnRemove, OnWithdraw, Sync, SyncGuard};
 pub use traits::Trait;
-pub use warehouse::{Connection, Engine, Target, Warehouse, WarehouseFile};
+pub use warehouse::{Alert, Connection, Engine, Target, Warehouse, WarehouseFile};
 
 use crate::text::Located;
 

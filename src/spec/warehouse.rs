@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Text;
+use super::{Percent, Text};
 use crate::text::{Constant, Located, Section};
 
 /// The project's settings.
@@ -28,6 +28,9 @@ pub struct WarehouseFile {
     /// Accounts at destinations.
     #[serde(default)]
     pub connections: Section<Connection>,
+    /// Who is told when a sync or a build fails, works again, or does what it should not.
+    #[serde(default)]
+    pub alerts: Section<Alert>,
 }
 
 /// Where the tables live.
@@ -80,6 +83,19 @@ pub struct TargetWarehouse {
     /// The folder of the tables that are written.
     #[serde(rename = "schema")]
     pub _schema: Option<Text>,
+}
+
+/// Who is told what. Failures and recoveries are always told, once per change.
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
+pub struct Alert {
+    /// The connection that the message goes to: `slack`, `webhook`, or another HTTP API with an object that has a field `text`.
+    pub to: Text,
+    /// The object there; needed where it has several.
+    pub object: Option<Text>,
+    /// Also tell of a sync when so many of the rows that it attempted are rejected, such as `5%`.
+    pub rejects: Option<Located<Percent>>,
+    /// Also tell of a sync when the rows that it wants differ by so much from the run before, such as `50%`.
+    pub size: Option<Located<Percent>>,
 }
 
 /// An account at a destination.

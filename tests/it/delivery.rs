@@ -134,7 +134,12 @@ fn members_and_tags_come_change_leave_and_are_withdrawn() {
     assert_eq!(vendor.state().tags[0].0, "Lyon");
     assert_eq!(vendor.state().tags[0].1.iter().collect::<Vec<_>>(), ["ann@x.fr", "bob@x.fr"]);
     let told = said(&output);
-    assert!(told.contains("rejected") && !told.contains("secret-key") && !told.contains("bad1@x.fr"), "{told}");
+    assert!(
+        told.contains("readers: 1 rejected, ERROR_GENERIC")
+            && !told.contains("secret-key")
+            && !told.contains("bad1@x.fr"),
+        "{told}"
+    );
 
     // One changes, one leaves, one withdraws.
     people(

@@ -1,6 +1,7 @@
 //! Everything that needs the whole crate, a real executable or a real system, in one test binary: linking it costs more
 //! than running it.
 
+mod alerts;
 mod bad_input;
 mod builds;
 mod cli;

@@ -2,6 +2,7 @@
 //! that all syncs share.
 
 mod account;
+mod message;
 mod quota;
 mod rows;
 
