@@ -13,6 +13,7 @@ pub mod http;
 pub mod journal;
 pub mod postgres;
 mod queue;
+pub mod reason;
 pub mod state;
 pub mod syncer;
 pub mod tables;

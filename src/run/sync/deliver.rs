@@ -26,7 +26,8 @@ use crate::sync::destination::Destination;
 use crate::sync::guard;
 use crate::sync::http::Accounts;
 use crate::sync::journal::{Action, Verdict};
-use crate::sync::syncer::{self, Ended, Reason, Settled, Summary, Terms};
+use crate::sync::reason::Reason;
+use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
 
 /// How a sync is delivered.
 pub struct How<'a> {
