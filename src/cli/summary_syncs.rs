@@ -189,9 +189,12 @@ fn outcome(report: &Report) -> String {
         Outcome::Cancelled => vec!["stopped; the rest stays due".to_owned()],
         Outcome::Failed(_) => vec!["failed, see above; the rest stays due".to_owned()],
     };
-    for (verdict, word) in
-        [(Verdict::Rejected, "rejected"), (Verdict::Retry, "to try again"), (Verdict::Unknown, "unknown")]
-    {
+    for (verdict, word) in [
+        (Verdict::Rejected, "rejected"),
+        (Verdict::Retry, "to try again"),
+        (Verdict::NotSent, "not sent"),
+        (Verdict::Unknown, "unknown"),
+    ] {
         let n = report.count(verdict);
         if n > 0 {
             notes.push(format!("{} {word}", count(n)));

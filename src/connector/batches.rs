@@ -7,12 +7,13 @@ use serde_json::{Value as Json, json};
 use super::answer::Response;
 use super::exchange::Exchange;
 use super::expression::{Broken, Scope};
+use super::job::UNFINISHED;
 use super::model::{Limits, Operation, ResultKind};
 use super::outcome::Outcome;
 use super::request::Request;
 use super::results::outcomes;
 use super::rows::Row;
-use super::speak::{Heard, Manner, Wire, speak};
+use super::speak::{Heard, Manner, Stop, Wire, speak};
 use super::template::Tree;
 use crate::diag::Failure;
 
@@ -54,7 +55,15 @@ impl<W: Wire> Exchange<'_, W> {
                             request.headers.push((header.to_lowercase(), id.clone()));
                         }
                         request.id.clone_from(&id);
-                        speak(peer, self.wire, &request, &rules, &scope, manner).await?
+                        match speak(peer, self.wire, &request, &rules, &scope, manner).await {
+                            Ok(heard) => heard,
+                            Err(Stop { failure, in_doubt }) => {
+                                if in_doubt {
+                                    self.settle(&part, &Outcome::unknown(failure.code, &failure.cause));
+                                }
+                                return Err(failure);
+                            }
+                        }
                     }
                     Err(broken) => Heard::Refused { code: "template".to_owned(), message: broken.cause, bisect: true },
                 };
@@ -89,7 +98,11 @@ impl<W: Wire> Exchange<'_, W> {
         match heard {
             Heard::Answer(response) => {
                 let told = match &operation.result {
-                    ResultKind::Job(job) => self.follow(operation, job, &response, &part, scope).await?,
+                    ResultKind::Job(job) => {
+                        // The work goes on there, whether or not it can be asked about.
+                        self.settle(&part, &Outcome::unknown("job_unfinished", UNFINISHED));
+                        self.follow(operation, job, &response, &part, scope).await?
+                    }
                     result => self.told(result, &[response], &part, scope),
                 };
                 for (&row, outcome) in part.iter().zip(told) {

@@ -331,6 +331,7 @@ fn compare_outcome(expected: &Tree, told: &Outcome) -> Result<(), Failed> {
         Outcome::Unchanged => ("unchanged", None),
         Outcome::Rejected { code, .. } => ("rejected", Some(code.as_str())),
         Outcome::Retry { code, .. } => ("retry", Some(code.as_str())),
+        Outcome::NotSent => ("not_sent", None),
         Outcome::Unknown { code, .. } => ("unknown", Some(code.as_str())),
     };
     let fits = match &expected.value {

@@ -66,7 +66,7 @@ pub struct Delivery<'a> {
 }
 
 /// Delivers rows: one outcome per row, in order, and why nothing more can be sent, where that came out. Rows that were not sent by then
-/// are worth another attempt.
+/// are as they were.
 pub async fn deliver<W: Wire>(
     delivery: &Delivery<'_>,
     mut rows: Vec<Row>,
@@ -82,7 +82,7 @@ pub async fn deliver<W: Wire>(
         // What a lookup has found is worth keeping: the next time nothing has to be looked for.
         Some(Outcome::Accepted { destination_id: None }) if !leaves => Outcome::Accepted { destination_id: row.id },
         Some(outcome) => outcome,
-        None => Outcome::retry("stopped", "the sync stopped before this row"),
+        None => Outcome::NotSent,
     });
     (settled.collect(), stop)
 }
@@ -186,7 +186,15 @@ impl<'a, W: Wire> Exchange<'a, W> {
         }
         let before: Vec<Option<Outcome>> = lost.iter().map(|&row| self.outcomes[row].take()).collect();
         self.wire.pause(std::time::Duration::from_secs(2)).await;
-        let misses = find_ids(self, lookup, lost.clone()).await?;
+        let misses = match find_ids(self, lookup, lost.clone()).await {
+            Ok(misses) => misses,
+            Err(failure) => {
+                for (row, before) in lost.into_iter().zip(before) {
+                    self.outcomes[row] = before;
+                }
+                return Err(failure);
+            }
+        };
         for (row, before) in lost.into_iter().zip(before) {
             self.outcomes[row] = match self.outcomes[row].take() {
                 // The lookup itself came to nothing: it is as unknown as before.

@@ -13,6 +13,9 @@ use crate::diag::Failure;
 /// An answer that goes on for longer has no end: its pages name one another.
 const MOST_PAGES: usize = 1_000;
 
+/// Said of rows of a job whose end was not seen.
+pub(super) const UNFINISHED: &str = "the destination has not finished its work on these rows";
+
 impl<W: Wire> Exchange<'_, W> {
     /// Waits for a job's end, and asks what became of its rows.
     pub(super) async fn follow(
@@ -45,10 +48,7 @@ impl<W: Wire> Exchange<'_, W> {
         let mut waited = std::time::Duration::ZERO;
         let ended = loop {
             if waited >= job.within || self.wire.is_cancelled() {
-                return all(Outcome::unknown(
-                    "job_unfinished",
-                    "the destination has not finished its work on these rows",
-                ));
+                return all(Outcome::unknown("job_unfinished", UNFINISHED));
             }
             self.wire.pause(job.every).await;
             waited += job.every;

@@ -29,6 +29,20 @@ pub trait Wire: Send {
     fn is_cancelled(&self) -> bool;
 }
 
+/// Why nothing more is asked.
+pub(super) struct Stop {
+    /// Why.
+    pub(super) failure: Failure,
+    /// May the request have been done all the same? An earlier attempt was not answered.
+    pub(super) in_doubt: bool,
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        stop.failure
+    }
+}
+
 /// What came of a request.
 pub(super) enum Heard {
     /// An answer that is no error.
@@ -77,8 +91,13 @@ pub(super) async fn speak<W: Wire>(
     rules: &[&[Rule]],
     scope: &Scope<'_>,
     Manner { harmless, wants_json }: Manner,
-) -> Result<Heard, Failure> {
+) -> Result<Heard, Stop> {
     let mut attempt = 0;
+    // Once an attempt was not answered, no later one says that nothing was done.
+    let mut in_doubt = false;
+    let not_done = |in_doubt: bool, code: String, message: String| {
+        if in_doubt { Heard::Lost { code, message } } else { Heard::NotDone { code, message } }
+    };
     let mut waited = Duration::ZERO;
     let mut has_refreshed = false;
     loop {
@@ -87,12 +106,13 @@ pub(super) async fn speak<W: Wire>(
             Err(NoAnswer::NotSent(cause)) => {
                 attempt += 1;
                 if attempt >= ATTEMPTS || wire.is_cancelled() {
-                    return Ok(Heard::NotDone { code: "unreachable".to_owned(), message: cause });
+                    return Ok(not_done(in_doubt, "unreachable".to_owned(), cause));
                 }
                 wire.pause(backoff(attempt - 1)).await;
                 continue;
             }
             Err(NoAnswer::Lost(cause)) => {
+                in_doubt = true;
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
                     return Ok(Heard::Lost { code: "no_answer".to_owned(), message: cause });
@@ -102,10 +122,13 @@ pub(super) async fn speak<W: Wire>(
             }
         };
         let read = Read::new(&response);
-        let meaning = read.meaning(rules, scope).map_err(|broken| unreadable(peer, request, &broken))?;
+        let meaning = read
+            .meaning(rules, scope)
+            .map_err(|broken| Stop { failure: unreadable(peer, request, &broken), in_doubt: true })?;
         let Some(Meaning { act, code, message }) = meaning else {
             // A page of HTML where JSON belongs says nothing about the rows: it may come from something on the way.
             if wants_json && !read.is_json {
+                in_doubt = true;
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
                     let message = "the answer is no JSON".to_owned();
@@ -123,12 +146,13 @@ pub(super) async fn speak<W: Wire>(
                 let pause = told.unwrap_or_else(|| backoff(attempt)).max(Duration::from_millis(50));
                 waited += pause;
                 if waited > PATIENCE || wire.is_cancelled() {
-                    return Ok(Heard::NotDone { code, message });
+                    return Ok(not_done(in_doubt, code, message));
                 }
                 wire.hold(pause);
                 wire.pause(pause).await;
             }
             Act::Retry => {
+                in_doubt = true;
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
                     return Ok(Heard::Lost { code, message });
@@ -137,15 +161,16 @@ pub(super) async fn speak<W: Wire>(
                 wire.pause(told.unwrap_or_else(|| backoff(attempt - 1)).min(PATIENCE)).await;
             }
             Act::RefreshAuth => {
-                if has_refreshed || !wire.refresh().await? {
-                    return Err(refused(peer, request, &message));
+                let stop = |failure| Stop { failure, in_doubt };
+                if has_refreshed || !wire.refresh().await.map_err(stop)? {
+                    return Err(stop(refused(peer, request, &message)));
                 }
                 has_refreshed = true;
             }
             Act::Bisect => return Ok(Heard::Refused { code, message, bisect: true }),
             Act::Reject => return Ok(Heard::Refused { code, message, bisect: false }),
             Act::Ignore => return Ok(Heard::Ignored),
-            Act::Stop => return Err(stopped(peer, request, &message)),
+            Act::Stop => return Err(Stop { failure: stopped(peer, request, &message), in_doubt }),
         }
     }
 }

@@ -120,9 +120,7 @@ impl Destination for Http {
                 break;
             }
         }
-        let not_sent =
-            || Outcome::Retry { code: "stopped".to_owned(), message: "the sync stopped before this row".to_owned() };
-        Ok(Sent { outcomes: outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_sent)).collect(), stop })
+        Ok(Sent { outcomes: outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotSent)).collect(), stop })
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {

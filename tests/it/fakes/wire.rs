@@ -148,7 +148,7 @@ impl Task<'_> {
                             outcomes[row] = Some(outcome);
                         }
                         Outcome::Unchanged | Outcome::Rejected { .. } => outcomes[row] = Some(outcome),
-                        Outcome::Retry { .. } | Outcome::Unknown { .. } => {}
+                        Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::NotSent => {}
                     }
                 }
             }
