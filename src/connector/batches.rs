@@ -49,9 +49,17 @@ impl<W: Wire> Exchange<'_, W> {
                 None => vec![&operation.request],
             };
             for (step, model) in requests.iter().enumerate() {
+                let masked = self.masked(&part, operation.row.as_ref(), &key_name, |scope, rows| {
+                    Request::build(peer, &operation.name, model, scope, rows)
+                });
                 let heard = match Request::build(peer, &operation.name, model, &scope, &rows) {
                     Ok(mut request) => {
+                        request.masked = masked;
+                        request.whom = self.whom;
                         if let Some(header) = &operation.idempotency_key {
+                            if let Some(masked) = request.masked.as_deref_mut() {
+                                masked.headers.push((header.to_lowercase(), id.clone()));
+                            }
                             request.headers.push((header.to_lowercase(), id.clone()));
                         }
                         request.id.clone_from(&id);
@@ -67,7 +75,7 @@ impl<W: Wire> Exchange<'_, W> {
                     }
                     Err(broken) => Heard::Refused { code: "template".to_owned(), message: broken.cause, bisect: true },
                 };
-                if step + 1 == requests.len() || !matches!(heard, Heard::Answer(_)) {
+                if step + 1 == requests.len() || !matches!(heard, Heard::Answer(_) | Heard::Rehearsed) {
                     self.hear(operation, heard, part, &mut waiting, &scope).await?;
                     break;
                 }
@@ -110,6 +118,14 @@ impl<W: Wire> Exchange<'_, W> {
                 }
             }
             Heard::Ignored => self.settle(&part, &Outcome::Unchanged),
+            Heard::Rehearsed => {
+                if let ResultKind::Job(job) = &operation.result {
+                    self.rehearse(operation, job, scope).await?;
+                }
+                for row in part {
+                    self.outcomes[row] = Some(Outcome::Accepted { destination_id: self.rows[row].id.clone() });
+                }
+            }
             Heard::Refused { bisect: true, .. } if part.len() > 1 => {
                 let mut first = part;
                 let second = first.split_off(first.len() / 2);

@@ -17,6 +17,26 @@ const MOST_PAGES: usize = 1_000;
 pub(super) const UNFINISHED: &str = "the destination has not finished its work on these rows";
 
 impl<W: Wire> Exchange<'_, W> {
+    /// Shows how a job would be asked about.
+    pub(super) async fn rehearse(
+        &mut self,
+        operation: &Operation,
+        job: &Job,
+        scope: &Scope<'_>,
+    ) -> Result<(), Failure> {
+        let id = serde_json::Value::from(self.wire.stand_in("id of the job"));
+        let scope = &scope.with("job", &id);
+        let peer = self.delivery.peer;
+        let name = format!("{}.poll", operation.name);
+        for request in [Some(&job.poll), job.rows.as_ref()].into_iter().flatten() {
+            // One that looks deeper into the answer that did not come cannot be built.
+            if let Ok(request) = Request::build(peer, &name, request, scope, &[]) {
+                speak(peer, self.wire, &request, &[], scope, Manner::ASKING).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for a job's end, and asks what became of its rows.
     pub(super) async fn follow(
         &mut self,
@@ -54,7 +74,7 @@ impl<W: Wire> Exchange<'_, W> {
             waited += job.every;
             let response = match speak(peer, self.wire, &poll, &rules, scope, Manner::ASKING).await? {
                 Heard::Answer(response) => response,
-                Heard::Ignored => continue,
+                Heard::Ignored | Heard::Rehearsed => continue,
                 Heard::Refused { code, message, .. }
                 | Heard::NotDone { code, message }
                 | Heard::Lost { code, message } => {
@@ -79,7 +99,7 @@ impl<W: Wire> Exchange<'_, W> {
         loop {
             let response = match speak(peer, self.wire, &request, &rules, scope, Manner::ASKING).await? {
                 Heard::Answer(response) => response,
-                Heard::Ignored => return all(Outcome::accepted()),
+                Heard::Ignored | Heard::Rehearsed => return all(Outcome::accepted()),
                 Heard::Refused { code, message, .. }
                 | Heard::NotDone { code, message }
                 | Heard::Lost { code, message } => return all(Outcome::unknown(code, message)),

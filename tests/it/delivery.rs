@@ -21,7 +21,7 @@ use crate::fakes::mailchimp::Mailchimp;
 use crate::fakes::server::Fake;
 use crate::library::{Folder, texts};
 
-const MODELS: &str = r#"
+pub(crate) const MODELS: &str = r#"
 sources:
   crm: {path: crm.csv, format: csv, key: id, columns: {email: {type: email}}}
   prefs: {path: prefs.csv, format: csv, key: id, columns: {email: {type: email}}}
@@ -63,7 +63,7 @@ syncs:
 "#;
 
 /// A project whose mail goes to a server.
-fn project(url: &str, models: &str) -> Folder {
+pub(crate) fn project(url: &str, models: &str) -> Folder {
     let folder = Folder::new();
     let warehouse = format!(
         "name: shop\nwarehouse: {{root: ./lake}}\ntimezone: Europe/Paris\nconnections:\n  mail: {{connector: mailchimp, url: \"{url}\", \
@@ -75,9 +75,9 @@ fn project(url: &str, models: &str) -> Folder {
 }
 
 /// (id, email, name, city, may be written to)
-type Person<'a> = (&'a str, &'a str, &'a str, &'a str, bool);
+pub(crate) type Person<'a> = (&'a str, &'a str, &'a str, &'a str, bool);
 
-fn people(folder: &Folder, people: &[Person<'_>]) {
+pub(crate) fn people(folder: &Folder, people: &[Person<'_>]) {
     let crm: String = people.iter().map(|(id, email, name, city, _)| format!("{id},{email},{name},{city}\n")).collect();
     let prefs: String = people
         .iter()
@@ -90,14 +90,14 @@ fn people(folder: &Folder, people: &[Person<'_>]) {
     folder.write("prefs.csv", &format!("id,email,state,at\n{prefs}"));
 }
 
-fn cohorte(folder: &Folder, arguments: &[&str], key: Option<&str>) -> Output {
+pub(crate) fn cohorte(folder: &Folder, arguments: &[&str], key: Option<&str>) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_cohorte"));
     command.args(arguments).current_dir(folder.path()).env_remove("RUST_BACKTRACE").env_remove("MAIL_KEY");
     command.env("COHORTE_USER", "tester").envs(key.map(|key| ("MAIL_KEY", key)));
     command.output().unwrap()
 }
 
-fn said(output: &Output) -> String {
+pub(crate) fn said(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
 

@@ -11,6 +11,7 @@ use super::super::workspace::Workspace;
 use super::destination;
 use super::mask::{self, Sample};
 use super::record;
+use super::rehearse::Rehearsed;
 use super::remembered::{Place, Remembered, texts};
 use crate::compile::{consents, syncs};
 use crate::diag::{Failure, Result};
@@ -65,6 +66,8 @@ pub struct Preview {
     pub batches: u64,
     /// Some rows that would be sent, personal values masked.
     pub samples: Vec<Sample>,
+    /// The first requests that would be sent, where a dry run was asked for.
+    pub rehearsal: Vec<Rehearsed>,
 }
 
 impl Preview {
@@ -219,7 +222,7 @@ fn limits(sync: &Sync) -> Limits {
 }
 
 /// Rows of a text and whole numbers; where the first column is a number, the text is empty.
-fn figures(batches: &[RecordBatch], doing: &str) -> Result<Vec<(String, Vec<u64>)>> {
+pub(super) fn figures(batches: &[RecordBatch], doing: &str) -> Result<Vec<(String, Vec<u64>)>> {
     let read = |error: datafusion::arrow::error::ArrowError| -> Failure { failure_from(doing, &error.into()) };
     let mut rows = Vec::new();
     for batch in batches {

@@ -18,7 +18,9 @@ mod difference;
 mod journal;
 mod mask;
 mod record;
+mod rehearse;
 mod remembered;
+mod single;
 
 #[cfg(test)]
 mod consents_tests;
@@ -29,8 +31,10 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(super) use destination::{account, given};
+pub(super) use destination::{account, given, veiled_account};
+pub(super) use single::{Single, due_row};
 
 pub use deliver::{How, Outcome, Report, deliver};
 pub use difference::{Preview, preview};
 pub use mask::Sample;
+pub use rehearse::{Rehearsed, Step};
