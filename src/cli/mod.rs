@@ -12,6 +12,7 @@ mod exit;
 mod printer;
 mod reference;
 mod summary;
+mod summary_requests;
 mod summary_syncs;
 mod verbs;
 

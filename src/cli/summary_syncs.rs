@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::summary_requests::{rehearsal, rehearsal_json};
 use super::{Context, Exit, Format};
 use crate::diag::{Failure, Result};
 use crate::report::{Table, count};
@@ -47,6 +48,8 @@ pub(super) fn previews(previews: &[Preview]) -> String {
     }
     let samples: Vec<String> = previews
         .iter()
+        // Where the requests are shown, the rows are in them.
+        .filter(|preview| preview.rehearsal.is_empty())
         .filter_map(|preview| {
             let sample = preview.samples.first()?;
             let values: Vec<String> = sample
@@ -60,6 +63,10 @@ pub(super) fn previews(previews: &[Preview]) -> String {
     if !samples.is_empty() {
         text.push_str("\none row of each, personal values masked:\n");
         text.push_str(&samples.concat());
+    }
+    if previews.iter().any(|preview| !preview.rehearsal.is_empty()) {
+        text.push_str("\nwhat would be sent, in this order; personal values are masked, secrets are left out:\n");
+        text.extend(previews.iter().map(rehearsal));
     }
     text
 }
@@ -113,6 +120,8 @@ pub(super) fn delivered(
     if printer.format() == Format::Json {
         for (name, report) in syncs {
             printer.object(&report_json(name, report))?;
+            let steps = report.iter().flat_map(|report| rehearsal_json(&report.preview));
+            steps.into_iter().try_for_each(|step| printer.object(&step))?;
         }
         return Ok(exit);
     }
@@ -216,9 +225,12 @@ fn outcome(report: &Report) -> String {
         Outcome::Cancelled => vec!["stopped; the rest stays due".to_owned()],
         Outcome::Failed(_) => vec!["failed, see above; the rest stays due".to_owned()],
     };
-    for (verdict, word) in
-        [(Verdict::Rejected, "rejected"), (Verdict::Retry, "to try again"), (Verdict::Unknown, "unknown")]
-    {
+    for (verdict, word) in [
+        (Verdict::Rejected, "rejected"),
+        (Verdict::Retry, "to try again"),
+        (Verdict::NotSent, "not sent"),
+        (Verdict::Unknown, "unknown"),
+    ] {
         let n = report.count(verdict);
         if n > 0 {
             notes.push(format!("{} {word}", count(n)));

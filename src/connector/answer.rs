@@ -28,6 +28,8 @@ pub enum NoAnswer {
     NotSent(String),
     /// It was sent, and nobody knows what became of it.
     Lost(String),
+    /// It was only to be shown.
+    Rehearsed,
 }
 
 /// An answer that was read.

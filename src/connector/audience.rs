@@ -6,7 +6,7 @@ use super::answer::Read;
 use super::expression::Scope;
 use super::model::{Audience, Find};
 use super::peer::Peer;
-use super::request::Request;
+use super::request::{Request, Whom};
 use super::speak::{Heard, Manner, Wire, speak};
 use crate::diag::Failure;
 
@@ -38,28 +38,45 @@ pub async fn check_account<W: Wire>(peer: &Peer, wire: &mut W) -> Result<(), Fai
     .help("nothing was sent: set the credentials of the declared account, or mend `account`"))
 }
 
-/// The id of an audience: found by its name, or made. One that is not named is its own id.
-pub async fn find<W: Wire>(peer: &Peer, audience: &Audience, name: &str, wire: &mut W) -> Result<String, Failure> {
+impl Audience {
+    /// Is one made where it is not there?
+    #[must_use]
+    pub fn can_be_made(&self) -> bool {
+        self.create.is_some()
+    }
+}
+
+/// The id of an audience, found by its name; none where there is none. One that is not looked for is its own id.
+pub async fn find<W: Wire>(
+    peer: &Peer,
+    audience: &Audience,
+    name: &str,
+    wire: &mut W,
+) -> Result<Option<String>, Failure> {
+    let Some(find) = &audience.find else { return Ok(Some(name.to_owned())) };
     let settings = Scope::of("settings", &peer.settings);
     let known = json!({"name": name, "id": null});
     let scope = settings.with("audience", &known);
-    let Some(by_name) = &audience.find else { return Ok(name.to_owned()) };
-    if let Asked::Answer(found) =
-        ask(peer, wire, &format!("{}.find", audience.name), by_name, Manner::ASKING, &scope).await?
-        && let Some(id) = found.into_iter().next()
-    {
-        return Ok(id);
+    match ask(peer, wire, &format!("{}.find", audience.name), find, Manner::ASKING, &scope).await? {
+        Asked::Answer(found) => Ok(found.into_iter().next()),
+        Asked::Nothing => Ok(None),
     }
-    let missing = |cause: String| {
-        Failure::world("W610", format!("looking for the audience `{name}` at `{}`", peer.connector.name), cause)
-            .help("make it at the vendor, or mend `to: {name: …}`; what was delivered to an audience that is gone is gone, too")
+}
+
+/// Makes an audience that was not found; its id.
+pub async fn make<W: Wire>(peer: &Peer, audience: &Audience, name: &str, wire: &mut W) -> Result<String, Failure> {
+    let missing = |cause: &str| {
+        let doing = format!("looking for the audience `{name}` at `{}`", peer.connector.name);
+        Failure::world("W610", doing, cause)
+            .help("make it at the vendor, or mend `to: {name: …}`; removals went through")
     };
-    let Some(create) = &audience.create else { return Err(missing("there is none of that name".to_owned())) };
+    let Some(create) = &audience.create else { return Err(missing("there is none of that name")) };
+    let settings = Scope::of("settings", &peer.settings);
+    let known = json!({"name": name, "id": null});
+    let scope = settings.with("audience", &known);
     match ask(peer, wire, &format!("{}.create", audience.name), create, MAKING, &scope).await? {
-        Asked::Answer(made) => {
-            made.into_iter().next().ok_or_else(|| missing("it was made, and its id was not told".to_owned()))
-        }
-        Asked::Nothing => Err(missing("it could not be made".to_owned())),
+        Asked::Answer(made) => made.into_iter().next().ok_or_else(|| missing("it was made, and its id was not told")),
+        Asked::Nothing => Err(missing("it could not be made")),
     }
 }
 
@@ -87,7 +104,9 @@ async fn ask<W: Wire>(
         )
         .help("nothing was sent; what was not sent stays due. Try again, or mend it at the vendor or in warehouse.yaml")
     };
-    let request = Request::build(peer, operation, request, scope, &[]).map_err(|broken| failed(broken.cause))?;
+    let mut request = Request::build(peer, operation, request, scope, &[]).map_err(|broken| failed(broken.cause))?;
+    // What is made was looked for before.
+    request.whom = (!manner.harmless).then_some(Whom::Missing);
     match speak(peer, wire, &request, &[rules, &peer.connector.rules], scope, manner).await? {
         Heard::Answer(response) => {
             let value =
@@ -95,6 +114,7 @@ async fn ask<W: Wire>(
             Ok(Asked::Answer(value.and_then(super::expression::plain).into_iter().collect()))
         }
         Heard::Ignored => Ok(Asked::Nothing),
+        Heard::Rehearsed => Ok(Asked::Answer(vec![wire.stand_in(&format!("id from {operation}"))])),
         Heard::Refused { code, message, .. } | Heard::NotDone { code, message } | Heard::Lost { code, message } => {
             Err(failed(format!("{message} ({code})")))
         }

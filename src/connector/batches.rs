@@ -7,12 +7,13 @@ use serde_json::{Value as Json, json};
 use super::answer::Response;
 use super::exchange::Exchange;
 use super::expression::{Broken, Scope};
+use super::job::UNFINISHED;
 use super::model::{Limits, Operation, ResultKind};
 use super::outcome::Outcome;
 use super::request::Request;
 use super::results::outcomes;
 use super::rows::Row;
-use super::speak::{Heard, Manner, Wire, speak};
+use super::speak::{Heard, Manner, Stop, Wire, speak};
 use super::template::Tree;
 use crate::diag::Failure;
 
@@ -48,17 +49,33 @@ impl<W: Wire> Exchange<'_, W> {
                 None => vec![&operation.request],
             };
             for (step, model) in requests.iter().enumerate() {
+                let masked = self.masked(&part, operation.row.as_ref(), &key_name, |scope, rows| {
+                    Request::build(peer, &operation.name, model, scope, rows)
+                });
                 let heard = match Request::build(peer, &operation.name, model, &scope, &rows) {
                     Ok(mut request) => {
+                        request.masked = masked;
+                        request.whom = self.whom;
                         if let Some(header) = &operation.idempotency_key {
+                            if let Some(masked) = request.masked.as_deref_mut() {
+                                masked.headers.push((header.to_lowercase(), id.clone()));
+                            }
                             request.headers.push((header.to_lowercase(), id.clone()));
                         }
                         request.id.clone_from(&id);
-                        speak(peer, self.wire, &request, &rules, &scope, manner).await?
+                        match speak(peer, self.wire, &request, &rules, &scope, manner).await {
+                            Ok(heard) => heard,
+                            Err(Stop { failure, in_doubt }) => {
+                                if in_doubt {
+                                    self.settle(&part, &Outcome::unknown(failure.code, &failure.cause));
+                                }
+                                return Err(failure);
+                            }
+                        }
                     }
                     Err(broken) => Heard::Refused { code: "template".to_owned(), message: broken.cause, bisect: true },
                 };
-                if step + 1 == requests.len() || !matches!(heard, Heard::Answer(_)) {
+                if step + 1 == requests.len() || !matches!(heard, Heard::Answer(_) | Heard::Rehearsed) {
                     self.hear(operation, heard, part, &mut waiting, &scope).await?;
                     break;
                 }
@@ -89,7 +106,11 @@ impl<W: Wire> Exchange<'_, W> {
         match heard {
             Heard::Answer(response) => {
                 let told = match &operation.result {
-                    ResultKind::Job(job) => self.follow(operation, job, &response, &part, scope).await?,
+                    ResultKind::Job(job) => {
+                        // The work goes on there, whether or not it can be asked about.
+                        self.settle(&part, &Outcome::unknown("job_unfinished", UNFINISHED));
+                        self.follow(operation, job, &response, &part, scope).await?
+                    }
                     result => self.told(result, &[response], &part, scope),
                 };
                 for (&row, outcome) in part.iter().zip(told) {
@@ -97,6 +118,14 @@ impl<W: Wire> Exchange<'_, W> {
                 }
             }
             Heard::Ignored => self.settle(&part, &Outcome::Unchanged),
+            Heard::Rehearsed => {
+                if let ResultKind::Job(job) = &operation.result {
+                    self.rehearse(operation, job, scope).await?;
+                }
+                for row in part {
+                    self.outcomes[row] = Some(Outcome::Accepted { destination_id: self.rows[row].id.clone() });
+                }
+            }
             Heard::Refused { bisect: true, .. } if part.len() > 1 => {
                 let mut first = part;
                 let second = first.split_off(first.len() / 2);

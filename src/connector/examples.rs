@@ -86,7 +86,13 @@ fn outcomes(peer: &Peer, test: &ConnectorTest, wire: &mut Script<'_>) -> Result<
     let audience = match what {
         What::Audience(audience) => {
             let name = test.audience.as_ref().map_or("an audience", |name| name.value.as_str());
-            match ended(now(super::audience::find(peer, audience, name, wire)), test)? {
+            let asked = async {
+                match super::audience::find(peer, audience, name, wire).await? {
+                    None if deed == Deed::Put => super::audience::make(peer, audience, name, wire).await.map(Some),
+                    found => Ok(found),
+                }
+            };
+            match ended(now(asked), test)? {
                 Some(id) => Some((name.to_owned(), id)),
                 None => return Ok(None),
             }
@@ -101,6 +107,7 @@ fn outcomes(peer: &Peer, test: &ConnectorTest, wire: &mut Script<'_>) -> Result<
         may_update: test.may_update.unwrap_or(true),
         audience,
         batch_id: "test",
+        personal: None,
     };
     let rows = test.rows.iter().map(|row| Row {
         key: plain_map(&row.key),
@@ -331,6 +338,7 @@ fn compare_outcome(expected: &Tree, told: &Outcome) -> Result<(), Failed> {
         Outcome::Unchanged => ("unchanged", None),
         Outcome::Rejected { code, .. } => ("rejected", Some(code.as_str())),
         Outcome::Retry { code, .. } => ("retry", Some(code.as_str())),
+        Outcome::NotSent => ("not_sent", None),
         Outcome::Unknown { code, .. } => ("unknown", Some(code.as_str())),
     };
     let fits = match &expected.value {

@@ -1,11 +1,14 @@
 //! Rows to outcomes: which operations they need, in which order. No clock, no network: both are the wire's.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value as Json, json};
 
 use super::lookup::find_ids;
 use super::model::{Audience, Columns, Consent, Erase, Lookup, Object, Operation};
 use super::outcome::Outcome;
 use super::peer::Peer;
+use super::request::Whom;
 use super::rows::{Row, normalise};
 use super::speak::Wire;
 use crate::diag::Failure;
@@ -59,14 +62,16 @@ pub struct Delivery<'a> {
     pub may_create: bool,
     /// May rows be changed?
     pub may_update: bool,
-    /// Name and id of the audience, where it is one.
-    pub audience: Option<(String, String)>,
+    /// Name and id of the audience, where it is one; without an id there is none of that name, and nobody in it.
+    pub audience: Option<(String, Option<String>)>,
     /// Stable across a resend of the same rows.
     pub batch_id: &'a str,
+    /// Where requests are to be shown: the columns whose values are masked in them.
+    pub personal: Option<&'a BTreeSet<String>>,
 }
 
 /// Delivers rows: one outcome per row, in order, and why nothing more can be sent, where that came out. Rows that were not sent by then
-/// are worth another attempt.
+/// are as they were.
 pub async fn deliver<W: Wire>(
     delivery: &Delivery<'_>,
     mut rows: Vec<Row>,
@@ -75,14 +80,29 @@ pub async fn deliver<W: Wire>(
     let leaves = delivery.deed == Deed::Take || matches!(delivery.what, What::Erase(_));
     let outcomes = normalise(delivery.what.columns(), &mut rows, leaves && !matches!(delivery.what, What::Consent(_)));
     let audience = delivery.audience.as_ref().map_or(Json::Null, |(name, id)| json!({"name": name, "id": id}));
-    let mut exchange = Exchange { delivery, wire, rows, outcomes, audience };
+    let masked = delivery.personal.map(|personal| rows.iter().map(|row| row.masked(personal)).collect());
+    let mut exchange = Exchange {
+        delivery,
+        wire,
+        rows,
+        masked,
+        outcomes,
+        audience,
+        trusted: BTreeSet::new(),
+        whom: None,
+        is_rehearsed: false,
+    };
     let pending = exchange.pending();
-    let stop = exchange.run(pending).await.err();
+    let mut stop = exchange.run(pending).await.err();
+    if stop.is_none() {
+        let stale = exchange.forget_stale_ids();
+        stop = exchange.run(stale).await.err();
+    }
     let settled = exchange.outcomes.into_iter().zip(exchange.rows).map(|(outcome, row)| match outcome {
         // What a lookup has found is worth keeping: the next time nothing has to be looked for.
         Some(Outcome::Accepted { destination_id: None }) if !leaves => Outcome::Accepted { destination_id: row.id },
         Some(outcome) => outcome,
-        None => Outcome::retry("stopped", "the sync stopped before this row"),
+        None => Outcome::NotSent,
     });
     (settled.collect(), stop)
 }
@@ -91,14 +111,47 @@ pub(super) struct Exchange<'a, W> {
     pub(super) delivery: &'a Delivery<'a>,
     pub(super) wire: &'a mut W,
     pub(super) rows: Vec<Row>,
+    /// The rows as they may be shown, where they are.
+    pub(super) masked: Option<Vec<Row>>,
     pub(super) outcomes: Vec<Option<Outcome>>,
     pub(super) audience: Json,
+    /// Rows that were not looked up, since an earlier answer had told their id.
+    pub(super) trusted: BTreeSet<usize>,
+    /// Which rows the next requests are about.
+    pub(super) whom: Option<Whom>,
+    /// Was a lookup only shown? Then every row may be there, or not.
+    pub(super) is_rehearsed: bool,
 }
 
 impl<'a, W: Wire> Exchange<'a, W> {
     /// Rows without an outcome so far.
     fn pending(&self) -> Vec<usize> {
         (0..self.rows.len()).filter(|&row| self.outcomes[row].is_none()).collect()
+    }
+
+    /// Rows that came to nothing under the id that was remembered: it may have become another's, or nobody's. They are looked up anew.
+    fn forget_stale_ids(&mut self) -> Vec<usize> {
+        let came_to_nothing =
+            |row: &usize| matches!(self.outcomes[*row], Some(Outcome::Unchanged | Outcome::Rejected { .. }));
+        let stale: Vec<usize> = std::mem::take(&mut self.trusted).into_iter().filter(came_to_nothing).collect();
+        for &row in &stale {
+            self.rows[row].id = None;
+            self.outcomes[row] = None;
+        }
+        stale
+    }
+
+    /// Rows that may have to be made: where lookups are only shown, all.
+    fn may_miss(&self, misses: Vec<usize>, all: &[usize]) -> Vec<usize> {
+        if self.is_rehearsed { all.to_vec() } else { misses }
+    }
+
+    /// Sends to some of the rows that a lookup told apart.
+    async fn send_to(&mut self, whom: Whom, operation: &Operation, rows: Vec<usize>) -> Result<(), Failure> {
+        self.whom = Some(whom);
+        let sent = self.send(operation, rows).await;
+        self.whom = None;
+        sent
     }
 
     pub(super) fn settle(&mut self, rows: &[usize], outcome: &Outcome) {
@@ -119,6 +172,10 @@ impl<'a, W: Wire> Exchange<'a, W> {
                 }
             },
             (What::Audience(audience), Deed::Put) => self.give(&audience.add, audience.of, pending).await,
+            (What::Audience(_), Deed::Take) if matches!(delivery.audience, Some((_, None))) => {
+                self.settle(&pending, &Outcome::Unchanged);
+                Ok(())
+            }
             (What::Audience(audience), Deed::Take) => {
                 self.take(&audience.remove, self.lookup_of(audience.of), pending).await
             }
@@ -155,15 +212,16 @@ impl<'a, W: Wire> Exchange<'a, W> {
         };
         let misses = find_ids(self, lookup, pending.clone()).await?;
         let found: Vec<usize> =
-            pending.into_iter().filter(|&row| self.outcomes[row].is_none() && !misses.contains(&row)).collect();
+            pending.iter().copied().filter(|&row| self.outcomes[row].is_none() && !misses.contains(&row)).collect();
         match object.update.as_ref().or(object.upsert.as_ref()) {
-            Some(update) if may_update => self.send(update, found).await?,
+            Some(update) if may_update => self.send_to(Whom::Found, update, found).await?,
             _ => self.settle(&found, &Outcome::Unchanged),
         }
         let create = object.create.as_ref().or(object.upsert.as_ref());
         match (create, lookup.on_miss) {
             (Some(create), OnMiss::Create) if may_create => {
-                self.send(create, misses.clone()).await?;
+                let misses = self.may_miss(misses, &pending);
+                self.send_to(Whom::Missing, create, misses.clone()).await?;
                 self.read_back(lookup, &misses).await
             }
             (_, OnMiss::Reject) if may_create => {
@@ -186,7 +244,15 @@ impl<'a, W: Wire> Exchange<'a, W> {
         }
         let before: Vec<Option<Outcome>> = lost.iter().map(|&row| self.outcomes[row].take()).collect();
         self.wire.pause(std::time::Duration::from_secs(2)).await;
-        let misses = find_ids(self, lookup, lost.clone()).await?;
+        let misses = match find_ids(self, lookup, lost.clone()).await {
+            Ok(misses) => misses,
+            Err(failure) => {
+                for (row, before) in lost.into_iter().zip(before) {
+                    self.outcomes[row] = before;
+                }
+                return Err(failure);
+            }
+        };
         for (row, before) in lost.into_iter().zip(before) {
             self.outcomes[row] = match self.outcomes[row].take() {
                 // The lookup itself came to nothing: it is as unknown as before.
@@ -217,11 +283,14 @@ impl<'a, W: Wire> Exchange<'a, W> {
     /// Rows with the destination's id: found, or made first.
     async fn with_ids(&mut self, object: &Object, pending: Vec<usize>) -> Result<Vec<usize>, Failure> {
         let Some(lookup) = &object.lookup else { return Ok(pending) };
-        let misses = find_ids(self, lookup, pending.clone()).await?;
+        let mut misses = find_ids(self, lookup, pending.clone()).await?;
         let create = object.create.as_ref().or(object.upsert.as_ref());
+        if lookup.on_miss == OnMiss::Create && self.delivery.may_create && create.is_some() {
+            misses = self.may_miss(misses, &pending);
+        }
         match (create, lookup.on_miss) {
             (Some(create), OnMiss::Create) if self.delivery.may_create && !misses.is_empty() => {
-                self.send(create, misses.clone()).await?;
+                self.send_to(Whom::Missing, create, misses.clone()).await?;
                 self.read_back(lookup, &misses).await?;
                 let mut nameless = Vec::new();
                 for row in misses {

@@ -81,6 +81,8 @@ fn token_request(oauth2: &OAuth2, scope: &Scope<'_>) -> Result<Request, Broken> 
         url,
         headers,
         body: body.into_bytes(),
+        whom: None,
+        masked: None,
     })
 }
 
@@ -147,6 +149,33 @@ pub fn authorise(peer: &Peer, request: &mut Request, grant: Option<&Grant>, now:
         }
     }
     sign(peer, request, &scope, now)
+}
+
+/// What is read in the place of a secret.
+pub(super) const SECRET: &str = "***";
+
+/// The headers that say who sends a request: those of which every value is a secret.
+pub(super) fn veiled_headers(peer: &Peer) -> Vec<String> {
+    let settings = Scope::of("settings", &peer.settings);
+    let scope = settings.with("secrets", &peer.secrets);
+    let is_there = |template: &Template| !matches!(template.optional(&scope, Place::Header), Ok(None));
+    let mut names: Vec<String> = match &peer.connector.auth {
+        None => Vec::new(),
+        Some(Auth::Headers(headers)) => {
+            headers.iter().filter(|(_, value)| is_there(value)).map(|(name, _)| name.to_lowercase()).collect()
+        }
+        Some(Auth::Basic { .. } | Auth::OAuth2(_)) => vec!["authorization".to_owned()],
+        Some(Auth::Session(session)) => session.headers.iter().map(|(name, _)| name.to_lowercase()).collect(),
+    };
+    if let Some(signature) = peer.connector.sign.as_ref().filter(|signature| is_there(&signature.secret)) {
+        names.extend(
+            [&signature.header]
+                .into_iter()
+                .chain(signature.headers.iter().map(|(name, _)| name))
+                .map(|name| name.to_lowercase()),
+        );
+    }
+    names
 }
 
 fn sign(peer: &Peer, request: &mut Request, scope: &Scope<'_>, now: DateTime<Utc>) -> Result<(), String> {

@@ -13,7 +13,30 @@ use crate::diag::Failure;
 /// An answer that goes on for longer has no end: its pages name one another.
 const MOST_PAGES: usize = 1_000;
 
+/// Said of rows of a job whose end was not seen.
+pub(super) const UNFINISHED: &str = "the destination has not finished its work on these rows";
+
 impl<W: Wire> Exchange<'_, W> {
+    /// Shows how a job would be asked about.
+    pub(super) async fn rehearse(
+        &mut self,
+        operation: &Operation,
+        job: &Job,
+        scope: &Scope<'_>,
+    ) -> Result<(), Failure> {
+        let id = serde_json::Value::from(self.wire.stand_in("id of the job"));
+        let scope = &scope.with("job", &id);
+        let peer = self.delivery.peer;
+        let name = format!("{}.poll", operation.name);
+        for request in [Some(&job.poll), job.rows.as_ref()].into_iter().flatten() {
+            // One that looks deeper into the answer that did not come cannot be built.
+            if let Ok(request) = Request::build(peer, &name, request, scope, &[]) {
+                speak(peer, self.wire, &request, &[], scope, Manner::ASKING).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// Waits for a job's end, and asks what became of its rows.
     pub(super) async fn follow(
         &mut self,
@@ -45,16 +68,13 @@ impl<W: Wire> Exchange<'_, W> {
         let mut waited = std::time::Duration::ZERO;
         let ended = loop {
             if waited >= job.within || self.wire.is_cancelled() {
-                return all(Outcome::unknown(
-                    "job_unfinished",
-                    "the destination has not finished its work on these rows",
-                ));
+                return all(Outcome::unknown("job_unfinished", UNFINISHED));
             }
             self.wire.pause(job.every).await;
             waited += job.every;
             let response = match speak(peer, self.wire, &poll, &rules, scope, Manner::ASKING).await? {
                 Heard::Answer(response) => response,
-                Heard::Ignored => continue,
+                Heard::Ignored | Heard::Rehearsed => continue,
                 Heard::Refused { code, message, .. }
                 | Heard::NotDone { code, message }
                 | Heard::Lost { code, message } => {
@@ -79,7 +99,7 @@ impl<W: Wire> Exchange<'_, W> {
         loop {
             let response = match speak(peer, self.wire, &request, &rules, scope, Manner::ASKING).await? {
                 Heard::Answer(response) => response,
-                Heard::Ignored => return all(Outcome::accepted()),
+                Heard::Ignored | Heard::Rehearsed => return all(Outcome::accepted()),
                 Heard::Refused { code, message, .. }
                 | Heard::NotDone { code, message }
                 | Heard::Lost { code, message } => return all(Outcome::unknown(code, message)),

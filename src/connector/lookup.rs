@@ -22,7 +22,10 @@ pub(super) async fn find_ids<W: Wire>(
     pending: Vec<usize>,
 ) -> Result<Vec<usize>, Failure> {
     let mut groups: BTreeMap<String, Vec<usize>> = BTreeMap::new();
-    for row in pending.into_iter().filter(|&row| exchange.rows[row].id.is_none()) {
+    let (known, pending): (Vec<usize>, Vec<usize>) =
+        pending.into_iter().partition(|&row| exchange.rows[row].id.is_some());
+    exchange.trusted.extend(known);
+    for row in pending {
         groups.entry(exchange.rows[row].key_name().to_owned()).or_default().push(row);
     }
     let mut misses = Vec::new();
@@ -37,9 +40,12 @@ pub(super) async fn find_ids<W: Wire>(
             let settings = Scope::of("settings", &peer.settings);
             let batch = settings.with("batch", &batch);
             let key_name = batch.with("key_name", &key_name);
+            let masked = exchange.masked(&part, lookup.row.as_ref(), &key_name, |scope, rows| {
+                Request::build(peer, &lookup.name, &lookup.request, scope, rows)
+            });
             let scope = key_name.with("row", &row);
-            let request = match Request::build(peer, "lookup", &lookup.request, &scope, &bytes) {
-                Ok(request) => request,
+            let request = match Request::build(peer, &lookup.name, &lookup.request, &scope, &bytes) {
+                Ok(request) => Request { masked, ..request },
                 Err(broken) => {
                     exchange.settle(&part, &Outcome::rejected("template", broken.cause));
                     continue;
@@ -57,6 +63,13 @@ pub(super) async fn find_ids<W: Wire>(
                     }
                 }
                 Heard::Ignored => misses.extend(part),
+                Heard::Rehearsed => {
+                    for row in part {
+                        let of = exchange.masked_row(row).key_value().unwrap_or_default();
+                        exchange.rows[row].id = Some(exchange.wire.stand_in(&format!("id of {of}")));
+                    }
+                    exchange.is_rehearsed = true;
+                }
                 Heard::Refused { code, message, .. } => exchange.settle(&part, &Outcome::rejected(code, message)),
                 // Nothing was written: a lookup that came to nothing is worth another attempt.
                 Heard::NotDone { code, message } | Heard::Lost { code, message } => {

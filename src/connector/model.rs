@@ -45,6 +45,15 @@ pub struct Connector {
 }
 
 impl Connector {
+    /// What has a quota of its own, beside the account's.
+    pub fn quotas(&self) -> impl Iterator<Item = (&str, &Quota)> {
+        let operations = self.operations().map(|operation| (&operation.name, &operation.quota));
+        let lookups = self.objects.iter().filter_map(|object| object.lookup.as_ref());
+        operations
+            .chain(lookups.map(|lookup| (&lookup.name, &lookup.quota)))
+            .filter_map(|(name, quota)| Some((name.as_str(), quota.as_ref()?)))
+    }
+
     /// Everything that it does with rows.
     pub fn operations(&self) -> impl Iterator<Item = &Operation> {
         let objects = self
@@ -266,6 +275,10 @@ pub(super) struct Job {
 /// Finds ids.
 #[derive(Debug)]
 pub struct Lookup {
+    /// `contact.lookup`: quotas of its own and messages go by it.
+    pub name: String,
+    /// A quota of its own.
+    pub quota: Option<Quota>,
     pub(super) request: Request,
     pub(super) row: Option<Tree>,
     pub(super) limits: Limits,

@@ -55,7 +55,7 @@ impl Compiler {
 
     pub(super) fn object(&mut self, name: &Located<String>, written: &spec::Object) -> Option<Object> {
         let columns = self.columns(written.keys.as_ref(), written.fields.as_ref(), written.custom);
-        let lookup = written.lookup.as_ref().map(|lookup| self.lookup(lookup));
+        let lookup = written.lookup.as_ref().map(|lookup| self.lookup(&name.value, lookup));
         let mut operation = |what: &str, written: Option<&spec::Operation>| -> Option<Option<Operation>> {
             let compiled = written.map(|written| self.operation(&format!("{}.{what}", name.value), written, name.span));
             transpose(compiled)
@@ -172,7 +172,7 @@ impl Compiler {
         Some(Erase { description: written.description.clone().unwrap_or_default(), of, columns, operation })
     }
 
-    fn lookup(&mut self, written: &spec::Lookup) -> Option<Lookup> {
+    fn lookup(&mut self, object: &str, written: &spec::Lookup) -> Option<Lookup> {
         let limits = limits(written.batch.as_ref());
         let request = self.request(&written.request, if limits.rows == 1 { At::Row } else { At::Rows });
         let row = written.row.as_ref().map(|row| self.tree(row, At::Row));
@@ -188,6 +188,8 @@ impl Compiler {
             );
         }
         Some(Lookup {
+            name: format!("{object}.lookup"),
+            quota: written.quota.as_ref().map(|quota| self.quota(quota)),
             request: request?,
             row: transpose(row)?,
             limits,

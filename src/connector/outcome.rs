@@ -25,6 +25,8 @@ pub enum Outcome {
         /// Why.
         message: String,
     },
+    /// Its turn did not come before the end: no attempt, so nothing is held against it.
+    NotSent,
     /// Nobody knows whether it was done.
     Unknown {
         /// The destination's code, or ours.

@@ -19,6 +19,8 @@ pub struct Peer {
     pub(super) settings: Json,
     pub(super) secrets: Json,
     url: String,
+    /// Did the connection say where it is?
+    has_own_url: bool,
 }
 
 /// Secrets do not show, nor does the URL: that of a webhook is one.
@@ -101,9 +103,33 @@ impl Peer {
             return Err(("url".to_owned(), "it is no URL with `https://` and a host".to_owned()));
         }
         Ok(Self {
+            has_own_url: said.url.is_some(),
             account: said.account.clone(),
             settings,
             secrets: Json::Object(secrets),
+            url: url.trim_end_matches('/').to_owned(),
+            connector,
+        })
+    }
+
+    /// As it would be, for requests that are only shown: neither secrets nor variables of the environment need be there.
+    pub fn veiled(connector: Arc<Connector>, said: &Said) -> Result<Self, (String, String)> {
+        let text = |value: Option<&String>| value.map_or(Json::Null, |value| Json::String(value.clone()));
+        let setting = |one: &Setting| (one.name.clone(), text(said.settings.get(&one.name).or(one.default.as_ref())));
+        let secret = |name: &String| (name.clone(), Json::String("***".to_owned()));
+        let settings = Json::Object(connector.settings.iter().map(setting).collect());
+        let url = match (&said.url, &connector.url) {
+            (Some(url), _) => url.clone(),
+            (None, Some(url)) => url
+                .text(&Scope::of("settings", &settings), Place::Text)
+                .map_err(|broken| ("url".to_owned(), broken.cause))?,
+            (None, None) => return Err(("url".to_owned(), "it is missing: where the destination is".to_owned())),
+        };
+        Ok(Self {
+            has_own_url: said.url.is_some(),
+            account: said.account.clone(),
+            settings,
+            secrets: Json::Object(said.secrets.keys().map(secret).collect()),
             url: url.trim_end_matches('/').to_owned(),
             connector,
         })
@@ -123,6 +149,11 @@ impl Peer {
     #[must_use]
     pub fn url(&self) -> &str {
         &self.url
+    }
+
+    /// Did the connection say where it goes? Then the URL may be a secret.
+    pub(super) fn has_own_url(&self) -> bool {
+        self.has_own_url
     }
 
     /// Every secret: what must never be shown.

@@ -24,6 +24,19 @@ pub struct Request {
     pub headers: Vec<(String, String)>,
     /// The body; empty where there is none.
     pub body: Vec<u8>,
+    /// Which of the rows go with it, where only an answer before it tells.
+    pub whom: Option<Whom>,
+    /// The same of rows whose personal values are masked, where it is to be shown.
+    pub masked: Option<Box<Request>>,
+}
+
+/// Rows that an answer tells apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Whom {
+    /// Those that a lookup found.
+    Found,
+    /// Those that it did not find.
+    Missing,
 }
 
 impl Method {
@@ -101,7 +114,16 @@ impl Request {
         {
             headers.push(("content-type".to_owned(), kind.to_owned()));
         }
-        Ok(Self { operation: operation.to_owned(), id: String::new(), method: model.method, url, headers, body })
+        Ok(Self {
+            operation: operation.to_owned(),
+            id: String::new(),
+            method: model.method,
+            url,
+            headers,
+            body,
+            whom: None,
+            masked: None,
+        })
     }
 
     /// The path with what stands behind the `?`.

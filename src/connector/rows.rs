@@ -22,6 +22,12 @@ pub struct Row {
 }
 
 impl Row {
+    /// A row of which nothing is known but perhaps its id.
+    #[must_use]
+    pub fn of_id(id: Option<String>) -> Self {
+        Self { id, ..Self::default() }
+    }
+
     /// As expressions see it.
     pub(super) fn scope(&self) -> Json {
         let (key_name, key_value) = self

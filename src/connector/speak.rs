@@ -27,6 +27,24 @@ pub trait Wire: Send {
     fn now(&self) -> DateTime<Utc>;
     /// Was the end asked for? Then nothing is tried again.
     fn is_cancelled(&self) -> bool;
+    /// Stands for what an answer would have told, where requests are only shown; `what` is what is read in its place.
+    fn stand_in(&mut self, what: &str) -> String {
+        what.to_owned()
+    }
+}
+
+/// Why nothing more is asked.
+pub(super) struct Stop {
+    /// Why.
+    pub(super) failure: Failure,
+    /// May the request have been done all the same? An earlier attempt was not answered.
+    pub(super) in_doubt: bool,
+}
+
+impl From<Stop> for Failure {
+    fn from(stop: Stop) -> Self {
+        stop.failure
+    }
 }
 
 /// What came of a request.
@@ -41,6 +59,8 @@ pub(super) enum Heard {
     NotDone { code: String, message: String },
     /// Nobody knows.
     Lost { code: String, message: String },
+    /// It was only shown: all goes on as if it had been answered well.
+    Rehearsed,
 }
 
 /// How hard one request is tried.
@@ -77,22 +97,29 @@ pub(super) async fn speak<W: Wire>(
     rules: &[&[Rule]],
     scope: &Scope<'_>,
     Manner { harmless, wants_json }: Manner,
-) -> Result<Heard, Failure> {
+) -> Result<Heard, Stop> {
     let mut attempt = 0;
+    // Once an attempt was not answered, no later one says that nothing was done.
+    let mut in_doubt = false;
+    let not_done = |in_doubt: bool, code: String, message: String| {
+        if in_doubt { Heard::Lost { code, message } } else { Heard::NotDone { code, message } }
+    };
     let mut waited = Duration::ZERO;
     let mut has_refreshed = false;
     loop {
         let response = match wire.send(request).await {
             Ok(response) => response,
+            Err(NoAnswer::Rehearsed) => return Ok(Heard::Rehearsed),
             Err(NoAnswer::NotSent(cause)) => {
                 attempt += 1;
                 if attempt >= ATTEMPTS || wire.is_cancelled() {
-                    return Ok(Heard::NotDone { code: "unreachable".to_owned(), message: cause });
+                    return Ok(not_done(in_doubt, "unreachable".to_owned(), cause));
                 }
                 wire.pause(backoff(attempt - 1)).await;
                 continue;
             }
             Err(NoAnswer::Lost(cause)) => {
+                in_doubt = true;
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
                     return Ok(Heard::Lost { code: "no_answer".to_owned(), message: cause });
@@ -102,10 +129,13 @@ pub(super) async fn speak<W: Wire>(
             }
         };
         let read = Read::new(&response);
-        let meaning = read.meaning(rules, scope).map_err(|broken| unreadable(peer, request, &broken))?;
+        let meaning = read
+            .meaning(rules, scope)
+            .map_err(|broken| Stop { failure: unreadable(peer, request, &broken), in_doubt: true })?;
         let Some(Meaning { act, code, message }) = meaning else {
             // A page of HTML where JSON belongs says nothing about the rows: it may come from something on the way.
             if wants_json && !read.is_json || is_page(&response) {
+                in_doubt = true;
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
                     let message =
@@ -124,12 +154,13 @@ pub(super) async fn speak<W: Wire>(
                 let pause = told.unwrap_or_else(|| backoff(attempt)).max(Duration::from_millis(50));
                 waited += pause;
                 if waited > PATIENCE || wire.is_cancelled() {
-                    return Ok(Heard::NotDone { code, message });
+                    return Ok(not_done(in_doubt, code, message));
                 }
                 wire.hold(pause);
                 wire.pause(pause).await;
             }
             Act::Retry => {
+                in_doubt = true;
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {
                     return Ok(Heard::Lost { code, message });
@@ -138,15 +169,16 @@ pub(super) async fn speak<W: Wire>(
                 wire.pause(told.unwrap_or_else(|| backoff(attempt - 1)).min(PATIENCE)).await;
             }
             Act::RefreshAuth => {
-                if has_refreshed || !wire.refresh().await? {
-                    return Err(refused(peer, request, &message));
+                let stop = |failure| Stop { failure, in_doubt };
+                if has_refreshed || !wire.refresh().await.map_err(stop)? {
+                    return Err(stop(refused(peer, request, &message)));
                 }
                 has_refreshed = true;
             }
             Act::Bisect => return Ok(Heard::Refused { code, message, bisect: true }),
             Act::Reject => return Ok(Heard::Refused { code, message, bisect: false }),
             Act::Ignore => return Ok(Heard::Ignored),
-            Act::Stop => return Err(stopped(peer, request, &message)),
+            Act::Stop => return Err(Stop { failure: stopped(peer, request, &message), in_doubt }),
         }
     }
 }

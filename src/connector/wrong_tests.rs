@@ -169,8 +169,11 @@ fn audiences_that_cannot_be_found() {
     let peer = hubspot("12345");
     let list = &peer.connector.audiences[0];
     let code = |mut wire: Same| ended(find_audience(&peer, list, "VIP", &mut wire)).map_err(|failure| failure.code);
-    assert_eq!(code(answer(200, r#"{"list": {"listId": "12"}}"#)), Ok("12".to_owned()));
-    assert_eq!(code(answer(200, "{}")), Err("W610"));
+    assert_eq!(code(answer(200, r#"{"list": {"listId": "12"}}"#)), Ok(Some("12".to_owned())));
+    assert_eq!(code(answer(200, "{}")), Ok(None));
+    assert_eq!(code(answer(404, "{}")), Ok(None));
+    let made = ended(make_audience(&peer, list, "VIP", &mut answer(200, "{}")));
+    assert_eq!(made.unwrap_err().code, "W610");
     assert_eq!(code(answer(401, "{}")), Err("W608"));
     assert_eq!(code(answer(403, "{}")), Err("W609"));
     assert_eq!(code(answer(503, "")), Err("W609"));

@@ -56,6 +56,8 @@ const PAGES: &[(&str, &str)] = &[
     ("E154", include_str!("codes/E154.md")),
     ("E155", include_str!("codes/E155.md")),
     ("E156", include_str!("codes/E156.md")),
+    ("E157", include_str!("codes/E157.md")),
+    ("E158", include_str!("codes/E158.md")),
     ("E201", include_str!("codes/E201.md")),
     ("E202", include_str!("codes/E202.md")),
     ("E203", include_str!("codes/E203.md")),

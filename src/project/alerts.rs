@@ -54,7 +54,7 @@ pub(super) fn resolve(spec: &Spec, project: &mut Project, findings: &mut Finding
 fn place<'a>(project: &'a Project, written: &spec::Alert, findings: &mut Findings) -> Option<(String, &'a Object)> {
     let name = super::sources::known_connection(&project.connections, &written.to, findings)?;
     let mut cannot = |span, message: String, help: String| {
-        findings.add(Finding::error("E156", message).at(span).help(help));
+        findings.add(Finding::error("E158", message).at(span).help(help));
         None
     };
     let Connector::Http(connector) = &project.connections.get(&name)?.connector else {

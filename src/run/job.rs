@@ -21,7 +21,7 @@ use super::steps::{self, Step};
 use super::sync::{self, How, Order, Preview, Turn};
 use super::workspace::Workspace;
 use crate::diag::{Failure, Finding, Severity, nearest};
-use crate::project::{Connection, Sync};
+use crate::project::{Connection, Project, Sync};
 use crate::report::Progress;
 use crate::store::{Lease, LeaseOptions, failure_from};
 use crate::sync::clock::{Cancel, Clock as _, SystemClock};
@@ -90,6 +90,16 @@ pub async fn sync(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Delivered, Stopped> {
+    let (workspace, findings, holds) = to_send(opened, progress).await?;
+    let syncs = deliver(&workspace, options, &holds, false, cancel, progress).await?;
+    Ok(Delivered { workspace, findings, syncs })
+}
+
+/// What is published, ready to be sent, what is wrong with it, and what that holds back.
+pub(super) async fn to_send(
+    opened: Opened,
+    progress: &dyn Progress,
+) -> Result<(Workspace, Vec<Finding>, Holds), Stopped> {
     let mut findings = opened.findings.clone();
     let workspace = Workspace::new(opened).await?;
     if workspace.published.run.is_none() {
@@ -113,8 +123,7 @@ pub async fn sync(
     let mut steps: Vec<Step> = steps::last(&workspace).await?.into_values().collect();
     steps.extend(steps::of_models(&[], &kept));
     let holds = Holds::of(&workspace.opened, &steps);
-    let syncs = deliver(&workspace, options, &holds, false, cancel, progress).await?;
-    Ok(Delivered { workspace, findings, syncs })
+    Ok((workspace, findings, holds))
 }
 
 /// The main job.
@@ -145,13 +154,24 @@ async fn holds(built: &Built) -> Result<Holds, Failure> {
     })
 }
 
-fn unbuilt() -> Failure {
+pub(super) fn unbuilt() -> Failure {
     Failure::project("W004", "syncing", "nothing has been built yet")
         .help("`cohorte build` builds, `cohorte run` builds and syncs")
 }
 
+/// The sync of that name.
+pub(super) fn named<'a>(project: &'a Project, name: &str) -> Result<&'a Sync, Failure> {
+    project.syncs.get(name).ok_or_else(|| {
+        let help = nearest(name, project.syncs.keys().map(String::as_str)).map_or_else(
+            || format!("the project has {}", project.syncs.keys().cloned().collect::<Vec<_>>().join(", ")),
+            |near| format!("did you mean `{near}`?"),
+        );
+        Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help)
+    })
+}
+
 /// Are there customers to send? An entity that could not be built yet has no table.
-fn is_there(workspace: &Workspace, sync: &Sync) -> Result<bool, Failure> {
+pub(super) fn is_there(workspace: &Workspace, sync: &Sync) -> Result<bool, Failure> {
     let found = workspace.opened.session.table_exist(TableReference::bare(sync.entity.as_str()));
     found.map_err(|error| failure_from(format!("reading the table `{}`", sync.entity), &error))
 }
@@ -167,13 +187,7 @@ async fn deliver(
 ) -> Result<Vec<(String, Result<sync::Report, Failure>)>, Stopped> {
     let project = &workspace.opened.project;
     for name in &options.names {
-        if !project.syncs.contains_key(name) {
-            let help = nearest(name, project.syncs.keys().map(String::as_str)).map_or_else(
-                || format!("the project has {}", project.syncs.keys().cloned().collect::<Vec<_>>().join(", ")),
-                |near| format!("did you mean `{near}`?"),
-            );
-            return Err(Failure::project("W005", "syncing", format!("there is no sync `{name}`")).help(help).into());
-        }
+        named(project, name)?;
     }
     let chosen = project
         .syncs

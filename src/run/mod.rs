@@ -27,6 +27,7 @@ mod show;
 mod steps;
 mod stored;
 pub mod sync;
+mod trial;
 mod workspace;
 
 pub use build::{BuildOptions, Built, Why, build};
@@ -47,4 +48,5 @@ pub use segments::{SegmentChange, TrippedSegment};
 pub use selection::Selection;
 pub use show::{Fact, Series, Shown, show};
 pub use stored::{Stored, open_stored};
+pub use trial::{Given, Trial, TrialOutcome, Tried, of_given, of_sync};
 pub use workspace::Workspace;

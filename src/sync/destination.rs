@@ -39,6 +39,8 @@ pub struct Target {
     pub may_create: bool,
     /// May existing rows be changed? (`insert` mode must not.)
     pub may_update: bool,
+    /// Rows of ours that the destination has by what was delivered so far.
+    pub ours: u64,
     /// Are nulls left out of adds and updates, so that the destination keeps its value? Clears always send them.
     pub omit_nulls: bool,
 }
@@ -52,6 +54,8 @@ pub struct Batch {
     pub id: String,
     /// The rows.
     pub rows: RecordBatch,
+    /// The destination's id of each row, where an earlier answer told it.
+    pub ids: Vec<Option<String>>,
 }
 
 /// What came of a batch.

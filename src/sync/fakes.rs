@@ -214,6 +214,7 @@ pub(super) fn target() -> Target {
         clear: vec!["n".into()],
         may_create: true,
         may_update: true,
+        ours: 0,
         omit_nulls: false,
     }
 }
@@ -242,6 +243,7 @@ pub(super) fn queue_schema() -> SchemaRef {
         text("action"),
         text("desired_hash"),
         Field::new("deliveries", DataType::Int64, true),
+        text("destination_id"),
         text("field_email"),
         Field::new("field_n", DataType::Int64, true),
     ]))
@@ -261,6 +263,7 @@ pub(super) fn stream(rows: &[DueRow], chunk: usize) -> SendableRecordBatchStream
                     text(|row| Some(row.action.name())),
                     text(|row| row.hash.as_deref()),
                     number(|row| Some(row.deliveries as i64)),
+                    text(|_| None),
                     text(|row| Some(&row.key)),
                     number(|row| row.value),
                 ],

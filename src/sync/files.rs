@@ -96,6 +96,11 @@ impl Files {
         Ok(self.path.join(name))
     }
 
+    /// Where the file of a batch goes.
+    pub fn file(&self, target: &Target, batch: &Batch) -> Result<PathBuf, Failure> {
+        Ok(self.folder(target)?.join(self.file_name(batch.operation, &batch.id)))
+    }
+
     fn file_name(&self, operation: Operation, batch_id: &str) -> String {
         format!("{batch_id}.{}.{}", suffix(operation), self.format.extension())
     }

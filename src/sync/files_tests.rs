@@ -22,6 +22,7 @@ fn target(object: Option<&str>) -> Target {
         clear: vec!["city".to_owned()],
         may_create: true,
         may_update: true,
+        ours: 0,
         omit_nulls: false,
     }
 }
@@ -36,7 +37,7 @@ fn batch(operation: Operation, id: &str) -> Batch {
         ],
     )
     .unwrap();
-    Batch { operation, id: id.to_owned(), rows }
+    Batch { operation, id: id.to_owned(), ids: vec![None; rows.num_rows()], rows }
 }
 
 async fn sent(files: &mut Files, target: &Target, batch: &Batch) -> Vec<Outcome> {

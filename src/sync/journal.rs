@@ -157,6 +157,10 @@ impl Receipt {
             Outcome::Unchanged => (Verdict::Unchanged, None, None),
             Outcome::Rejected { code, message } => (Verdict::Rejected, Some((code, message)), None),
             Outcome::Retry { code, message } => (Verdict::Retry, Some((code, message)), None),
+            Outcome::NotSent => {
+                let message = "the sync stopped before this row".to_owned();
+                (Verdict::NotSent, Some(("stopped".to_owned(), message)), None)
+            }
             Outcome::Unknown { code, message } => (Verdict::Unknown, Some((code, message)), None),
         };
         let (code, message) = told.unzip();

@@ -12,7 +12,7 @@ pub mod guard;
 pub mod http;
 pub mod journal;
 pub mod postgres;
-mod queue;
+pub mod queue;
 pub mod reason;
 pub mod state;
 pub mod syncer;

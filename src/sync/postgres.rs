@@ -31,6 +31,15 @@ pub const MAX_ROWS: usize = 5_000;
 const SETTINGS: &str = "set local lock_timeout = '30s'; set local statement_timeout = '300s'; \
                         set local timezone = 'UTC'; set local datestyle = 'ISO, YMD'; set constraints all immediate";
 
+/// The statement of an operation on a table that is made by it, for people to look at; one that is there already has types of its own.
+pub fn statement(target: &Target, operation: Operation) -> Result<String, Failure> {
+    let table = table::as_made(target).map_err(|cause| {
+        Failure::project("E603", format!("showing the statement of the sync `{}`", target.sync), cause)
+            .help("name the table as `table` or `schema.table`")
+    })?;
+    Ok(statement::of(&table, target, operation).sql)
+}
+
 /// A table in a PostgreSQL database.
 pub struct Postgres {
     address: Address,

@@ -9,6 +9,7 @@
 //! | `action` | text | `withdraw`, `remove`, `clear`, `add`, `update` |
 //! | `desired_hash` | text, nullable | what the destination then holds; null where the row is deleted |
 //! | `deliveries` | integer, nullable | of the row's state; null is 0 |
+//! | `destination_id` | text, nullable | of the row's state |
 //! | `field_<name>` | the target's type | one per column of the target's schema; for leavers only the key matters |
 //!
 //! Memory: one window of rows, as Arrow and as intents.
@@ -45,22 +46,18 @@ impl Prepared {
         let taken = take_record_batch(&self.batch.rows, &indices).map_err(|error| malformed(target, error))?;
         let intents: Vec<Intent> = rows.iter().map(|&row| self.intents[row].clone()).collect();
         let deliveries = rows.iter().map(|&row| self.deliveries[row]).collect();
-        Ok(Self::new(target, self.batch.operation, taken, intents, deliveries, self.attempt))
+        let ids = rows.iter().map(|&row| self.batch.ids[row].clone()).collect();
+        let batch = Batch { operation: self.batch.operation, id: String::new(), rows: taken, ids };
+        Ok(Self::new(target, batch, intents, deliveries, self.attempt))
     }
 
-    fn new(
-        target: &Target,
-        operation: Operation,
-        rows: RecordBatch,
-        mut intents: Vec<Intent>,
-        deliveries: Vec<u64>,
-        attempt: u32,
-    ) -> Self {
-        let id = batch_id(target, operation, &intents, &deliveries);
+    /// Gives the batch and its intents their id.
+    fn new(target: &Target, mut batch: Batch, mut intents: Vec<Intent>, deliveries: Vec<u64>, attempt: u32) -> Self {
+        batch.id = batch_id(target, batch.operation, &intents, &deliveries);
         for intent in &mut intents {
-            intent.batch_id.clone_from(&id);
+            intent.batch_id.clone_from(&batch.id);
         }
-        Self { batch: Batch { operation, id, rows }, intents, deliveries, attempt }
+        Self { batch, intents, deliveries, attempt }
     }
 }
 
@@ -95,10 +92,29 @@ pub(super) struct Queue<'a> {
     on_withdraw: Operation,
 }
 
+/// The first batches of what is due, as `syncer::deliver` would cut them.
+pub async fn first_batches(
+    target: &Target,
+    due: SendableRecordBatchStream,
+    max_rows: usize,
+    on_withdraw: Operation,
+) -> Result<Vec<Batch>, Failure> {
+    let mut queue = Queue::new(target, due, max_rows, max_rows, on_withdraw);
+    let mut batches = Vec::new();
+    loop {
+        let window = queue.window().await?;
+        if window.is_empty() {
+            return Ok(batches);
+        }
+        batches.extend(window.into_iter().map(|prepared| prepared.batch));
+    }
+}
+
 /// Some due rows as they were read.
 struct Due {
     intents: Vec<Intent>,
     deliveries: Vec<u64>,
+    ids: Vec<Option<String>>,
     fields: RecordBatch,
 }
 
@@ -149,6 +165,7 @@ impl<'a> Queue<'a> {
                 let rest = Due {
                     intents: due.intents.split_off(cut),
                     deliveries: due.deliveries.split_off(cut),
+                    ids: due.ids.split_off(cut),
                     fields: due.fields.slice(cut, due.fields.num_rows() - cut),
                 };
                 due.fields = due.fields.slice(0, cut);
@@ -163,11 +180,14 @@ impl<'a> Queue<'a> {
         let sent = sent.collect::<Result<Vec<_>, _>>()?;
         let rows = concat_batches(&schema, &sent).map_err(|error| malformed(self.target, error))?;
         let (mut intents, mut deliveries) = (Vec::with_capacity(count), Vec::with_capacity(count));
+        let mut ids = Vec::with_capacity(count);
         for part in parts {
             intents.extend(part.intents);
             deliveries.extend(part.deliveries);
+            ids.extend(part.ids);
         }
-        Ok(Some(Prepared::new(self.target, operation, rows, intents, deliveries, 0)))
+        let batch = Batch { operation, id: String::new(), rows, ids };
+        Ok(Some(Prepared::new(self.target, batch, intents, deliveries, 0)))
     }
 
     /// Reads until there are rows; false at the end.
@@ -195,6 +215,8 @@ impl<'a> Queue<'a> {
         };
         let (customers, keys, actions, hashes) =
             (text("customer_id")?, text("key")?, text("action")?, text("desired_hash")?);
+        let ids = text("destination_id")?;
+        let ids = ids.as_string_view().iter().map(|id| id.map(str::to_owned)).collect();
         let deliveries = batch.column_by_name("deliveries").ok_or_else(|| wrong("it has no column `deliveries`"))?;
         let deliveries = cast(deliveries, &DataType::Int64).map_err(|error| malformed(self.target, error))?;
         let deliveries = deliveries.as_primitive::<Int64Type>();
@@ -243,7 +265,7 @@ impl<'a> Queue<'a> {
         let fields = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
             .map_err(|error| malformed(self.target, error))?;
         let deliveries = deliveries.iter().map(|count| count.unwrap_or(0).unsigned_abs()).collect();
-        Ok(Due { intents, deliveries, fields })
+        Ok(Due { intents, deliveries, ids, fields })
     }
 }
 

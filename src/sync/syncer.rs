@@ -359,7 +359,7 @@ impl Syncer<'_> {
         let again = outcomes.iter().enumerate().filter(|(_, outcome)| match outcome {
             Outcome::Retry { .. } => true,
             Outcome::Unknown { .. } => self.destination.may_resend(prepared.batch.operation),
-            Outcome::Accepted { .. } | Outcome::Unchanged | Outcome::Rejected { .. } => false,
+            Outcome::Accepted { .. } | Outcome::Unchanged | Outcome::Rejected { .. } | Outcome::NotSent => false,
         });
         again.map(|(row, _)| row).collect()
     }

@@ -126,7 +126,7 @@ fn what_changes_is_told_once() {
 }
 
 #[test]
-fn e156_alerts_that_cannot_be_delivered() {
+fn e158_alerts_that_cannot_be_delivered() {
     let alerts =
         "  a: {to: folder}\n  b: {to: desk, object: rwo}\n  c: {to: mail, object: member}\n  d: {to: nowhere}\n";
     let folder = with_alerts("http://127.0.0.1:9", "http://127.0.0.1:9", alerts);
@@ -137,5 +137,5 @@ fn e156_alerts_that_cannot_be_delivered() {
     {
         assert!(text.contains(expected), "{expected}: {text}");
     }
-    assert_eq!(text.matches("error[E156]").count(), 3, "{text}");
+    assert_eq!(text.matches("error[E158]").count(), 3, "{text}");
 }

@@ -113,7 +113,7 @@ async fn rows_without_a_key_and_rows_that_a_trigger_takes_away_are_rejected() {
         .await;
     let (destination, target) = (destination(), server.target());
     let rows = people(&[(None, Some(1)), (Some("ok"), Some(2)), (Some("boom"), Some(3)), (Some("gone"), Some(4))]);
-    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
+    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), ids: vec![None; rows.num_rows()], rows };
     let outcomes = destination.send(&target, &batch).await.unwrap().outcomes;
     assert_eq!(code(&outcomes[0]), "null_key");
     assert_eq!(outcomes[1], accepted());
@@ -141,7 +141,7 @@ async fn every_type_reaches_a_table_of_ours_and_a_mapped_one() {
     let rows = RecordBatch::try_from_iter(columns).unwrap();
     assert_eq!(rows.schema().field(6).data_type(), &DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into())));
     let target = Target { schema: rows.schema(), clear: Vec::new(), ..server.target() };
-    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
+    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), ids: vec![None; rows.num_rows()], rows };
     server.run("create type SCHEMA.face as enum ('é😀', 'no'); create domain SCHEMA.money as numeric(20,2) check (value > 0)").await;
     let expected =
         "é😀|-9223372036854775808|0.1|1234.5|true|2024-02-29|2024-02-29 00:00:00.123456+00|{\"a,\\\"b\\\"\",NULL,\"\"}";
@@ -279,7 +279,7 @@ async fn a_commit_whose_answer_was_lost_is_unknown_and_may_be_sent_again() {
     let through = url().replace(&host, &format!("127.0.0.1:{}", cut_at_commit().await));
     let cut = Postgres::new("dwh", &through).unwrap();
     let rows = people(&[(Some("a"), Some(1)), (None, Some(2))]);
-    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), rows };
+    let batch = Batch { operation: Operation::Add, id: "b".to_owned(), ids: vec![None; rows.num_rows()], rows };
     let outcomes = cut.send(&target, &batch).await.unwrap().outcomes;
     assert!(matches!(&outcomes[0], Outcome::Unknown { code, .. } if code == "commit_lost"), "{outcomes:?}");
     assert_eq!(code(&outcomes[1]), "null_key", "what is known stays known");

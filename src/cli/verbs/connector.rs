@@ -16,6 +16,12 @@ use crate::run::{self, Checked};
 pub enum Arguments {
     /// List the destinations and what they can do
     List,
+    /// Send one row, and show what is asked and answered, masked; nothing of it is remembered
+    ///
+    /// The row is one that is due in a sync (`--sync`), or one of your own (`--row`), which no consent is asked for: use an address of
+    /// yours. What is tried leaves no trace in the state of a sync, so its row stays due. Where neither the target nor the connection says
+    /// `deliver: true`, the requests are shown and nothing is sent.
+    Try(super::connector_try::Arguments),
     /// Check connections (are they there, do they let us in) and connectors' files (are they right, do their tests pass); nothing is sent
     Check {
         /// Names of connections, or files of connectors [default: all of the project]
@@ -28,6 +34,7 @@ pub enum Arguments {
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
     match arguments {
         Arguments::List => list(context),
+        Arguments::Try(arguments) => super::connector_try::run(arguments, context).await,
         Arguments::Check { names } => check(&names, context).await,
     }
 }

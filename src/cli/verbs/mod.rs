@@ -5,6 +5,7 @@ mod check;
 mod compile;
 mod completions;
 mod connector;
+mod connector_try;
 mod demo;
 mod explain;
 mod graph;

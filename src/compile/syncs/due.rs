@@ -8,7 +8,7 @@ use crate::sql::{Select, ident, indent, text_literal};
 
 /// What is due, one row per key: `pass` (0 withdrawals; 1 what no guard holds back either and makes no row: consents that
 /// are not granted, and updates that replace a contact point that lost its consent; 2 the rest), `rank` (the order
-/// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, and a column `field_…` per sent value. Reads
+/// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, `destination_id` (where the state has one), and a column `field_…` per sent value. Reads
 /// `_sync_rows` (the result of [`super::rows`]), `_sync_state` (what the destination has) and [`super::CONSENTS`]. `now` is in microseconds;
 /// `resend` says whether a row may be sent twice; `type_of` names the SQL type of a column of the key.
 ///
@@ -41,7 +41,8 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
         .column("w.hash", "_hash")
         .column("coalesce(w.entity_id, s.customer_id)", "customer_id")
         .column("coalesce(w.key, s.key)", "key")
-        .column("coalesce(s.deliveries, 0)", "deliveries");
+        .column("coalesce(s.deliveries, 0)", "deliveries")
+        .column("s.destination_id", "destination_id");
     for name in STATE_COLUMNS {
         joined = joined.column(format!("s.{name}"), name);
     }
@@ -81,7 +82,8 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
         .column("_stale", "_stale")
         .column("customer_id", "customer_id")
         .column("key", "key")
-        .column("deliveries", "deliveries");
+        .column("deliveries", "deliveries")
+        .column("destination_id", "destination_id");
     for name in STATE_COLUMNS {
         decided = decided.column(name, name);
     }
@@ -99,7 +101,7 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
             "case action when 'withdraw' then 0 when 'remove' then 1 when 'clear' then 2 when 'add' then 3 else 4 end",
             "rank",
         );
-    for name in ["action", "customer_id", "key", "desired_hash", "deliveries"] {
+    for name in ["action", "customer_id", "key", "desired_hash", "deliveries", "destination_id"] {
         select = select.column(ident(name), name);
     }
     for name in columns(sync) {

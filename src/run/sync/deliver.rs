@@ -10,10 +10,11 @@ use super::super::audit::{self, Act};
 use super::super::holds::Hold;
 use super::super::workspace::Workspace;
 use super::destination::{self, target_of_pass};
-use super::difference::{Difference, Preview, Wanted, preview_at};
+use super::difference::{Difference, Preview, Wanted};
 use super::journal::DeltaJournal;
 use super::order::Turn;
 use super::record;
+use super::rehearse::dry_run;
 use super::remembered::{Place, Remembered, doubts};
 use crate::compile::passes::instant;
 use crate::diag::{Failure, Result};
@@ -22,7 +23,7 @@ use crate::report::Progress;
 use crate::sql::text_literal;
 use crate::store::{Commit, Lease, failure_from, tables};
 use crate::sync::clock::{Backoff, Cancel, Clock};
-use crate::sync::destination::Destination;
+use crate::sync::destination::{Destination, Target};
 use crate::sync::guard;
 use crate::sync::http::Accounts;
 use crate::sync::journal::{Action, Verdict};
@@ -171,7 +172,7 @@ pub async fn deliver(workspace: &Workspace, sync: &Sync, how: &How<'_>, mut turn
     let connection = destination::connection(workspace, sync)?;
     let Some(lease) = how.lease.filter(|_| connection.deliver) else {
         let outcome = if connection.deliver { Outcome::DryRun } else { Outcome::NotDelivering };
-        let preview = preview_at(workspace, sync, how.attempts_until()).await?;
+        let preview = dry_run(workspace, sync, &how.clock, how.attempts_until()).await?;
         return Ok(Report { outcome, ..Report::new(sync, "", Preview { hold: how.hold.clone(), ..preview }) });
     };
     let mut opened = destination::open(workspace, sync, connection, lease, how)?;
@@ -297,7 +298,11 @@ impl Delivery<'_> {
             if rows == 0 {
                 continue;
             }
-            let summary = match self.pass(destination, due.wanted, pass, journal).await {
+            let target = Target {
+                ours: due.difference.preview.delivered,
+                ..target_of_pass(self.sync, &due.wanted.target, pass)
+            };
+            let summary = match self.pass(destination, &target, pass, journal).await {
                 Ok(summary) => summary,
                 Err(failure) => {
                     report.outcome = Outcome::Failed(failure);
@@ -329,19 +334,18 @@ impl Delivery<'_> {
     async fn pass(
         &self,
         destination: &mut dyn Destination,
-        wanted: &Wanted,
+        target: &Target,
         pass: usize,
         journal: &mut DeltaJournal<'_>,
     ) -> Result<Summary> {
-        let target = target_of_pass(self.sync, &wanted.target, pass);
-        destination.prepare(&target).await?;
+        destination.prepare(target).await?;
         let doing = format!("reading what is due in the sync `{}`", self.sync.name);
         let sql = format!("select * from _sync_due where pass = {pass} order by rank, key");
         let stream = async { self.workspace.opened.session.sql(&sql).await?.execute_stream().await };
         let stream = stream.await.map_err(|error| failure_from(doing, &error))?;
         let terms = Terms { on_withdraw: destination::withdrawal(self.sync), ..Terms::default() };
         let summary =
-            syncer::deliver(destination, &target, stream, journal, &terms, self.how.clock.as_ref(), self.how.cancel)
+            syncer::deliver(destination, target, stream, journal, &terms, self.how.clock.as_ref(), self.how.cancel)
                 .await;
         Ok(summary)
     }

@@ -9,7 +9,7 @@ use super::How;
 use crate::compile::syncs;
 use crate::connector::{self, Peer};
 use crate::diag::{Failure, Result};
-use crate::project::{Connection, Connector, Sync, Withdraw};
+use crate::project::{Connection, Connector, Remote, Sync, Withdraw};
 use crate::spec::Mode;
 use crate::store::Lease;
 use crate::sync::destination::{Destination, Operation, Target};
@@ -47,10 +47,10 @@ pub(super) fn open<'a>(
             Box::new(Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?)
         }
         Connector::Http(http) => {
-            let remote = sync.remote.clone().ok_or_else(|| lacks(connection, "the sync names no object of it"))?;
+            let remote = remote(sync, connection)?;
             // The same account behind two connections has one quota.
             let account = how.accounts.of(&account_key(connection), || account(connection, http))?;
-            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone(), lease))
+            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone(), Some(lease)))
         }
     })
 }
@@ -61,10 +61,23 @@ pub(super) fn account_key(connection: &Connection) -> String {
     format!("{} {url} {}", connection.connector.name(), connection.account)
 }
 
+/// What the sync's rows are at an HTTP API.
+pub(super) fn remote(sync: &Sync, connection: &Connection) -> Result<Remote> {
+    sync.remote.clone().ok_or_else(|| lacks(connection, "the sync names no object of it"))
+}
+
 /// The account of a connection to an HTTP API; nothing is asked yet.
 pub(in crate::run) fn account(connection: &Connection, http: &Arc<connector::Connector>) -> Result<Account> {
     connection.ready()?;
     let peer = Peer::new(Arc::clone(http), &connection.said()).map_err(|(key, cause)| {
+        lacks(connection, format!("`{key}`: {cause}")).help("mend the connection in warehouse.yaml")
+    })?;
+    Account::new(&connection.name, peer)
+}
+
+/// The account of a connection for requests that are only shown: neither secrets nor variables of the environment need be there.
+pub(in crate::run) fn veiled_account(connection: &Connection, http: &Arc<connector::Connector>) -> Result<Account> {
+    let peer = Peer::veiled(Arc::clone(http), &connection.said()).map_err(|(key, cause)| {
         lacks(connection, format!("`{key}`: {cause}")).help("mend the connection in warehouse.yaml")
     })?;
     Account::new(&connection.name, peer)
@@ -133,6 +146,7 @@ pub(super) fn target(sync: &Sync, rows: &Schema) -> Result<Target> {
         clear: cleared(&sync.on_remove),
         may_create: sync.mode != Mode::Update,
         may_update: sync.mode != Mode::Insert,
+        ours: 0,
         omit_nulls: syncs::omits_nulls(sync),
     })
 }

@@ -12,6 +12,7 @@ use super::super::workspace::Workspace;
 use super::destination;
 use super::mask::{self, Sample};
 use super::record;
+use super::rehearse::Rehearsed;
 use super::remembered::{Place, Remembered, texts};
 use crate::compile::{consents, syncs};
 use crate::diag::{Failure, Result};
@@ -66,6 +67,8 @@ pub struct Preview {
     pub batches: u64,
     /// Some rows that would be sent, personal values masked.
     pub samples: Vec<Sample>,
+    /// The first requests that would be sent, where a dry run was asked for.
+    pub rehearsal: Vec<Rehearsed>,
 }
 
 impl Preview {
@@ -86,16 +89,11 @@ impl Preview {
 /// Computes what a sync would do now. Reads the session's `<entity>`, `segment_members` and `consents`, whether they are
 /// staged or published. Writes nothing, connects nowhere, needs no secret.
 pub async fn preview(workspace: &Workspace, sync: &Sync) -> Result<Preview> {
-    preview_at(workspace, sync, SystemClock.now()).await
-}
-
-/// The same, with the rows whose next attempt may be at this time.
-pub(super) async fn preview_at(workspace: &Workspace, sync: &Sync, at: DateTime<Utc>) -> Result<Preview> {
     let connection = destination::connection(workspace, sync)?;
     let remembered = Remembered::load(workspace, &sync.name).await?;
     let wanted = Wanted::stage(workspace, sync).await?;
     remembered.register(workspace, &Place::of(sync, connection)).await?;
-    Ok(Difference::stage(workspace, sync, &wanted, at).await?.preview)
+    Ok(Difference::stage(workspace, sync, &wanted, SystemClock.now()).await?.preview)
 }
 
 /// The rows of a sync, staged as `_sync_rows`.
@@ -220,7 +218,7 @@ fn limits(sync: &Sync) -> Limits {
 }
 
 /// Rows of a text and whole numbers; where the first column is a number, the text is empty.
-fn figures(batches: &[RecordBatch], doing: &str) -> Result<Vec<(String, Vec<u64>)>> {
+pub(super) fn figures(batches: &[RecordBatch], doing: &str) -> Result<Vec<(String, Vec<u64>)>> {
     let read = |error: datafusion::arrow::error::ArrowError| -> Failure { failure_from(doing, &error.into()) };
     let mut rows = Vec::new();
     for batch in batches {

@@ -1,11 +1,14 @@
 //! Rows that are shown: enough to see what is sent, not who it is.
 
+use std::collections::BTreeSet;
+
 use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
 use super::remembered::texts;
 use crate::compile::syncs;
+use crate::connector::mask;
 use crate::project::{Entity, Gate, Project, Sync};
 use crate::sql::ident;
 
@@ -33,10 +36,15 @@ pub(super) fn samples(project: &Project, sync: &Sync, due: &RecordBatch) -> Resu
         for (row, sample) in samples.iter_mut().enumerate() {
             let shown = || formatter.value(row).try_to_string();
             let shown = if column.is_null(row) { None } else { Some(shown()?) };
-            sample.values.push((name.clone(), if is_personal { shown.as_deref().map(masked) } else { shown }));
+            sample.values.push((name.clone(), if is_personal { shown.as_deref().map(mask) } else { shown }));
         }
     }
     Ok(samples)
+}
+
+/// The columns that hold personal data.
+pub(super) fn personal(project: &Project, sync: &Sync) -> BTreeSet<String> {
+    syncs::columns(sync).into_iter().filter(|name| is_personal(project, sync, name)).collect()
 }
 
 /// Fields say it themselves; a column of the key that is no field is personal unless it is known not to be.
@@ -66,22 +74,4 @@ fn is_harmless(project: &Project, sync: &Sync, entity: &Entity, sql: &str) -> bo
     is(&entity.id())
         || !is_contact(sync, sql)
             && (attribute.is_some_and(|attribute| !attribute.personal) || one.is_some_and(|one| !one.personal))
-}
-
-/// `jane@x.fr` → `j***@***`, `Jane` → `J***`.
-fn masked(text: &str) -> String {
-    let first: String = text.chars().take(1).collect();
-    if text.contains('@') { format!("{first}***@***") } else { format!("{first}***") }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::masked;
-
-    #[test]
-    fn masks_leave_one_letter() {
-        assert_eq!(masked("jane@x.fr"), "j***@***");
-        assert_eq!(masked("Élodie"), "É***");
-        assert_eq!(masked(""), "***");
-    }
 }

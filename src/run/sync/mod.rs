@@ -19,7 +19,9 @@ mod journal;
 mod mask;
 mod order;
 mod record;
+mod rehearse;
 mod remembered;
+mod single;
 
 #[cfg(test)]
 mod consents_tests;
@@ -30,9 +32,11 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(super) use destination::{account, given};
+pub(super) use destination::{account, given, veiled_account};
+pub(super) use single::{Single, due_row};
 
 pub use deliver::{How, Outcome, Report, deliver};
 pub use difference::{Preview, preview};
 pub use mask::Sample;
 pub use order::{Order, Turn};
+pub use rehearse::{Rehearsed, Step};

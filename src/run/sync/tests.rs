@@ -5,10 +5,10 @@ use std::time::Duration;
 use datafusion::arrow::array::RecordBatch;
 use datafusion::common::ScalarValue;
 
-use super::Outcome;
 use super::journal::DeltaJournal;
 use super::remembered::{Place, Remembered};
 use super::testing::{Shop, Silent, Told};
+use super::{Outcome, Preview, Rehearsed, Step};
 use crate::report::NoProgress;
 use crate::store::{Commit, Lease, LeaseOptions, tables};
 use crate::sync::destination::{Operation, Outcome as Answer};
@@ -356,9 +356,19 @@ async fn a_preview_masks_and_writes_nothing() {
     assert_eq!(preview.samples[0].values[0], ("email".to_owned(), Some("a***@***".to_owned())));
     assert!(!shop.folder.path().join("lake/cdp").exists());
     let report = shop.try_deliver(true).await.unwrap();
-    assert_eq!((report.outcome, report.preview), (Outcome::DryRun, preview));
+    let rehearsal = report.preview.rehearsal.clone();
+    assert_eq!((report.outcome, Preview { rehearsal: Vec::new(), ..report.preview }), (Outcome::DryRun, preview));
+    let [Rehearsed { action, rows: 3, steps, sample: Some(sample), more: 0, .. }] = rehearsal.as_slice() else {
+        panic!("{rehearsal:?}");
+    };
+    assert_eq!((action.as_str(), &sample.values[0].1), ("add", &Some("a***@***".to_owned())));
+    let [Step::File(file)] = steps.as_slice() else { panic!("{steps:?}") };
     assert!(!shop.folder.path().join("outbox").exists());
     assert!(!shop.folder.path().join("lake/cdp/sync_state").exists());
+    // What is then written is the file that was named.
+    let mut shop = shop;
+    shop.deliver_and_look().await;
+    assert!(std::path::Path::new(file).exists(), "{file}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -369,7 +379,9 @@ async fn e110_a_connection_without_its_secret_and_one_that_does_not_deliver() {
     let failure = shop.try_deliver(false).await.unwrap_err();
     assert_eq!((failure.code, failure.exit_code()), ("E110", 1));
     assert!(failure.cause.contains("SHOP_DATABASE_URL"), "{failure}");
-    assert_eq!(shop.try_deliver(true).await.unwrap().preview.adds, 1);
+    let preview = shop.try_deliver(true).await.unwrap().preview;
+    let [Step::Statement(statement)] = preview.rehearsal[0].steps.as_slice() else { panic!("{preview:?}") };
+    assert!(preview.adds == 1 && statement.contains("insert into \"out\""), "{statement}");
     let mut shop = Shop::with(&format!("{}, consent: {{none: \"for the test\"}}", to("quiet")));
     shop.add("1", "a@x.fr", "Ann");
     assert_eq!(shop.try_deliver(false).await.unwrap().outcome, Outcome::NotDelivering);

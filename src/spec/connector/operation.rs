@@ -129,6 +129,8 @@ pub struct Lookup {
     pub row: Option<Tree>,
     /// How many rows go into a request; by default one.
     pub batch: Option<BatchLimits>,
+    /// A quota of its own, beside the account's.
+    pub quota: Option<Quota>,
     /// What its answers mean, before the connector's rules. `ignore`: none of the rows is there.
     #[serde(default)]
     pub errors: Vec<ErrorRule>,

@@ -9,7 +9,7 @@ use tokio::sync::Mutex;
 
 use super::super::clock::Clock;
 use super::quota::{Quota, Turn};
-use crate::connector::{Grant, Method, NoAnswer, Peer, Request, Response, authorise, granted, sign_in, signs_in};
+use crate::connector::{self, Grant, Method, NoAnswer, Peer, Request, Response, authorise, granted, sign_in, signs_in};
 use crate::diag::Failure;
 
 /// Bodies beyond this are cut: no answer about a batch is as long.
@@ -22,7 +22,7 @@ pub struct Account {
     pub(super) peer: Peer,
     client: reqwest::Client,
     quota: Quota,
-    /// Quotas of operations, beside the account's.
+    /// Quotas of operations and lookups, beside the account's.
     operations: BTreeMap<String, Quota>,
     grant: Mutex<Option<Grant>>,
 }
@@ -43,10 +43,9 @@ impl Account {
             })?;
         let quota = Quota::new(&peer.connector.quota);
         let concurrency = peer.connector.quota.concurrency;
-        let operations = peer.connector.operations().filter_map(|operation| {
-            let mut limits = operation.quota.clone()?;
-            limits.concurrency = limits.concurrency.or(concurrency);
-            Some((operation.name.clone(), Quota::new(&limits)))
+        let operations = peer.connector.quotas().map(|(name, limits)| {
+            let concurrency = limits.concurrency.or(concurrency);
+            (name.to_owned(), Quota::new(&connector::Quota { concurrency, ..limits.clone() }))
         });
         let operations = operations.collect();
         Ok(Self { connection: connection.to_owned(), peer, client, quota, operations, grant: Mutex::new(None) })
@@ -123,6 +122,7 @@ impl Account {
         match self.exchange(&request).await {
             Ok(response) => granted(&self.peer, &response, clock.now()),
             Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Err(cause),
+            Err(NoAnswer::Rehearsed) => Err("it was not sent".to_owned()),
         }
     }
 

@@ -32,17 +32,10 @@ impl Account {
             may_update: found.upsert.is_some(),
             audience: None,
             batch_id: &batch_id,
+            personal: None,
         };
         let waited = AtomicU64::new(0);
-        let mut line = Line {
-            account: self,
-            clock,
-            cancel,
-            permit: Some(permit),
-            waited: &waited,
-            is_replaced: false,
-            grant: None,
-        };
+        let mut line = Line::new(self, clock, cancel, Some(permit), &waited);
         let (outcomes, stop) = deliver(&delivery, vec![row], &mut line).await;
         match (stop, outcomes.into_iter().next()) {
             (Some(failure), _) => Err(failure),
@@ -56,7 +49,9 @@ impl Account {
                 ),
             ) => Err(Failure::world("W611", doing(), format!("{code}: {message}"))
                 .help("check the connection with `cohorte connector check`; the next run says it again")),
-            (None, None) => Ok(()),
+            (None, Some(Outcome::NotSent) | None) => {
+                Err(Failure::world("W611", doing(), "it was stopped").help("run again"))
+            }
         }
     }
 }

@@ -5,21 +5,26 @@ mod account;
 mod message;
 mod quota;
 mod rows;
+mod shown;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use tokio::sync::Mutex;
 
 pub use self::account::{Account, Accounts};
 use self::rows::{parts, rows};
+pub use self::shown::Attempt;
 use super::clock::{Cancel, Clock};
 use super::destination::{Batch, Destination, Operation, Outcome, Sent, Target};
 use super::journal::Permit;
 use crate::connector::{
-    self, Connector, Delivery, Grant, NoAnswer, Request, Response, What, Wire, check_account, deliver, find_audience,
+    self, Connector, Deed, Delivery, Grant, NoAnswer, Request, Response, Row, What, Wire, check_account, deliver,
+    find_audience, make_audience,
 };
 use crate::diag::Failure;
 use crate::project::Remote;
@@ -30,14 +35,40 @@ pub struct Http<'a> {
     kind: Remote,
     clock: Arc<dyn Clock>,
     cancel: Cancel,
-    permit: &'a dyn Permit,
+    /// Asked before every request; none where nobody else can be in the way.
+    permit: Option<&'a dyn Permit>,
     /// Microseconds that requests waited for their turns.
     waited: AtomicU64,
-    /// Name and id of the audience, once it is found.
-    audience: Option<(String, String)>,
+    /// The audience, once it was looked for; held while it is made, so that several batches at once make one.
+    audience: Mutex<Option<Found>>,
     /// Is it known whose account it is?
     is_checked: bool,
 }
+
+/// Rows on their way: a batch as connectors take it.
+#[derive(Debug)]
+pub struct Load {
+    /// What to do.
+    pub operation: Operation,
+    /// Stable across a resend of the same rows.
+    pub id: String,
+    /// The rows.
+    pub rows: Vec<Row>,
+}
+
+impl Load {
+    /// The rows of a batch.
+    pub fn of(target: &Target, batch: &Batch) -> Result<Self, Failure> {
+        let rows = rows(target, batch).map_err(|error| {
+            Failure::world("W604", format!("reading the rows of the sync `{}`", target.sync), error)
+                .help("this is a defect of cohorte, nothing was sent: report it with the sync's definition")
+        })?;
+        Ok(Self { operation: batch.operation, id: batch.id.clone(), rows })
+    }
+}
+
+/// An audience that was looked for: its id, where there is one of the name.
+type Found = Option<String>;
 
 impl<'a> Http<'a> {
     /// Nothing is asked yet.
@@ -47,21 +78,22 @@ impl<'a> Http<'a> {
         kind: Remote,
         clock: Arc<dyn Clock>,
         cancel: Cancel,
-        permit: &'a dyn Permit,
+        permit: Option<&'a dyn Permit>,
     ) -> Self {
-        Self { account, kind, clock, cancel, permit, waited: AtomicU64::new(0), audience: None, is_checked: false }
+        Self {
+            account,
+            kind,
+            clock,
+            cancel,
+            permit,
+            waited: AtomicU64::new(0),
+            audience: Mutex::default(),
+            is_checked: false,
+        }
     }
 
     fn wire(&self) -> Line<'_> {
-        Line {
-            account: &self.account,
-            clock: self.clock.as_ref(),
-            cancel: &self.cancel,
-            permit: Some(self.permit),
-            waited: &self.waited,
-            is_replaced: false,
-            grant: None,
-        }
+        Line::new(&self.account, self.clock.as_ref(), &self.cancel, self.permit, &self.waited)
     }
 
     fn what(&self) -> Result<What<'_>, Failure> {
@@ -74,6 +106,93 @@ impl<'a> Http<'a> {
             )
             .help("`cohorte connector list` says what it has")
         })
+    }
+
+    /// Whose account is it, and is the audience there?
+    async fn prepare_over<W: Wire>(&self, wire: &mut W) -> Result<(), Failure> {
+        if !self.is_checked {
+            check_account(&self.account.peer, wire).await?;
+        }
+        if let (What::Audience(audience), Remote::Audience { name, .. }) = (self.what()?, &self.kind) {
+            let mut found = self.audience.lock().await;
+            if found.is_none() {
+                *found = Some(find_audience(&self.account.peer, audience, name, wire).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Name and id of the audience of these rows; made where rows come into one that is not there.
+    async fn audience<W: Wire>(
+        &self,
+        target: &Target,
+        deed: Deed,
+        wire: &mut W,
+    ) -> Result<Option<(String, Option<String>)>, Failure> {
+        let (What::Audience(audience), Remote::Audience { kind, name }) = (self.what()?, &self.kind) else {
+            return Ok(None);
+        };
+        let mut found = self.audience.lock().await;
+        let mut id = found.clone().flatten();
+        if id.is_none() && deed == Deed::Put {
+            if target.ours > 0 {
+                return Err(self.vanished(target, kind, name));
+            }
+            id = Some(make_audience(&self.account.peer, audience, name, wire).await?);
+            *found = Some(id.clone());
+        }
+        Ok(Some((name.clone(), id)))
+    }
+
+    fn vanished(&self, target: &Target, kind: &str, name: &str) -> Failure {
+        Failure::world(
+            "W610",
+            format!("delivering the sync `{}` to the connection `{}`", target.sync, self.account.connection),
+            format!("the {kind} `{name}` is gone, with {} rows that were delivered to it", target.ours),
+        )
+        .help("bring it back at the vendor, or give `to:` another `name:`, under which all are sent anew. Removals went through, all else stays due")
+    }
+
+    /// Delivers rows over a wire. `personal`: the requests are shown, with these columns masked.
+    async fn send_over<W: Wire>(
+        &self,
+        target: &Target,
+        load: &Load,
+        personal: Option<&BTreeSet<String>>,
+        wire: &mut W,
+    ) -> Result<Sent, Failure> {
+        let what = self.what()?;
+        let mut outcomes = vec![Outcome::NotSent; load.rows.len()];
+        let mut stop = None;
+        for (deed, places) in parts(&self.kind, load.operation, &load.rows) {
+            let audience = match self.audience(target, deed, wire).await {
+                Ok(audience) => audience,
+                Err(failure) => {
+                    stop = Some(failure);
+                    break;
+                }
+            };
+            let delivery = Delivery {
+                peer: &self.account.peer,
+                what,
+                deed,
+                may_create: target.may_create && load.operation != Operation::Clear,
+                may_update: target.may_update || load.operation == Operation::Clear,
+                audience,
+                batch_id: &load.id,
+                personal,
+            };
+            let rows = places.iter().map(|&place| load.rows[place].clone()).collect();
+            let (told, stopped) = deliver(&delivery, rows, wire).await;
+            for (place, outcome) in places.into_iter().zip(told) {
+                outcomes[place] = outcome;
+            }
+            if stopped.is_some() {
+                stop = stopped;
+                break;
+            }
+        }
+        Ok(Sent { outcomes, stop })
     }
 }
 
@@ -92,57 +211,13 @@ pub fn what<'a>(connector: &'a Connector, remote: &Remote) -> Option<What<'a>> {
 #[async_trait]
 impl Destination for Http<'_> {
     async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
-        let found = {
-            let mut wire = self.wire();
-            if !self.is_checked {
-                check_account(&self.account.peer, &mut wire).await?;
-            }
-            match (self.what()?, &self.kind) {
-                (What::Audience(audience), Remote::Audience { name, .. }) if self.audience.is_none() => {
-                    Some((name.clone(), find_audience(&self.account.peer, audience, name, &mut wire).await?))
-                }
-                _ => None,
-            }
-        };
+        self.prepare_over(&mut self.wire()).await?;
         self.is_checked = true;
-        if found.is_some() {
-            self.audience = found;
-        }
         Ok(())
     }
 
     async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
-        let what = self.what()?;
-        let all = rows(target, batch).map_err(|error| {
-            Failure::world("W604", format!("reading the rows of the sync `{}`", target.sync), error)
-                .help("this is a defect of cohorte, nothing was sent: report it with the sync's definition")
-        })?;
-        let mut outcomes: Vec<Option<Outcome>> = vec![None; all.len()];
-        let mut stop = None;
-        for (deed, places) in parts(&self.kind, batch.operation, &all) {
-            let delivery = Delivery {
-                peer: &self.account.peer,
-                what,
-                deed,
-                may_create: target.may_create && batch.operation != Operation::Clear,
-                may_update: target.may_update || batch.operation == Operation::Clear,
-                audience: self.audience.clone(),
-                batch_id: &batch.id,
-            };
-            let rows = places.iter().map(|&place| all[place].clone()).collect();
-            let mut wire = self.wire();
-            let (told, stopped) = deliver(&delivery, rows, &mut wire).await;
-            for (place, outcome) in places.into_iter().zip(told) {
-                outcomes[place] = Some(outcome);
-            }
-            if stopped.is_some() {
-                stop = stopped;
-                break;
-            }
-        }
-        let not_sent =
-            || Outcome::Retry { code: "stopped".to_owned(), message: "the sync stopped before this row".to_owned() };
-        Ok(Sent { outcomes: outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_sent)).collect(), stop })
+        self.send_over(target, &Load::of(target, batch)?, None, &mut self.wire()).await
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
@@ -206,16 +281,8 @@ const SMALLEST_BATCH: usize = 50;
 impl Account {
     /// Does the destination let us in, and is it the account that the connection declares? Nothing is changed there.
     pub async fn check(&self, clock: &dyn Clock, cancel: &Cancel) -> Result<(), Failure> {
-        let mut wire = Line {
-            account: self,
-            clock,
-            cancel,
-            permit: None,
-            waited: &AtomicU64::new(0),
-            is_replaced: false,
-            grant: None,
-        };
-        check_account(&self.peer, &mut wire).await
+        let waited = AtomicU64::new(0);
+        check_account(&self.peer, &mut Line::new(self, clock, cancel, None, &waited)).await
     }
 }
 
@@ -232,6 +299,18 @@ struct Line<'a> {
     is_replaced: bool,
     /// What the last request went with.
     grant: Option<Grant>,
+}
+
+impl<'a> Line<'a> {
+    fn new(
+        account: &'a Account,
+        clock: &'a dyn Clock,
+        cancel: &'a Cancel,
+        permit: Option<&'a dyn Permit>,
+        waited: &'a AtomicU64,
+    ) -> Self {
+        Self { account, clock, cancel, permit, waited, is_replaced: false, grant: None }
+    }
 }
 
 impl Wire for Line<'_> {

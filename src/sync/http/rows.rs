@@ -12,7 +12,7 @@ use crate::project::{Remote, STATUS};
 
 /// Every row with its key and its fields. What is left out of a row keeps its value at the destination.
 pub(super) fn rows(target: &Target, batch: &Batch) -> Result<Vec<Row>, ArrowError> {
-    let mut rows = vec![Row::default(); batch.rows.num_rows()];
+    let mut rows: Vec<Row> = batch.ids.iter().cloned().map(Row::of_id).collect();
     let schema = batch.rows.schema();
     for (field, column) in schema.fields().iter().zip(batch.rows.columns()) {
         let name = field.name();
@@ -106,6 +106,7 @@ mod tests {
             clear: vec!["city".into()],
             may_create: true,
             may_update: true,
+            ours: 0,
             omit_nulls,
         }
     }
@@ -119,7 +120,7 @@ mod tests {
             ),
         ];
         let rows = RecordBatch::try_new(Arc::clone(&target.schema), columns).unwrap();
-        Batch { operation, id: "b".into(), rows }
+        Batch { operation, id: "b".into(), ids: vec![Some("7".to_owned()), None], rows }
     }
 
     fn shown(target: &Target, operation: Operation) -> Vec<(Json, Json)> {
@@ -139,6 +140,13 @@ mod tests {
         assert_eq!(shown(&target(false), Operation::Update)[0].1, json!({"city": null, "revenue": 12.5}));
         assert_eq!(shown(&target(true), Operation::Clear)[0], (json!({"email": "a@x.fr"}), json!({"city": null})));
         assert_eq!(shown(&target(true), Operation::Remove)[0].1, json!({}));
+    }
+
+    #[test]
+    fn ids_that_are_remembered_go_along() {
+        let target = target(true);
+        let ids = rows(&target, &batch(&target, Operation::Remove)).unwrap().into_iter().map(|row| row.id);
+        assert_eq!(ids.collect::<Vec<_>>(), [Some("7".to_owned()), None]);
     }
 
     #[test]

@@ -131,6 +131,7 @@ mod tests {
             clear: vec!["odd\"name".into()],
             may_create,
             may_update,
+            ours: 0,
             omit_nulls: false,
         }
     }

@@ -1,7 +1,9 @@
 //! The table that a sync delivers to: made when it is missing, else mapped and checked before anything is sent.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
+use datafusion::arrow::datatypes::Field;
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::Type;
@@ -106,6 +108,17 @@ pub(super) async fn prepare(client: &Client, address: &Address, target: &Target)
         ));
     }
     Ok(Table { sql_name, shown, columns })
+}
+
+/// The table as it is made where it is missing.
+pub(super) fn as_made(target: &Target) -> Result<Table, String> {
+    let shown = target.object.clone().unwrap_or_else(|| target.sync.clone());
+    let column = |field: &Arc<Field>| Column {
+        name: field.name().clone(),
+        cast: types::created(field.data_type()),
+        category: String::new(),
+    };
+    Ok(Table { sql_name: qualified(&shown)?, shown, columns: target.schema.fields().iter().map(column).collect() })
 }
 
 /// Says which table of which database does not fit, and why.
@@ -275,9 +288,7 @@ async fn missing_privileges(client: &Client, oid: u32, target: &Target) -> Resul
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
-    use datafusion::arrow::datatypes::{DataType, Field, Schema};
+    use datafusion::arrow::datatypes::{DataType, Schema};
 
     use super::*;
 
@@ -293,6 +304,7 @@ mod tests {
             clear: vec!["n".into()],
             may_create: true,
             may_update: true,
+            ours: 0,
             omit_nulls: false,
         }
     }

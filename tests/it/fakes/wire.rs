@@ -6,7 +6,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 use cohorte::connector::{
     Connector, Deed, Delivery, Grant, NoAnswer, Outcome, Peer, Request, Response, Row, SHIPPED, Said, What, Wire,
-    authorise, deliver, find_audience, granted, read, sign_in, signs_in,
+    authorise, deliver, find_audience, granted, make_audience, read, sign_in, signs_in,
 };
 use cohorte::diag::{Failure, Findings};
 use cohorte::text::Files;
@@ -124,7 +124,16 @@ impl Task<'_> {
                 let audience = match (self.what, self.audience) {
                     (What::Audience(audience), Some(name)) => {
                         // A failure ends this sync; the next begins anew.
-                        let Ok(id) = find_audience(self.peer, audience, name, &mut wire).await else { continue };
+                        let Ok(found) = find_audience(self.peer, audience, name, &mut wire).await else { continue };
+                        let id = match found {
+                            None if self.deed == Deed::Put => {
+                                let Ok(id) = make_audience(self.peer, audience, name, &mut wire).await else {
+                                    continue;
+                                };
+                                Some(id)
+                            }
+                            found => found,
+                        };
                         Some((name.to_owned(), id))
                     }
                     _ => None,
@@ -138,6 +147,7 @@ impl Task<'_> {
                     may_update: true,
                     audience,
                     batch_id: &batch_id,
+                    personal: None,
                 };
                 let sent = part.iter().map(|&row| rows[row].clone()).collect();
                 let (told, _) = deliver(&delivery, sent, &mut wire).await;
@@ -148,7 +158,7 @@ impl Task<'_> {
                             outcomes[row] = Some(outcome);
                         }
                         Outcome::Unchanged | Outcome::Rejected { .. } => outcomes[row] = Some(outcome),
-                        Outcome::Retry { .. } | Outcome::Unknown { .. } => {}
+                        Outcome::Retry { .. } | Outcome::Unknown { .. } | Outcome::NotSent => {}
                     }
                 }
             }

@@ -52,6 +52,7 @@ impl Server {
             clear: vec!["orders".to_owned()],
             may_create: true,
             may_update: true,
+            ours: 0,
             omit_nulls: false,
         }
     }
@@ -71,7 +72,7 @@ pub(super) fn people(rows: &[(Option<&str>, Option<i64>)]) -> RecordBatch {
 
 pub(super) fn batch(operation: Operation, rows: &[(&str, Option<i64>)]) -> Batch {
     let rows: Vec<_> = rows.iter().map(|&(email, orders)| (Some(email), orders)).collect();
-    Batch { operation, id: "b".to_owned(), rows: people(&rows) }
+    Batch { operation, id: "b".to_owned(), ids: vec![None; rows.len()], rows: people(&rows) }
 }
 
 pub(super) fn accepted() -> Outcome {
