@@ -55,6 +55,8 @@ const PAGES: &[(&str, &str)] = &[
     ("E153", include_str!("codes/E153.md")),
     ("E154", include_str!("codes/E154.md")),
     ("E155", include_str!("codes/E155.md")),
+    ("E156", include_str!("codes/E156.md")),
+    ("E157", include_str!("codes/E157.md")),
     ("E201", include_str!("codes/E201.md")),
     ("E202", include_str!("codes/E202.md")),
     ("E203", include_str!("codes/E203.md")),
