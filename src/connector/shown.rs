@@ -122,7 +122,7 @@ impl ShownAnswer {
         match answer {
             Ok(response) => {
                 let body = match serde_json::from_slice::<Json>(&response.body) {
-                    Ok(body) if response.status < 400 => mask_all(&body).to_string(),
+                    Ok(body) if response.status < 400 => form_of(&body).to_string(),
                     Ok(body) => scrubbed_all(&body).to_string(),
                     Err(_) if response.body.is_empty() => String::new(),
                     Err(_) => scrubbed(&String::from_utf8_lossy(&response.body)),
@@ -132,6 +132,19 @@ impl ShownAnswer {
             Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Self::None(hidden(scrubbed(cause))),
             Err(NoAnswer::Rehearsed) => Self::None("it was not sent".to_owned()),
         }
+    }
+}
+
+/// An answer without what it tells of people: texts are masked, counts and truth values stay.
+fn form_of(value: &Json) -> Json {
+    match value {
+        Json::Bool(_) => value.clone(),
+        Json::Number(number) if number.as_u64().is_some_and(|number| number < 1_000) => value.clone(),
+        Json::Array(items) => Json::Array(items.iter().map(form_of).collect()),
+        Json::Object(entries) => {
+            Json::Object(entries.iter().map(|(name, value)| (name.clone(), form_of(value))).collect())
+        }
+        other => mask_all(other),
     }
 }
 
