@@ -113,17 +113,16 @@ fn stood_for(body: &str, stand_ins: &[(String, String)]) -> String {
 
 impl ShownAnswer {
     /// Of an error the words are shown, scrubbed; of an answer that tells of rows its form alone.
-    fn of(peer: &Peer, answer: &Result<Response, NoAnswer>) -> Self {
-        // A vendor may say which key it does not know.
+    fn of(peer: &Peer, personal: &[String], answer: &Result<Response, NoAnswer>) -> Self {
+        // A vendor may say which key it does not know, and whose row it refuses.
         let hidden = |text: String| {
-            peer.secret_values()
-                .filter(|secret| !secret.is_empty())
-                .fold(text, |text, secret| text.replace(secret, SECRET))
+            let said = peer.secret_values().chain(personal.iter().map(String::as_str)).filter(|said| !said.is_empty());
+            said.fold(text, |text, said| text.replace(said, SECRET).replace(&said.to_lowercase(), SECRET))
         };
         match answer {
             Ok(response) => {
                 let body = match serde_json::from_slice::<Json>(&response.body) {
-                    Ok(body) if response.status < 400 => mask_all(&body).to_string(),
+                    Ok(body) if response.status < 400 => form_of(&body).to_string(),
                     Ok(body) => scrubbed_all(&body).to_string(),
                     Err(_) if response.body.is_empty() => String::new(),
                     Err(_) => scrubbed(&String::from_utf8_lossy(&response.body)),
@@ -133,6 +132,19 @@ impl ShownAnswer {
             Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Self::None(hidden(scrubbed(cause))),
             Err(NoAnswer::Rehearsed) => Self::None("it was not sent".to_owned()),
         }
+    }
+}
+
+/// An answer without what it tells of people: texts are masked, counts and truth values stay.
+fn form_of(value: &Json) -> Json {
+    match value {
+        Json::Bool(_) => value.clone(),
+        Json::Number(number) if number.as_u64().is_some_and(|number| number < 1_000) => value.clone(),
+        Json::Array(items) => Json::Array(items.iter().map(form_of).collect()),
+        Json::Object(entries) => {
+            Json::Object(entries.iter().map(|(name, value)| (name.clone(), form_of(value))).collect())
+        }
+        other => mask_all(other),
     }
 }
 
@@ -214,21 +226,23 @@ impl Wire for Rehearsal<'_> {
 pub struct Watched<'a, W> {
     peer: &'a Peer,
     wire: W,
+    /// Personal values that were sent: an answer may repeat them.
+    personal: Vec<String>,
     /// What was asked, and what came back.
     pub exchanges: Vec<(Shown, ShownAnswer)>,
 }
 
 impl<'a, W> Watched<'a, W> {
     /// Watches a wire.
-    pub fn new(peer: &'a Peer, wire: W) -> Self {
-        Self { peer, wire, exchanges: Vec::new() }
+    pub fn new(peer: &'a Peer, wire: W, personal: Vec<String>) -> Self {
+        Self { peer, wire, personal, exchanges: Vec::new() }
     }
 }
 
 impl<W: Wire> Wire for Watched<'_, W> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
         let answer = self.wire.send(request).await;
-        self.exchanges.push((Shown::of(self.peer, request, &[]), ShownAnswer::of(self.peer, &answer)));
+        self.exchanges.push((Shown::of(self.peer, request, &[]), ShownAnswer::of(self.peer, &self.personal, &answer)));
         answer
     }
 

@@ -201,7 +201,7 @@ fn row(connection: &Connection, columns: &Columns, is_consent: bool, text: &str)
         let help = format!("add `\"{STATUS}\": \"granted\"`, or any other status to take it back");
         return Err(wrong("the row does not say which way the consent goes".to_owned(), help));
     }
-    for name in fields.keys().filter(|name| !(is_consent && *name == STATUS) && !columns.custom) {
+    for name in fields.keys().filter(|name| !(columns.custom || is_consent && *name == STATUS)) {
         let known = || columns.fields.iter().map(|field| field.name.as_str());
         if known().any(|field| field == name) {
             continue;

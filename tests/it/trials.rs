@@ -10,10 +10,17 @@ use crate::library::Folder;
 
 const KEY: Option<&str> = Some("secret-key-us1");
 
+/// Names are personal data here.
+fn models() -> String {
+    let crm = "crm: {path: crm.csv, format: csv, key: id, columns: {email: {type: email}";
+    assert!(MODELS.contains(crm));
+    MODELS.replace(crm, &format!("{crm}, name: {{type: given_name}}"))
+}
+
 /// A shop whose tables are built and whose mail goes to a server; nothing is sent so far.
 fn shop() -> (Fake<Mailchimp>, Folder) {
     let vendor = Fake::start(Mailchimp::default(), Faults::none());
-    let folder = project(&vendor.url(), MODELS);
+    let folder = project(&vendor.url(), &models());
     people(
         &folder,
         &[
@@ -64,7 +71,8 @@ fn a_row_that_is_tried_stays_due() {
     assert!(output.status.success(), "{told}");
     assert_eq!(vendor.state().members.keys().collect::<Vec<_>>(), ["bob@x.fr"]);
     assert!(told.contains("sending to `mail` (mailchimp, account `mail`): add one row of member"), "{told}");
-    assert!(told.contains("answered 200") && told.trim_end().ends_with("accepted"), "{told}");
+    assert!(told.contains("answered 200") && told.contains("\"error_count\": 0"), "{told}");
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("\naccepted\n"), "{told}");
     assert!(!told.contains("bob@x.fr") && !told.contains("secret-key"), "{told}");
     let output = cohorte(&folder, &["--format", "json", "sync", "--dry-run", "readers"], None);
     let lines = lines(&String::from_utf8_lossy(&output.stdout));
@@ -76,7 +84,7 @@ fn a_row_that_is_tried_stays_due() {
     let output = cohorte(&folder, &["connector", "try", "mail", "--object", "member", "--row", row], KEY);
     let told = said(&output);
     assert_eq!(output.status.code(), Some(1), "{told}");
-    assert!(told.contains("rejected: ") && !told.contains("bad1@x.fr"), "{told}");
+    assert!(told.contains("rejected: ") && !told.contains("Bad") && !told.contains("bad1@x.fr"), "{told}");
 
     // A target that does not deliver shows, needs no secret, and sends nothing.
     let warehouse = std::fs::read_to_string(folder.path().join("warehouse.yaml")).unwrap();
@@ -132,7 +140,7 @@ fn w610_an_audience_that_vanished_is_not_made_anew_behind_our_back() {
     assert!(told.contains("W610") && told.contains("the tag `Lyon` is gone, with 1 rows"), "{told}");
     assert!(vendor.state().tags.is_empty(), "nothing is sent to an empty audience");
     // Under another name all are sent anew.
-    folder.write("models/shop.yaml", &MODELS.replace("name: Lyon", "name: Lyonnais"));
+    folder.write("models/shop.yaml", &models().replace("name: Lyon", "name: Lyonnais"));
     let output = run();
     assert!(output.status.success(), "{}", said(&output));
     let members: Vec<String> = vendor.state().tags[0].1.iter().cloned().collect();

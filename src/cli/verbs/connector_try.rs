@@ -12,7 +12,6 @@ use crate::sync::destination::{Operation, Outcome};
 
 /// Send one row
 #[derive(Debug, clap::Args)]
-#[group(id = "what", required = true, multiple = false, args = ["row", "sync"])]
 pub struct Arguments {
     /// The connection
     pub connection: String,
@@ -23,7 +22,7 @@ pub struct Arguments {
     #[arg(long, value_name = "NAME", conflicts_with = "sync")]
     pub audience: Option<String>,
     /// The row as JSON; its first column that identifies rows is its key
-    #[arg(long, value_name = "JSON")]
+    #[arg(long, value_name = "JSON", required_unless_present = "sync", conflicts_with = "sync")]
     pub row: Option<String>,
     /// What is done with the row
     #[arg(long = "do", value_enum, default_value_t, value_name = "WHAT", conflicts_with = "sync")]
@@ -98,7 +97,7 @@ async fn show(trial: Trial, context: &Context) -> Result<Exit> {
         match printer.format() {
             Format::Json => printer.object(&exchange_json(shown, answer.as_ref()))?,
             Format::Human => {
-                printer.data(&format!("{}{}\n", request(shown), answer.as_ref().map_or_else(String::new, told)))?
+                printer.data(&format!("{}{}\n", request(shown), answer.as_ref().map_or_else(String::new, told)))?;
             }
         }
     }

@@ -153,6 +153,7 @@ impl Stage {
         Ok(match &connection.connector {
             Connector::Files => {
                 let path = workspace.opened.folder.join(connection.path.as_deref().unwrap_or_default());
+                let path = std::path::absolute(&path).unwrap_or(path);
                 Self::Files(Files::new(path, Format::named(&sync.format)?))
             }
             Connector::Postgres => Self::Postgres,

@@ -47,7 +47,9 @@ impl Http<'_> {
 
     /// Sends rows, and keeps what was asked and answered.
     pub async fn attempt(&self, target: &Target, load: &Load, personal: &BTreeSet<String>) -> Attempt {
-        let mut wire = Watched::new(&self.account.peer, self.wire());
+        let values = load.rows.iter().flat_map(|row| row.key.iter().chain(&row.fields));
+        let said = values.filter(|(name, _)| personal.contains(*name)).filter_map(|(_, value)| value.as_str());
+        let mut wire = Watched::new(&self.account.peer, self.wire(), said.map(str::to_owned).collect());
         let sent = match self.prepare_over(&mut wire).await {
             Ok(()) => self.send_over(target, load, Some(personal), &mut wire).await,
             Err(failure) => Err(failure),
