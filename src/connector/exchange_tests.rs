@@ -245,3 +245,16 @@ fn what_is_a_number_there_stands_as_one_until_it_is_shown() {
         "{last}"
     );
 }
+
+/// W613: an account that is throttled for long ends the sync, and what was not sent is not called failed.
+#[test]
+fn an_account_that_stays_throttled_ends_the_sync() {
+    let peer =
+        Peer::new(compiled("webhook"), &Said { url: Some("http://hook.test".to_owned()), ..Said::default() }).unwrap();
+    let rows = vec![row("jane@x.fr", &json!({}), None)];
+    let answers: Vec<(u16, Json)> = std::iter::repeat_n((429, json!({"detail": "slow down"})), 500).collect();
+    let delivery = delivery(&peer, What::Object(&peer.connector.objects[0]), Deed::Put);
+    let (outcomes, asked, stop) = told(&delivery, rows, &answers);
+    assert_eq!((outcomes.as_str(), stop), ("1 not_sent", Some("W613")));
+    assert!(asked.len() > 20, "{asked}");
+}

@@ -153,8 +153,11 @@ pub(super) async fn speak<W: Wire>(
                 let told = wait(&response, &peer.connector.quota, wire.now());
                 let pause = told.unwrap_or_else(|| backoff(attempt)).max(Duration::from_millis(50));
                 waited += pause;
-                if waited > PATIENCE || wire.is_cancelled() {
+                if wire.is_cancelled() {
                     return Ok(not_done(in_doubt, code, message));
+                }
+                if waited > PATIENCE {
+                    return Err(Stop { failure: throttled(peer, request, &message), in_doubt });
                 }
                 wire.hold(pause);
                 wire.pause(pause).await;
@@ -194,6 +197,15 @@ fn refused(peer: &Peer, request: &Request, message: &str) -> Failure {
         format!("the credentials were refused: {}", super::outcome::scrubbed(message)),
     )
     .help("make new ones at the vendor, and set the environment variables that the connection's `auth` names")
+}
+
+fn throttled(peer: &Peer, request: &Request, message: &str) -> Failure {
+    let minutes = PATIENCE.as_secs() / 60;
+    let cause =
+        format!("the account is throttled for more than {minutes} minutes: {}", super::outcome::scrubbed(message));
+    Failure::world("W613", doing(peer, request), cause).help(
+        "what was not sent stays due: run again later, or less at once; the vendor says how much an account may ask",
+    )
 }
 
 fn stopped(peer: &Peer, request: &Request, message: &str) -> Failure {

@@ -148,8 +148,8 @@ impl Build<'_> {
         let (workspace, progress) = (&built.workspace, self.progress);
         let project = &workspace.opened.project;
         progress.step("checking the sources", None);
-        let checked = expectations::check(workspace, |_| true).await?;
-        built.findings.extend(checked.findings);
+        let checked = expectations::check(workspace, &self.options.accept, |_| true).await?;
+        built.findings.extend(checked.findings.iter().cloned());
         let kept = Kept::of(workspace, &self.options.selection, &checked.failed).await?;
         let nothing_is_left = project.entities.keys().all(|entity| kept.has_entity(entity));
         if !checked.failed.is_empty() && nothing_is_left && workspace.published.run.is_none() {
@@ -180,7 +180,8 @@ impl Build<'_> {
         }
         if let Some(lease) = self.lease {
             progress.step("publishing", None);
-            built.tables = publish::run(workspace, lease, self.options, &built.segments, &kept, self.run).await?;
+            built.tables =
+                publish::run(workspace, lease, self.options, &built.segments, &kept, &checked, self.run).await?;
         }
         built.kept = kept;
         if self.lease.is_some() {

@@ -1,12 +1,15 @@
 //! What sources must fulfil before anything is built from them.
 
+use std::collections::BTreeMap;
+
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::datatypes::Int64Type;
 
+use super::steps;
 use super::workspace::Workspace;
 use crate::compile::sources;
 use crate::diag::{Finding, Result, Severity};
-use crate::project::{Expected, Source};
+use crate::project::{Expected, Kind, Source};
 
 /// An expectation that rows broke.
 pub type Broken = Finding;
@@ -18,11 +21,20 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Broken>,
     /// The sources with errors: what descends from them is not built.
     pub(super) failed: Vec<String>,
+    /// The number of rows of each source that was looked at.
+    pub(super) rows: BTreeMap<String, u64>,
+    /// Sources that were emptied, and may be: their rows before.
+    pub(super) accepted: Vec<(String, u64)>,
 }
 
-/// Looks at each of these sources once.
-pub(super) async fn check(workspace: &Workspace, wanted: impl Fn(&Source) -> bool) -> Result<Checked> {
+/// Looks at each of these sources once. Those of `accept` may have lost all their rows.
+pub(super) async fn check(
+    workspace: &Workspace,
+    accept: &[String],
+    wanted: impl Fn(&Source) -> bool,
+) -> Result<Checked> {
     let mut checked = Checked::default();
+    let before = steps::last(workspace).await?;
     for source in workspace.opened.project.sources.values().filter(|source| wanted(source)) {
         let doing = format!("checking the source `{}`", source.name);
         let batches = workspace.collect(&doing, &sources::expectations(source)).await?;
@@ -31,12 +43,30 @@ pub(super) async fn check(workspace: &Workspace, wanted: impl Fn(&Source) -> boo
             batch.columns().iter().map(|column| column.as_primitive::<Int64Type>().value(0)).collect();
         let mut findings = Vec::new();
         judge(source, &counts, &mut findings);
+        let before = before.get(&Kind::Source.id(&source.name)).and_then(|step| step.rows).unwrap_or(0);
+        let rows = counts.get(counts.len().saturating_sub(2)).copied().unwrap_or(0).unsigned_abs();
+        if rows == 0 && before > 0 && accept.contains(&source.name) {
+            checked.accepted.push((source.name.clone(), before));
+        } else if rows == 0 && before > 0 {
+            findings.retain(|finding| finding.code != "E403");
+            findings.push(emptied(source, before));
+        }
+        checked.rows.insert(source.name.clone(), rows);
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             checked.failed.push(source.name.clone());
         }
         checked.findings.append(&mut findings);
     }
     Ok(checked)
+}
+
+/// Rows that vanish all at once are a broken export more often than the truth, and would take everybody out of everything.
+fn emptied(source: &Source, before: u64) -> Finding {
+    let message = format!("the source `{}` has no rows any more; it had {before}", source.name);
+    Finding::error("E406", message).at(source.span).help(format!(
+        "what hangs on it stays as it is until it has rows again; if it is to be empty, pass it once with `--accept {}`",
+        source.name
+    ))
 }
 
 fn judge(source: &Source, counts: &[i64], findings: &mut Vec<Finding>) {

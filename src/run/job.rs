@@ -90,7 +90,7 @@ pub async fn sync(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<Delivered, Stopped> {
-    let (workspace, findings, holds) = to_send(opened, progress).await?;
+    let (workspace, findings, holds) = to_send(opened, &options.accept, progress).await?;
     let syncs = deliver(&workspace, options, &holds, false, cancel, progress).await?;
     Ok(Delivered { workspace, findings, syncs })
 }
@@ -98,6 +98,7 @@ pub async fn sync(
 /// What is published, ready to be sent, what is wrong with it, and what that holds back.
 pub(super) async fn to_send(
     opened: Opened,
+    accept: &[String],
     progress: &dyn Progress,
 ) -> Result<(Workspace, Vec<Finding>, Holds), Stopped> {
     let mut findings = opened.findings.clone();
@@ -112,7 +113,7 @@ pub(super) async fn to_send(
     }
     progress.step("reading consents", None);
     // Of the sources, those of consents alone are read: what is wrong with them holds back who relies on them.
-    let checked = expectations::check(&workspace, |source| {
+    let checked = expectations::check(&workspace, accept, |source| {
         project.consents.values().any(|consent| consent.source == source.name)
     });
     let checked = checked.await?;

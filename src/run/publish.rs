@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit;
 use super::build::BuildOptions;
+use super::expectations::Checked;
 use super::fingerprint;
 use super::kept::Kept;
 use super::recorded::{Ending, Run};
@@ -54,6 +55,7 @@ pub(super) async fn run(
     options: &BuildOptions,
     segments: &[SegmentChange],
     kept: &Kept,
+    checked: &Checked,
     recorded: &Run,
 ) -> Result<Vec<PublishedRows>> {
     let mut publisher = Publisher {
@@ -93,7 +95,8 @@ pub(super) async fn run(
     publisher.sizes(segments).await?;
     publisher.overwrite(&tables::consents(), "consents", &[]).await?;
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;
-    publisher.audit(segments).await?;
+    publisher.audit(segments, checked).await?;
+    publisher.steps.extend(steps::of_sources(checked, &publisher.before));
     publisher.steps(segments, kept, (chrono::Utc::now() - recorded.started).num_milliseconds()).await?;
     recorded.record(lease, &Ending::Done(&publisher.set(segments, kept))).await?;
     Ok(publisher.written)
@@ -222,13 +225,17 @@ impl Publisher<'_> {
     }
 
     /// Guards that were passed on request.
-    async fn audit(&mut self, segments: &[SegmentChange]) -> Result<()> {
+    async fn audit(&mut self, segments: &[SegmentChange], checked: &Checked) -> Result<()> {
         let passed = segments.iter().filter(|change| change.accepted);
+        let emptied = checked.accepted.iter().map(|(source, before)| {
+            audit::Act::accept(Kind::Source.id(source), format!("it has no rows any more; it had {before}"))
+        });
         let acts: Vec<audit::Act> = passed
             .filter_map(|change| {
                 let subject = Kind::Segment.id(&change.segment);
                 Some(audit::Act::accept(subject, change.tripped.as_ref()?.reason.clone()))
             })
+            .chain(emptied)
             .collect();
         if let Some(Written { rows, version, .. }) = audit::write(self.workspace, self.lease, &acts).await? {
             let spec = tables::audit();
@@ -245,7 +252,9 @@ impl Publisher<'_> {
         let left = self.before.values().filter(|step| step.is_table() && !noted.contains(step.model.as_str()));
         let left: Vec<Step> = left.map(|step| Step { ended: Ended::Kept, ..step.clone() }).collect();
         all.extend(left);
-        all.extend(steps::of_models(segments, kept));
+        // What became of sources is among the steps already.
+        let is_source = |step: &Step| step.model.starts_with(&Kind::Source.id(""));
+        all.extend(steps::of_models(segments, kept).into_iter().filter(|step| !is_source(step)));
         renames::record(&mut all, &self.workspace.opened.project, kept, &self.before);
         let rows = steps::rows(&self.workspace.run_id, &all, millis)?;
         self.add(&tables::run_steps(), rows.into()).await

@@ -14,7 +14,7 @@ use super::steps::{self, Ended};
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
 use crate::diag::{Failure, Result};
-use crate::project::{Entity, Kind, Segment};
+use crate::project::{Entity, Graph, Kind, Segment};
 use crate::store::{failure_from, tables};
 
 /// A segment's size and change.
@@ -92,6 +92,7 @@ pub(super) async fn run(
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();
+    let graph = Graph::new(&workspace.opened.spec, project);
     for segment in own() {
         let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
         let hash = segments::definition_hash(project, segment);
@@ -106,8 +107,12 @@ pub(super) async fn run(
             Some(_) => "time",
         };
         let unbuilt = kept.reason(Kind::Segment, &segment.name).cloned();
-        let tripped = guard(segment, members, before, entered, exited).filter(|_| unbuilt.is_none());
-        let accepted = tripped.is_some() && accept.contains(&segment.name);
+        // Computed from members that are not published, it would not fit those that are.
+        let inherited = needs_held(&graph, &segment.name, &changes);
+        let is_inherited = inherited.is_some();
+        let tripped = inherited.or_else(|| guard(segment, members, before, entered, exited));
+        let tripped = tripped.filter(|_| unbuilt.is_none());
+        let accepted = tripped.is_some() && !is_inherited && accept.contains(&segment.name);
         let is_kept = unbuilt.is_some() || (tripped.is_some() && !accepted);
         definitions.push((segment, hash.clone(), reason, is_kept));
         let is_new = hash_before.is_none_or(String::is_empty);
@@ -151,6 +156,15 @@ async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String
         }
     }
     Ok(sizes)
+}
+
+/// Does it need a segment whose members are held back?
+fn needs_held(graph: &Graph, name: &str, changes: &[SegmentChange]) -> Option<TrippedSegment> {
+    let model = graph.models().iter().find(|model| model.kind == Kind::Segment && model.name == name)?;
+    let needs = model.needs.iter().filter_map(|&need| graph.get(need)).filter(|need| need.kind == Kind::Segment);
+    let mut held = needs.filter(|need| changes.iter().any(|change| change.segment == need.name && change.is_held()));
+    let held = held.next()?;
+    Some(TrippedSegment { reason: format!("it needs `{}`, which a guard holds back", held.name) })
 }
 
 fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64) -> Option<TrippedSegment> {

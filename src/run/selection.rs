@@ -19,12 +19,18 @@ impl Selection {
     /// The meaning of selectors in a project. Fails with E140 where one, or a guard that is to be passed, means nothing.
     pub fn of(opened: &Opened, selectors: &[String], accept: &[String]) -> Result<Self> {
         let project = &opened.project;
-        let guarded = || project.segments.keys().chain(project.syncs.keys()).map(String::as_str);
+        let guarded = || {
+            let models = project.segments.keys().chain(project.syncs.keys());
+            models.chain(project.sources.keys()).map(String::as_str)
+        };
         for name in accept {
             if !guarded().any(|known| known == name) {
                 let help = nearest(name, guarded()).map(|near| format!("did you mean `{near}`?"));
-                let failure =
-                    Failure::project("E140", "reading `--accept`", format!("there is no segment or sync `{name}`"));
+                let failure = Failure::project(
+                    "E140",
+                    "reading `--accept`",
+                    format!("there is no segment, sync or source `{name}`"),
+                );
                 return Err(failure.help(help.unwrap_or_else(|| "`cohorte graph` lists the models".to_owned())));
             }
         }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::RecordBatch;
 
 use super::columns::{batch, texts, wholes};
+use super::expectations::Checked;
 use super::kept::{Kept, Reason};
 use super::segments::SegmentChange;
 use super::stored::rows_of;
@@ -107,6 +108,19 @@ pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
         blocked.map(|(kind, name, source)| Step { why: source.to_owned(), ..Step::new(kind.id(name), Ended::Blocked) }),
     );
     steps
+}
+
+/// The steps of sources: how many rows they had. Of one that failed it is still what it had before.
+pub(super) fn of_sources(checked: &Checked, before: &BTreeMap<String, Step>) -> Vec<Step> {
+    let step = |(source, rows): (&String, &u64)| {
+        let model = Kind::Source.id(source);
+        if !checked.failed.contains(source) {
+            return Step { rows: Some(*rows), ..Step::new(model, Ended::Done) };
+        }
+        let rows = before.get(&model).and_then(|step| step.rows);
+        Step { rows, why: source.clone(), ..Step::new(model, Ended::Blocked) }
+    };
+    checked.rows.iter().map(step).collect()
 }
 
 /// The steps of the run that is published, by model.

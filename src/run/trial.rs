@@ -85,7 +85,7 @@ pub async fn of_sync(
             .help(format!("name that one: `cohorte connector try {}`", named_sync.connection))
             .into());
     }
-    let (workspace, ..) = to_send(opened, progress).await?;
+    let (workspace, ..) = to_send(opened, &[], progress).await?;
     let project = &workspace.opened.project;
     let sync = named(project, sync)?;
     if !is_there(&workspace, sync)? {

@@ -132,6 +132,29 @@ async fn passing_a_guard_is_audited_in_a_chain_that_shows_tampering() {
     assert_eq!(faults(&folder, taken_out).await, (0, 1));
 }
 
+/// Computed from members that are refused, a segment would have members who are not in the one that it needs.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_needs_a_segment_that_a_guard_holds_is_held_too() {
+    let folder = shop();
+    folder.write(
+        "models/shop.yaml",
+        &format!("{MODELS}  named: {{when: {{in: all}}}}\n  unnamed: {{when: {{not_in: named}}}}\n"),
+    );
+    folder.build(FIRST).await;
+    folder.write("crm.csv", &format!("{CRM}3,c@x.fr,Cy\n4,d@x.fr,\n"));
+    let held = |built: cohorte::run::Built| -> Vec<String> {
+        built.segments.into_iter().filter(cohorte::run::SegmentChange::is_held).map(|change| change.segment).collect()
+    };
+    assert_eq!(held(folder.build(SECOND).await), ["all", "named", "unnamed"]);
+    let members = "select segment, count(*) from segment_members where exited_at is null group by segment";
+    assert_eq!(folder.query(members).await, ["all | 2", "buyers | 1", "named | 2"]);
+    assert_eq!(folder.query("select name from customer where array_has(segments, 'unnamed')").await, [""; 0]);
+    // The name of who needs it passes nothing.
+    assert_eq!(held(folder.build_some(SECOND, &[], &["named"]).await), ["all", "named", "unnamed"]);
+    assert_eq!(held(folder.build_some(SECOND, &[], &["all"]).await), [""; 0]);
+    assert_eq!(folder.query(members).await, ["all | 3", "buyers | 1", "named | 3", "unnamed | 1"]);
+}
+
 /// Rows of the chain that do not have their hash, and rows whose predecessor is not there.
 async fn faults(folder: &Folder, audit: &str) -> (usize, usize) {
     let clock = Clock { as_of: SECOND.parse().unwrap(), timezone: chrono_tz::UTC };

@@ -19,10 +19,14 @@ use crate::library::Folder;
 #[derive(Default)]
 struct Till {
     entries: BTreeMap<String, u64>,
+    is_broken: bool,
 }
 
 impl Vendor for Till {
     fn answer(&mut self, asked: &Asked, upset: bool) -> Reply {
+        if self.is_broken {
+            return Reply::json(500, &json!({"detail": "sorry"}));
+        }
         if upset {
             return Reply::json(503, &json!({}));
         }
@@ -214,6 +218,30 @@ fn a_run_that_was_paused_neither_commits_nor_sends_after_another_took_over() {
     // Of the rows that were intended when it was paused nobody can tell; the others went.
     assert_eq!(before.iter().filter(|row| row["sync"] == "entries" && row["status"] == "unknown").count(), crowd.len());
     assert_eq!(shop.mail.state().members.len(), crowd.len());
+}
+
+/// W612: what was not taken, or of which nobody knows, is no success.
+#[test]
+fn w612_rows_that_are_not_taken_end_with_2_and_a_reason() {
+    let shop = Shop::new();
+    people(&shop.folder, HISTORIES[0]);
+    shop.till.state().is_broken = true;
+    let run = |more: &[&str]| {
+        let output = cohorte(&shop.folder, &[&["run", "--as-of", "2026-06-01"], more].concat(), Some("key"));
+        (output.status.code(), said(&output))
+    };
+    let (code, text) = run(&[]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(
+        text.contains("error[W612]") && text.contains("4 rows were not taken") && text.contains("most often `500`"),
+        "{text}"
+    );
+    // The others are unharmed; what nobody knows is not said twice, and is no news in the next run.
+    assert_eq!(shop.mail.state().members.len(), 3);
+    shop.till.state().is_broken = false;
+    let (code, text) = run(&["--retry"]);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(shop.till.state().entries.is_empty(), "{text}");
 }
 
 /// SplitMix64 (public domain, Sebastiano Vigna).

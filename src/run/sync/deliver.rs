@@ -146,6 +146,20 @@ impl Report {
         self.rows.iter().filter(|((done, last), _)| *done == action && last.is_positive()).map(|(_, count)| count).sum()
     }
 
+    /// Rows that the destination did not take for now, or of which nobody knows.
+    fn untaken(&self) -> Option<Failure> {
+        let open = |verdict: &Verdict| matches!(verdict, Verdict::Retry | Verdict::Unknown);
+        let rows: u64 = self.rows.iter().filter(|((_, last), _)| open(last)).map(|(_, count)| count).sum();
+        let reasons = self.reasons.iter().filter(|((verdict, _), _)| open(verdict));
+        let ((_, code), reason) = reasons.max_by_key(|(_, reason)| reason.rows)?;
+        let (are, they) = if rows == 1 { ("row was", "it is") } else { ("rows were", "they are") };
+        let cause = format!("{rows} {are} not taken, or nobody knows; most often `{code}`: {}", reason.message);
+        Some(Failure::world("W612", format!("delivering the sync `{}`", self.sync), cause).help(format!(
+            "the next runs try again, ever later; `cohorte sync {0} --retry` tries now, `cohorte receipts {0}` says which {they}",
+            self.sync
+        )))
+    }
+
     /// Why it is no success, where it is none: a tripped guard, or what stopped it. Its exit code is the process's.
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
@@ -161,6 +175,7 @@ impl Report {
                 }
             },
             Outcome::Failed(failure) => Some(failure.clone()),
+            Outcome::Done => self.untaken(),
             _ => None,
         }
     }

@@ -124,6 +124,15 @@ fn a_source_without_rows() {
     // The first rows come: the types are what they are.
     let shop = shop.append("data/orders.csv", "1,aurelia.quux@mailbox.test,59.90,2025-01-10T10:02:00Z\n");
     shop.run(&["run"]).ends_with(0, &["dear"]);
+    // An export that broke: nothing is taken from it, in no run, until somebody says that it is the truth.
+    let shop = shop.write("data/orders.csv", header);
+    for _ in 0..2 {
+        shop.run(&["run"]).ends_with(1, &["error[E406]", "`orders` has no rows any more; it had 1", "--accept orders"]);
+    }
+    shop.run(&["query", "select count(*) as n from customer where lowest is not null"]).ends_with(0, &["1"]);
+    shop.run(&["run", "--accept", "orders"]).ends_with(0, &["dear"]);
+    shop.run(&["query", "select what, subject, why from audit"]).ends_with(0, &["source:orders", "it had 1"]);
+    shop.run(&["run", "--full-refresh"]).ends_with(0, &["warning[E403]"]);
     let shop = Shop::new().write("data/orders.csv", header);
     shop.run(&["build"]).ends_with(0, &["warning[E403]", "`orders` has no rows"]);
     refused(&Shop::new().write("data/orders.csv", ""), &["E302", "orders.csv"]).underlines("orders");
