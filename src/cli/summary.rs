@@ -141,6 +141,7 @@ fn why(why: &Why) -> String {
         }
         Why::Unfinished => "built, because the last run left models as they were".to_owned(),
         Why::Time => "built, because time has passed".to_owned(),
+        Why::Refresh => "built anew, as `--full-refresh` asks".to_owned(),
         Why::Nothing => "nothing has changed, nothing was built".to_owned(),
     }
 }

@@ -69,6 +69,8 @@ pub enum Why {
     Unfinished,
     /// Only time has passed.
     Time,
+    /// Everything was to be built anew.
+    Refresh,
     /// Nothing has changed at all: what is published stands.
     Nothing,
 }
@@ -119,7 +121,7 @@ impl Build<'_> {
             recorded::killed(&self.run.warehouse, &self.run.session, lease).await?;
             not_before_published(&workspace)?;
         }
-        let why = why(&workspace);
+        let why = why(&workspace, self.options.full_refresh);
         let mut built = Built {
             workspace,
             findings,
@@ -130,7 +132,7 @@ impl Build<'_> {
             tables: Vec::new(),
             seconds: 0.0,
         };
-        if built.why == Why::Nothing && !self.options.full_refresh {
+        if built.why == Why::Nothing {
             publish::read_published(&built.workspace).await?;
             customers::published_consents(&built.workspace).await?;
             if let Some(lease) = self.lease {
@@ -202,9 +204,12 @@ fn not_before_published(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 /// Compares what would be computed with what was published.
-fn why(workspace: &Workspace) -> Why {
+fn why(workspace: &Workspace, full_refresh: bool) -> Why {
     if workspace.published.run.is_none() {
         return Why::New;
+    }
+    if full_refresh {
+        return Why::Refresh;
     }
     let sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
     let built = workspace.published.inputs.get(publish::PROJECT).map(String::as_str).unwrap_or_default();
