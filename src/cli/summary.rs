@@ -8,14 +8,14 @@ use super::{Context, Exit, Format, summary_syncs};
 use crate::diag::{Finding, Result, Severity};
 use crate::project::Kind;
 use crate::report::{Table, change, count};
-use crate::run::{Built, Planned, Reason, Why};
+use crate::run::{Built, Edit, Planned, Reason, Why};
 
 /// Tells what a build did.
 pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
     let printer = &context.printer;
     printer.findings(&built.workspace.opened.files, &built.findings)?;
     if printer.format() == Format::Json {
-        return as_json(context, built);
+        return as_json(context, built, &why(&built.why));
     }
     let mut text = String::new();
     let clock = &built.workspace.opened.clock;
@@ -129,15 +129,22 @@ fn exit(built: &Built) -> Exit {
 fn why(why: &Why) -> String {
     match why {
         Why::New => "built for the first time".to_owned(),
-        Why::Changed { sources, definitions } => {
-            let mut reasons = Vec::new();
-            if *definitions {
-                reasons.push("definitions changed".to_owned());
+        Why::Changed { sources, models, otherwise } => {
+            let of = |edit: Edit| models.iter().filter(move |(one, _)| *one == edit).map(|(_, model)| model.replacen(':', " ", 1));
+            let mut reasons: Vec<String> = [
+                ("changed definitions of ", of(Edit::Changed).collect::<Vec<_>>()),
+                ("the new ", of(Edit::New).collect()),
+                ("the removed ", of(Edit::Removed).collect()),
+                ("changed data in ", sources.clone()),
+            ]
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}{}", some(names)))
+            .collect();
+            if *otherwise {
+                reasons.push("other settings, another order of the models or another version of cohorte".to_owned());
             }
-            if !sources.is_empty() {
-                reasons.push(format!("new data in {}", sources.join(", ")));
-            }
-            format!("built, because of {}", reasons.join(" and "))
+            format!("built, because of {}", reasons.join("; "))
         }
         Why::Unfinished => "built, because the last run left models as they were".to_owned(),
         Why::Time => "built, because time has passed".to_owned(),
@@ -146,11 +153,20 @@ fn why(why: &Why) -> String {
     }
 }
 
-fn as_json(context: &Context, built: &Built) -> Result<Exit> {
+/// A handful of names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {} more", names[..SHOWN].join(", "), count(more as u64)),
+    }
+}
+
+fn as_json(context: &Context, built: &Built, why: &str) -> Result<Exit> {
     let workspace = &built.workspace;
     context.printer.object(&json!({
         "kind": "build", "run_id": workspace.run_id, "as_of": workspace.opened.clock.as_of.to_rfc3339(),
-        "why": why(&built.why), "seconds": built.seconds,
+        "why": why, "seconds": built.seconds,
     }))?;
     for segment in &built.segments {
         context.printer.object(&json!({
@@ -212,7 +228,7 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exi
     let due = planned.syncs.iter().any(|preview| preview.due() > 0);
     let changes = matches!(built.why, Why::New | Why::Changed { .. } | Why::Unfinished) || moved || due;
     if printer.format() == Format::Json {
-        as_json(context, built)?;
+        as_json(context, built, &would(&built.why))?;
         for preview in &planned.syncs {
             printer.object(&summary_syncs::preview_json(preview))?;
         }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::customers::{self, Customers};
+use super::definitions::{self, Edit};
 use super::expectations;
 use super::identity;
 use super::kept::Kept;
@@ -14,6 +15,7 @@ use super::segments::{self, SegmentChange};
 use super::selection::Selection;
 use super::workspace::{Workspace, new_run_id};
 use crate::diag::{Failure, Finding};
+use crate::project::Kind;
 use crate::report::Progress;
 use crate::store::{Lease, LeaseOptions, Published};
 use crate::text::Files;
@@ -60,10 +62,12 @@ pub enum Why {
     New,
     /// These sources have other data, these models other definitions.
     Changed {
-        /// Sources.
+        /// Sources, apart from new ones.
         sources: Vec<String>,
-        /// Does the project compile to something else?
-        definitions: bool,
+        /// Models by their ids, in the order of the project.
+        models: Vec<(Edit, String)>,
+        /// Is it the settings, the order of the models, or cohorte itself?
+        otherwise: bool,
     },
     /// The last run left models as they were.
     Unfinished,
@@ -211,13 +215,15 @@ fn why(workspace: &Workspace, full_refresh: bool) -> Why {
     if full_refresh {
         return Why::Refresh;
     }
-    let sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
-    let built = workspace.published.inputs.get(publish::PROJECT).map(String::as_str).unwrap_or_default();
-    let definitions = !built.is_empty() && publish::project_fingerprint(workspace) != built;
-    if !sources.is_empty() || definitions {
-        return Why::Changed { sources, definitions };
+    let mut sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
+    let edits = definitions::edits(&workspace.opened, &workspace.published);
+    if !sources.is_empty() || edits.is_some() {
+        let otherwise = edits.as_ref().is_some_and(Vec::is_empty);
+        let models = edits.unwrap_or_default();
+        sources.retain(|source| !models.contains(&(Edit::New, Kind::Source.id(source))));
+        return Why::Changed { sources, models, otherwise };
     }
-    if built.is_empty() {
+    if workspace.published.inputs.get(publish::PROJECT).is_none_or(String::is_empty) {
         return Why::Unfinished;
     }
     let same_instant = workspace.published.as_of == Some(workspace.opened.clock.micros());

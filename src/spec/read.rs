@@ -24,6 +24,8 @@ pub struct Named<T> {
     pub span: Span,
     /// What is written.
     pub spec: T,
+    /// A hash of what is written, whatever its place and layout.
+    pub digest: String,
 }
 
 /// A project as written.
@@ -220,7 +222,7 @@ fn add<T: for<'de> Deserialize<'de>>(
             continue;
         }
         match decode_model(node, findings) {
-            Some(spec) => drop(into.insert(name.clone(), Named { name, span: key.span, spec })),
+            Some(spec) => drop(into.insert(name.clone(), Named { name, span: key.span, spec, digest: node.digest() })),
             None => drop(broken.insert(name)),
         }
     }
