@@ -124,6 +124,7 @@ pub(super) fn delivered(
             .right("added")
             .right("updated")
             .right("removed")
+            .right("cleared")
             .right("withdrawn")
             .right("unchanged")
             .right("withheld")
@@ -131,21 +132,21 @@ pub(super) fn delivered(
         for (name, report) in syncs {
             match report {
                 Ok(report) => {
-                    let removed = report.done(Action::Remove) + report.done(Action::Clear);
                     let withheld: u64 = report.preview.withheld.values().sum();
                     table.row([
                         name.as_str(),
                         &report.preview.connection,
                         &count(report.done(Action::Add)),
                         &count(report.done(Action::Update)),
-                        &count(removed),
+                        &count(report.done(Action::Remove)),
+                        &count(report.done(Action::Clear)),
                         &count(report.done(Action::Withdraw)),
                         &count(report.preview.unchanged),
                         &count(withheld),
                         &outcome(report),
                     ]);
                 }
-                Err(_) => table.row([name.as_str(), "", "", "", "", "", "", "", "could not begin, see above"]),
+                Err(_) => table.row([name.as_str(), "", "", "", "", "", "", "", "", "could not begin, see above"]),
             }
         }
         text.push_str(&format!("\n{}", table.text()));
