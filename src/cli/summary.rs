@@ -28,7 +28,7 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
     text.push_str(&segments(built));
     text.push_str(&blocked(built));
     text.push_str(&work(built));
-    printer.data(&text)?;
+    printer.report(&text)?;
     Ok(exit(built))
 }
 
@@ -246,7 +246,7 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exi
     text.push_str(&blocked(built));
     text.push_str(&summary_syncs::previews(&planned.syncs));
     text.push_str("\nnothing was written; `cohorte run` does it\n");
-    printer.data(&text)?;
+    printer.report(&text)?;
     Ok((changes, of_findings(&built.findings)))
 }
 

@@ -174,7 +174,7 @@ pub(super) fn delivered(
             project.segments.keys().next().map_or(entity, String::as_str)
         ));
     }
-    printer.data(&text)?;
+    printer.report(&text)?;
     Ok(exit)
 }
 
