@@ -8,12 +8,13 @@ use super::{Context, Exit, Format, summary_syncs};
 use crate::diag::{Finding, Result, Severity};
 use crate::project::Kind;
 use crate::report::{Table, change, count};
-use crate::run::{Built, Edit, Planned, Reason, Why};
+use crate::run::{Built, Edit, Planned, Reason, SegmentChange, Why};
 
 /// Tells what a build did.
 pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
     let printer = &context.printer;
     printer.findings(&built.workspace.opened.files, &built.findings)?;
+    built.segments.iter().filter_map(SegmentChange::failure).for_each(|failure| printer.failure(&failure));
     if printer.format() == Format::Json {
         return as_json(context, built, &why(&built.why));
     }
