@@ -7,7 +7,7 @@ use serde_json::json;
 use super::{Context, Exit, Format, summary_syncs};
 use crate::diag::{Finding, Result, Severity};
 use crate::project::Kind;
-use crate::report::{Table, change, count};
+use crate::report::{Table, change, count, counted};
 use crate::run::{Built, Edit, Planned, Reason, SegmentChange, Why};
 
 /// Tells what a build did.
@@ -67,14 +67,15 @@ fn segments(built: &Built) -> String {
     let mut text = String::new();
     if !built.segments.is_empty() {
         let mut table = Table::new().left("segment").right("members").right("entered").right("left").left("");
-        for segment in &built.segments {
+        let (others, meant): (Vec<&SegmentChange>, Vec<&SegmentChange>) =
+            built.segments.iter().partition(|segment| segment.kept == Some(Reason::NotSelected));
+        for segment in meant {
             let note = match (&segment.tripped, segment.accepted) {
                 (Some(tripped), true) => format!("guard passed: {}", tripped.reason),
                 (Some(tripped), false) => format!(
                     "GUARD: {}; the members stay as they were (--accept {} lets it pass once)",
                     tripped.reason, segment.segment
                 ),
-                (None, _) if segment.kept == Some(Reason::NotSelected) => "not selected".to_owned(),
                 (None, _) if segment.kept.is_some() => "not built".to_owned(),
                 (None, _) if segment.is_new => "new".to_owned(),
                 (None, _) => String::new(),
@@ -87,8 +88,13 @@ fn segments(built: &Built) -> String {
                 &note,
             ]);
         }
-        text.push('\n');
-        text.push_str(&table.text());
+        if !table.is_empty() {
+            text.push_str(&format!("\n{}", table.text()));
+        }
+        if !others.is_empty() {
+            let others = counted(others.len() as u64, "segment", "segments");
+            text.push_str(&format!("\nnot selected: {others}\n"));
+        }
     }
     text
 }
@@ -246,7 +252,9 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exi
     text.push_str(&segments(built));
     text.push_str(&blocked(built));
     text.push_str(&summary_syncs::previews(&planned.syncs));
-    text.push_str("\nnothing was written; `cohorte run` does it\n");
+    if changes || built.why != Why::Nothing {
+        text.push_str(&format!("\nnothing was written; `{}` does it\n", context.command("run")));
+    }
     printer.report(&text)?;
     Ok((changes, of_findings(&built.findings)))
 }
