@@ -46,18 +46,18 @@ fn work(built: &Built) -> String {
     let rows: u64 = written().map(|table| table.rows).sum();
     let unchanged = match built.tables.len() - written().count() {
         0 => String::new(),
-        n => format!(", {n} tables are as they were"),
+        n => format!(", {}", counted(n as u64, "table is as it was", "tables are as they were")),
     };
     format!(
-        "\n{} traits, {} scores and {} segments from {} sources: {} features in {} passes; {} rows in {} tables{unchanged}, {:.1} s\n",
-        count(project.traits.len() as u64),
-        count(project.scores.len() as u64),
-        count(project.segments.len() as u64),
-        count(project.sources.len() as u64),
-        count(features as u64),
-        count(passes as u64),
-        count(rows),
-        count(written().count() as u64),
+        "\n{}, {} and {} from {}: {} in {}; {} in {}{unchanged}, {:.1} s\n",
+        counted(project.traits.len() as u64, "trait", "traits"),
+        counted(project.scores.len() as u64, "score", "scores"),
+        counted(project.segments.len() as u64, "segment", "segments"),
+        counted(project.sources.len() as u64, "source", "sources"),
+        counted(features as u64, "feature", "features"),
+        counted(passes as u64, "pass", "passes"),
+        counted(rows, "row", "rows"),
+        counted(written().count() as u64, "table", "tables"),
         built.seconds
     )
 }
@@ -196,9 +196,9 @@ fn as_json(context: &Context, built: &Built, why: &str) -> Result<Exit> {
 fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
     let records: u64 = report.nodes.values().sum();
     let mut text = format!(
-        "{} records and visits are {} {entity}s, {} of them known\n",
-        count(records),
-        count(report.customers),
+        "{} {}, {} of them known\n",
+        counted(records, "record or visit is", "records and visits are"),
+        counted(report.customers, entity, &format!("{entity}s")),
         count(report.known)
     );
     let events = [
@@ -214,13 +214,14 @@ fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
         text.push_str(&format!("  ids: {}\n", said.join(", ")));
     }
     for (reason, n) in &report.refused {
-        text.push_str(&format!("  {} links refused: {reason}\n", count(*n)));
+        text.push_str(&format!("  {} refused: {reason}\n", counted(*n, "link", "links")));
     }
     for dropped in &report.dropped {
         text.push_str(&format!(
-            "  {} values of {} identify nobody: {}\n",
-            count(dropped.values),
+            "  {} of {} {} nobody: {}\n",
+            counted(dropped.values, "value", "values"),
             dropped.identifier,
+            if dropped.values == 1 { "identifies" } else { "identify" },
             dropped.reason
         ));
     }

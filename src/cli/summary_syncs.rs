@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{Context, Exit, Format};
 use crate::diag::{Failure, Result};
-use crate::report::{Table, count};
+use crate::report::{Table, count, counted};
 use crate::run::Workspace;
 use crate::run::sync::{Outcome, Preview, Report};
 use crate::sync::journal::{Action, Verdict};
@@ -73,7 +73,7 @@ fn notes(preview: &Preview) -> String {
         notes.push("first run: taken as delivered".to_owned());
     }
     if preview.batches > 0 {
-        notes.push(format!("{} batches", count(preview.batches)));
+        notes.push(counted(preview.batches, "batch", "batches"));
     }
     notes.extend(preview.hold.iter().map(|hold| format!("HELD BACK: {hold}; only withdrawals go")));
     notes.extend(preview.tripped.iter().map(|tripped| format!("GUARD: {tripped}")));

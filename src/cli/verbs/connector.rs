@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::{Context, Exit, Format};
 use crate::connector::{BUILT_IN, Capabilities, Columns, Connector, SHIPPED, shipped};
 use crate::diag::Result;
-use crate::report::{Table, count};
+use crate::report::{Table, count, counted};
 use crate::run::{self, Checked};
 
 /// See the destinations that there are
@@ -150,7 +150,7 @@ async fn check(names: &[String], context: &Context) -> Result<Exit> {
                 "kind": "connector_file", "connector": name, "tests": tests, "ok": checked.findings.is_empty(),
             }))?,
             (Some((name, tests)), Format::Human) if checked.findings.is_empty() => {
-                context.printer.data(&format!("{name} is in order: {tests} tests pass\n"))?;
+                context.printer.data(&format!("{name} is in order: {}\n", counted(*tests as u64, "test passes", "tests pass")))?;
             }
             _ => {}
         }
