@@ -270,6 +270,11 @@ fn decode_model<T: for<'de> Deserialize<'de>>(node: &Node, findings: &mut Findin
         let near = nearest(&unknown.key, unknown.known.iter().copied());
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
+            None if is_connection(unknown.known) => format!(
+                "what a connector wants to know goes under `settings:`, as in `settings: {{{}: …}}`; the keys here are {}",
+                unknown.key,
+                unknown.known.join(", ")
+            ),
             None => format!("the keys here are {}", unknown.known.join(", ")),
         };
         let message = format!("`{}` is not known here", unknown.key);
@@ -282,6 +287,11 @@ fn decode_model<T: for<'de> Deserialize<'de>>(node: &Node, findings: &mut Findin
             None
         }
     }
+}
+
+/// Connections alone have settings of their connector's own.
+fn is_connection(known: &[&str]) -> bool {
+    ["connector", "settings", "deliver"].iter().all(|key| known.contains(key))
 }
 
 /// Names become columns and tables: they are kept to what every engine reads without quotes.
