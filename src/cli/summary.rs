@@ -137,7 +137,9 @@ fn why(why: &Why) -> String {
     match why {
         Why::New => "built for the first time".to_owned(),
         Why::Changed { sources, models, otherwise } => {
-            let of = |edit: Edit| models.iter().filter(move |(one, _)| *one == edit).map(|(_, model)| model.replacen(':', " ", 1));
+            let of = |edit: Edit| {
+                models.iter().filter(move |(one, _)| *one == edit).map(|(_, model)| model.replacen(':', " ", 1))
+            };
             let mut reasons: Vec<String> = [
                 ("changed definitions of ", of(Edit::Changed).collect::<Vec<_>>()),
                 ("the new ", of(Edit::New).collect()),

@@ -22,4 +22,5 @@ mod stores;
 mod survival;
 mod sync;
 mod tidy;
+mod told;
 mod verbs;

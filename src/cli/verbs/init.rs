@@ -52,7 +52,8 @@ fn tell(dir: &Path, name: &str, context: &Context) -> Result<()> {
     for (path, _) in FILES {
         context.printer.talk(&format!("  {path}"));
     }
-    let change = if dir == Path::new(".") { String::new() } else { format!("cd {} && ", quoted(&dir.display().to_string())) };
+    let change =
+        if dir == Path::new(".") { String::new() } else { format!("cd {} && ", quoted(&dir.display().to_string())) };
     context.printer.talk(&format!("\nNext: {change}cohorte run"));
     Ok(())
 }
