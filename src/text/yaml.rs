@@ -35,7 +35,9 @@ impl Node {
         match &self.value {
             Value::List(items) => {
                 hasher.update(format!("list {}\0", items.len()).as_bytes());
-                items.iter().for_each(|item| item.feed(hasher));
+                for item in items {
+                    item.feed(hasher);
+                }
             }
             Value::Map(entries) => {
                 hasher.update(format!("map {}\0", entries.len()).as_bytes());
