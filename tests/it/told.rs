@@ -244,3 +244,14 @@ fn e107_e108_slips_on_the_command_line_are_told() {
     assert!(code == 1 && err.contains("error[E107]") && err.contains("did you mean `prod`?"), "{err}");
     assert!(!err.contains("deliver: true"), "nothing of the file is underlined: {err}");
 }
+
+#[test]
+fn e305_a_value_that_does_not_fit_names_the_declaration() {
+    let shop = Shop::new();
+    shop.0.write("orders.csv", "id,email,amount,at\n1,ann@x.fr,Jane,2026-01-01T00:00:00Z\n");
+    let (code, _, err) = shop.all(&["run"]);
+    for words in ["error[E305]", "`orders.csv`, line 2, column `amount`", "`models/shop.yaml`, line 4, declares"] {
+        assert!(code == 1 && err.contains(words), "{err}");
+    }
+    assert!(!err.contains("Jane"), "whose it is, is not known: {err}");
+}
