@@ -66,7 +66,7 @@ pub struct Global {
     #[arg(long, global = true, value_enum, default_value_t)]
     pub format: Format,
 
-    /// Say less; twice, say nothing
+    /// Say nothing but findings, failures and the data that was asked for; twice, nothing at all
     #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
     pub quiet: u8,
 

@@ -1,8 +1,11 @@
 //! `--as-of`: an instant, or a day or a local time in the project's zone.
 
+use std::fmt;
 use std::str::FromStr;
 
-use chrono::{DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone as _, Utc};
+use chrono::{
+    DateTime, Days, LocalResult, NaiveDate, NaiveDateTime, NaiveTime, SecondsFormat, TimeDelta, TimeZone as _, Utc,
+};
 use chrono_tz::Tz;
 
 /// A point in time as it was typed.
@@ -36,6 +39,16 @@ fn after_gap(local: NaiveDateTime, zone: Tz) -> DateTime<Utc> {
     gap_free.map_or_else(|| local.and_utc(), |time| time + TimeDelta::days(1))
 }
 
+impl fmt::Display for AsOf {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Instant(instant) => formatter.write_str(&instant.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+            Self::Local(local) if local.time() == NaiveTime::MIN => write!(formatter, "{}", local.date()),
+            Self::Local(local) => write!(formatter, "{}", local.format("%Y-%m-%dT%H:%M:%S%.f")),
+        }
+    }
+}
+
 impl FromStr for AsOf {
     type Err = String;
 
@@ -55,6 +68,13 @@ impl FromStr for AsOf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_is_shown_so_that_it_is_read_again() {
+        for text in ["2026-01-15", "2026-01-15T09:30:00", "2026-01-15T09:30:00Z", "2026-01-15T09:30:00.250Z"] {
+            assert_eq!(text.parse::<AsOf>().unwrap().to_string(), text);
+        }
+    }
 
     #[test]
     fn dates_and_times_are_read_in_the_zone_of_the_project() {

@@ -1,5 +1,6 @@
 //! What every verb is given: the global options and the printer.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use super::{Exit, Global, Printer};
@@ -45,6 +46,23 @@ impl Context {
         }
     }
 
+    /// A command line with a verb and those of the options that were given which say what is meant.
+    #[must_use]
+    pub fn command(&self, verb: &str) -> String {
+        let global = &self.global;
+        let mut words = vec!["cohorte".to_owned(), verb.to_owned()];
+        let mut add = |option: &str, value: &str| words.extend([option.to_owned(), quoted(value)]);
+        if global.project != Path::new(".") {
+            add("--project", &global.project.display().to_string());
+        }
+        global.target.iter().for_each(|target| add("--target", target));
+        global.select.iter().for_each(|models| add("--select", models));
+        global.as_of.iter().for_each(|as_of| add("--as-of", &as_of.to_string()));
+        global.accept.iter().for_each(|name| add("--accept", name));
+        global.vars.iter().for_each(|(name, value)| add("--var", &format!("{name}={value}")));
+        words.join(" ")
+    }
+
     /// Shows why a use-case ended before its end.
     pub fn stopped(&self, stopped: Stopped) -> Result<Exit> {
         match stopped {
@@ -54,5 +72,29 @@ impl Context {
             }
             Stopped::Failure(failure) => Err(failure),
         }
+    }
+}
+
+/// As a shell takes it.
+#[must_use]
+pub(super) fn quoted(text: &str) -> String {
+    if !text.is_empty() && text.chars().all(|c| c.is_alphanumeric() || "/._-:=@,".contains(c)) {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_quoted_for_the_shell() {
+        assert_eq!(quoted("shops/été-1"), "shops/été-1");
+        assert_eq!(quoted("Jo's shop"), r"'Jo'\''s shop'");
+        assert_eq!(quoted("tag:x"), "tag:x");
+        assert_eq!(quoted("segments:*"), "'segments:*'");
+        assert_eq!(quoted(""), "''");
     }
 }

@@ -14,14 +14,14 @@ use crate::diag::{Failure, Finding, Result};
 use crate::report::{NoProgress, Progress};
 use crate::text::Files;
 
-/// How much is said. Data is always printed.
+/// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Nothing: the exit code speaks.
     Silent,
-    /// Findings and failures.
+    /// Findings, failures, and the data that was asked for.
     Quiet,
-    /// Also what is done, and progress on a terminal.
+    /// Also what is done and was done, and progress on a terminal.
     Normal,
     /// Also how and why.
     Verbose,
@@ -72,9 +72,14 @@ impl Printer {
         self.data_look.colour
     }
 
+    /// Tells on stdout what a verb did, to whom it matters: unlike data it is not what was asked for.
+    pub fn report(&self, text: &str) -> Result<()> {
+        if self.verbosity >= Verbosity::Normal { self.data(text) } else { Ok(()) }
+    }
+
     /// Prints data to stdout as it is; a newline at the end is the caller's. A reader that went away is no failure.
     pub fn data(&self, text: &str) -> Result<()> {
-        if self.closed.load(Ordering::Relaxed) {
+        if self.verbosity == Verbosity::Silent || self.closed.load(Ordering::Relaxed) {
             return Ok(());
         }
         let written = self.bars.suspend(|| {
@@ -137,8 +142,8 @@ impl Printer {
     /// Shows a failure: on stderr, as text or as one line of JSON.
     pub fn failure(&self, failure: &Failure) {
         match self.format {
+            _ if self.verbosity == Verbosity::Silent => {}
             Format::Json => self.stderr(&render::failure_json(failure).to_string()),
-            Format::Human if self.verbosity == Verbosity::Silent => {}
             Format::Human => self.stderr(&render::failure_text(failure, self.look)),
         }
     }

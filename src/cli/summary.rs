@@ -7,15 +7,16 @@ use serde_json::json;
 use super::{Context, Exit, Format, summary_syncs};
 use crate::diag::{Finding, Result, Severity};
 use crate::project::Kind;
-use crate::report::{Table, change, count};
-use crate::run::{Built, Planned, Reason, Why};
+use crate::report::{Table, change, count, counted};
+use crate::run::{Built, Edit, Planned, Reason, SegmentChange, Why};
 
 /// Tells what a build did.
 pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
     let printer = &context.printer;
     printer.findings(&built.workspace.opened.files, &built.findings)?;
+    built.segments.iter().filter_map(SegmentChange::failure).for_each(|failure| printer.failure(&failure));
     if printer.format() == Format::Json {
-        return as_json(context, built);
+        return as_json(context, built, &why(&built.why));
     }
     let mut text = String::new();
     let clock = &built.workspace.opened.clock;
@@ -28,7 +29,7 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
     text.push_str(&segments(built));
     text.push_str(&blocked(built));
     text.push_str(&work(built));
-    printer.data(&text)?;
+    printer.report(&text)?;
     Ok(exit(built))
 }
 
@@ -45,18 +46,18 @@ fn work(built: &Built) -> String {
     let rows: u64 = written().map(|table| table.rows).sum();
     let unchanged = match built.tables.len() - written().count() {
         0 => String::new(),
-        n => format!(", {n} tables are as they were"),
+        n => format!(", {}", counted(n as u64, "table is as it was", "tables are as they were")),
     };
     format!(
-        "\n{} traits, {} scores and {} segments from {} sources: {} features in {} passes; {} rows in {} tables{unchanged}, {:.1} s\n",
-        count(project.traits.len() as u64),
-        count(project.scores.len() as u64),
-        count(project.segments.len() as u64),
-        count(project.sources.len() as u64),
-        count(features as u64),
-        count(passes as u64),
-        count(rows),
-        count(written().count() as u64),
+        "\n{}, {} and {} from {}: {} in {}; {} in {}{unchanged}, {:.1} s\n",
+        counted(project.traits.len() as u64, "trait", "traits"),
+        counted(project.scores.len() as u64, "score", "scores"),
+        counted(project.segments.len() as u64, "segment", "segments"),
+        counted(project.sources.len() as u64, "source", "sources"),
+        counted(features as u64, "feature", "features"),
+        counted(passes as u64, "pass", "passes"),
+        counted(rows, "row", "rows"),
+        counted(written().count() as u64, "table", "tables"),
         built.seconds
     )
 }
@@ -66,14 +67,15 @@ fn segments(built: &Built) -> String {
     let mut text = String::new();
     if !built.segments.is_empty() {
         let mut table = Table::new().left("segment").right("members").right("entered").right("left").left("");
-        for segment in &built.segments {
+        let (others, meant): (Vec<&SegmentChange>, Vec<&SegmentChange>) =
+            built.segments.iter().partition(|segment| segment.kept == Some(Reason::NotSelected));
+        for segment in meant {
             let note = match (&segment.tripped, segment.accepted) {
                 (Some(tripped), true) => format!("guard passed: {}", tripped.reason),
                 (Some(tripped), false) => format!(
                     "GUARD: {}; the members stay as they were (--accept {} lets it pass once)",
                     tripped.reason, segment.segment
                 ),
-                (None, _) if segment.kept == Some(Reason::NotSelected) => "not selected".to_owned(),
                 (None, _) if segment.kept.is_some() => "not built".to_owned(),
                 (None, _) if segment.is_new => "new".to_owned(),
                 (None, _) => String::new(),
@@ -86,8 +88,13 @@ fn segments(built: &Built) -> String {
                 &note,
             ]);
         }
-        text.push('\n');
-        text.push_str(&table.text());
+        if !table.is_empty() {
+            text.push_str(&format!("\n{}", table.text()));
+        }
+        if !others.is_empty() {
+            let others = counted(others.len() as u64, "segment", "segments");
+            text.push_str(&format!("\nnot selected: {others}\n"));
+        }
     }
     text
 }
@@ -129,27 +136,46 @@ fn exit(built: &Built) -> Exit {
 fn why(why: &Why) -> String {
     match why {
         Why::New => "built for the first time".to_owned(),
-        Why::Changed { sources, definitions } => {
-            let mut reasons = Vec::new();
-            if *definitions {
-                reasons.push("definitions changed".to_owned());
+        Why::Changed { sources, models, otherwise } => {
+            let of = |edit: Edit| {
+                models.iter().filter(move |(one, _)| *one == edit).map(|(_, model)| model.replacen(':', " ", 1))
+            };
+            let mut reasons: Vec<String> = [
+                ("changed definitions of ", of(Edit::Changed).collect::<Vec<_>>()),
+                ("the new ", of(Edit::New).collect()),
+                ("the removed ", of(Edit::Removed).collect()),
+                ("changed data in ", sources.clone()),
+            ]
+            .iter()
+            .filter(|(_, names)| !names.is_empty())
+            .map(|(what, names)| format!("{what}{}", some(names)))
+            .collect();
+            if *otherwise {
+                reasons.push("other settings, another order of the models or another version of cohorte".to_owned());
             }
-            if !sources.is_empty() {
-                reasons.push(format!("new data in {}", sources.join(", ")));
-            }
-            format!("built, because of {}", reasons.join(" and "))
+            format!("built, because of {}", reasons.join("; "))
         }
         Why::Unfinished => "built, because the last run left models as they were".to_owned(),
         Why::Time => "built, because time has passed".to_owned(),
+        Why::Refresh => "built anew, as `--full-refresh` asks".to_owned(),
         Why::Nothing => "nothing has changed, nothing was built".to_owned(),
     }
 }
 
-fn as_json(context: &Context, built: &Built) -> Result<Exit> {
+/// A handful of names.
+fn some(names: &[String]) -> String {
+    const SHOWN: usize = 5;
+    match names.len().saturating_sub(SHOWN) {
+        0 => names.join(", "),
+        more => format!("{} and {} more", names[..SHOWN].join(", "), count(more as u64)),
+    }
+}
+
+fn as_json(context: &Context, built: &Built, why: &str) -> Result<Exit> {
     let workspace = &built.workspace;
     context.printer.object(&json!({
         "kind": "build", "run_id": workspace.run_id, "as_of": workspace.opened.clock.as_of.to_rfc3339(),
-        "why": why(&built.why), "seconds": built.seconds,
+        "why": why, "seconds": built.seconds,
     }))?;
     for segment in &built.segments {
         context.printer.object(&json!({
@@ -172,9 +198,9 @@ fn as_json(context: &Context, built: &Built) -> Result<Exit> {
 fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
     let records: u64 = report.nodes.values().sum();
     let mut text = format!(
-        "{} records and visits are {} {entity}s, {} of them known\n",
-        count(records),
-        count(report.customers),
+        "{} {}, {} of them known\n",
+        counted(records, "record or visit is", "records and visits are"),
+        counted(report.customers, entity, &format!("{entity}s")),
         count(report.known)
     );
     let events = [
@@ -190,13 +216,14 @@ fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
         text.push_str(&format!("  ids: {}\n", said.join(", ")));
     }
     for (reason, n) in &report.refused {
-        text.push_str(&format!("  {} links refused: {reason}\n", count(*n)));
+        text.push_str(&format!("  {} refused: {reason}\n", counted(*n, "link", "links")));
     }
     for dropped in &report.dropped {
         text.push_str(&format!(
-            "  {} values of {} identify nobody: {}\n",
-            count(dropped.values),
+            "  {} of {} {} nobody: {}\n",
+            counted(dropped.values, "value", "values"),
             dropped.identifier,
+            if dropped.values == 1 { "identifies" } else { "identify" },
             dropped.reason
         ));
     }
@@ -211,7 +238,7 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exi
     let due = planned.syncs.iter().any(|preview| preview.due() > 0);
     let changes = matches!(built.why, Why::New | Why::Changed { .. } | Why::Unfinished) || moved || due;
     if printer.format() == Format::Json {
-        as_json(context, built)?;
+        as_json(context, built, &would(&built.why))?;
         for preview in &planned.syncs {
             printer.object(&summary_syncs::preview_json(preview))?;
         }
@@ -228,8 +255,10 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exi
     text.push_str(&segments(built));
     text.push_str(&blocked(built));
     text.push_str(&summary_syncs::previews(&planned.syncs));
-    text.push_str("\nnothing was written; `cohorte run` does it\n");
-    printer.data(&text)?;
+    if changes || built.why != Why::Nothing {
+        text.push_str(&format!("\nnothing was written; `{}` does it\n", context.command("run")));
+    }
+    printer.report(&text)?;
     Ok((changes, of_findings(&built.findings)))
 }
 

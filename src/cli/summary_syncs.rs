@@ -7,7 +7,7 @@ use serde_json::json;
 use super::summary_requests::{rehearsal, rehearsal_json};
 use super::{Context, Exit, Format};
 use crate::diag::{Failure, Result};
-use crate::report::{Table, count};
+use crate::report::{Table, count, counted};
 use crate::run::Workspace;
 use crate::run::sync::{Outcome, Preview, Report};
 use crate::sync::journal::{Action, Verdict};
@@ -80,7 +80,7 @@ fn notes(preview: &Preview) -> String {
         notes.push("first run: taken as delivered".to_owned());
     }
     if preview.batches > 0 {
-        notes.push(format!("{} batches", count(preview.batches)));
+        notes.push(counted(preview.batches, "batch", "batches"));
     }
     notes.extend(preview.hold.iter().map(|hold| format!("HELD BACK: {hold}; only withdrawals go")));
     notes.extend(preview.tripped.iter().map(|tripped| format!("GUARD: {tripped}")));
@@ -97,11 +97,14 @@ pub(super) fn preview_json(preview: &Preview) -> serde_json::Value {
     })
 }
 
+/// What became of a sync, by its name.
+type Delivery = (String, Result<Report, Failure>);
+
 /// Tells what was sent where, what was withheld and why, and what to look at next.
 pub(super) fn delivered(
     context: &Context,
     workspace: &Workspace,
-    syncs: &[(String, Result<Report, Failure>)],
+    syncs: &[Delivery],
     exit: Exit,
     whole_job: bool,
 ) -> Result<Exit> {
@@ -125,53 +128,18 @@ pub(super) fn delivered(
         }
         return Ok(exit);
     }
-    let mut text = String::new();
-    if !syncs.is_empty() {
-        let mut table = Table::new()
-            .left("sync")
-            .left("to")
-            .right("added")
-            .right("updated")
-            .right("removed")
-            .right("withdrawn")
-            .right("unchanged")
-            .right("withheld")
-            .left("");
-        for (name, report) in syncs {
-            match report {
-                Ok(report) => {
-                    let removed = report.done(Action::Remove) + report.done(Action::Clear);
-                    let withheld: u64 = report.preview.withheld.values().sum();
-                    table.row([
-                        name.as_str(),
-                        &report.preview.connection,
-                        &count(report.done(Action::Add)),
-                        &count(report.done(Action::Update)),
-                        &count(removed),
-                        &count(report.done(Action::Withdraw)),
-                        &count(report.preview.unchanged),
-                        &count(withheld),
-                        &outcome(report),
-                    ]);
-                }
-                Err(_) => table.row([name.as_str(), "", "", "", "", "", "", "", "could not begin, see above"]),
-            }
-        }
-        text.push_str(&format!("\n{}", table.text()));
-        for (name, report) in syncs {
-            let Ok(report) = report else { continue };
-            for (reason, n) in &report.preview.withheld {
-                text.push_str(&format!("  {name}: {} withheld, {reason}\n", count(*n)));
-            }
-            text.push_str(&reasons(name, report));
-        }
-    }
     // Where nothing was sent, what would be is what people came for.
-    let unsent = syncs
-        .iter()
-        .filter_map(|(_, report)| report.as_ref().ok())
-        .filter(|report| matches!(report.outcome, Outcome::DryRun | Outcome::NotDelivering));
-    text.push_str(&previews(&unsent.map(|report| report.preview.clone()).collect::<Vec<_>>()));
+    let is_unsent = |report: &Report| matches!(report.outcome, Outcome::DryRun | Outcome::NotDelivering);
+    let (unsent, sent): (Vec<&Delivery>, Vec<&Delivery>) =
+        syncs.iter().partition(|(_, report)| report.as_ref().is_ok_and(is_unsent));
+    let mut text = table(&sent);
+    let unsent: Vec<(&String, &Report)> =
+        unsent.iter().filter_map(|(name, report)| Some((name, report.as_ref().ok()?))).collect();
+    text.push_str(&previews(&unsent.iter().map(|(_, report)| report.preview.clone()).collect::<Vec<_>>()));
+    text.extend(unsent.iter().map(|(name, report)| reasons(name, report)));
+    if unsent.iter().any(|(_, report)| matches!(report.outcome, Outcome::DryRun)) {
+        text.push_str("\nnothing was sent: this was a dry run\n");
+    }
     if whole_job {
         let project = &workspace.opened.project;
         let entity = project.entities.keys().next().map_or("customer", String::as_str);
@@ -182,8 +150,55 @@ pub(super) fn delivered(
             project.segments.keys().next().map_or(entity, String::as_str)
         ));
     }
-    printer.data(&text)?;
+    printer.report(&text)?;
     Ok(exit)
+}
+
+/// What became of syncs that were sent, and why rows were not.
+fn table(syncs: &[&Delivery]) -> String {
+    if syncs.is_empty() {
+        return String::new();
+    }
+    let mut table = Table::new()
+        .left("sync")
+        .left("to")
+        .right("added")
+        .right("updated")
+        .right("removed")
+        .right("cleared")
+        .right("withdrawn")
+        .right("unchanged")
+        .right("withheld")
+        .left("");
+    for (name, report) in syncs.iter().copied() {
+        match report {
+            Ok(report) => {
+                let withheld: u64 = report.preview.withheld.values().sum();
+                table.row([
+                    name.as_str(),
+                    &report.preview.connection,
+                    &count(report.done(Action::Add)),
+                    &count(report.done(Action::Update)),
+                    &count(report.done(Action::Remove)),
+                    &count(report.done(Action::Clear)),
+                    &count(report.done(Action::Withdraw)),
+                    &count(report.preview.unchanged),
+                    &count(withheld),
+                    &outcome(report),
+                ]);
+            }
+            Err(_) => table.row([name.as_str(), "", "", "", "", "", "", "", "", "could not begin, see above"]),
+        }
+    }
+    let mut text = format!("\n{}", table.text());
+    for (name, report) in syncs.iter().copied() {
+        let Ok(report) = report else { continue };
+        for (reason, n) in &report.preview.withheld {
+            text.push_str(&format!("  {name}: {} withheld, {reason}\n", count(*n)));
+        }
+        text.push_str(&reasons(name, report));
+    }
+    text
 }
 
 /// Why rows are not where they should be, each reason with a customer or two.
@@ -212,11 +227,8 @@ fn reasons(name: &str, report: &Report) -> String {
 
 fn outcome(report: &Report) -> String {
     let mut notes = match &report.outcome {
-        Outcome::Done => Vec::new(),
-        Outcome::DryRun => vec![format!("nothing sent (dry run): {} due", count(report.preview.due()))],
-        Outcome::NotDelivering => {
-            vec![format!("nothing sent: {} due, but `deliver: true` is not set", count(report.preview.due()))]
-        }
+        // What was not sent is told as a plan tells it.
+        Outcome::Done | Outcome::DryRun | Outcome::NotDelivering => Vec::new(),
         Outcome::Baseline => vec![format!("{} taken as delivered", count(report.preview.desired))],
         Outcome::Guarded => match &report.preview.hold {
             Some(hold) => vec![format!("held back: {hold}")],

@@ -64,6 +64,12 @@ impl Connector {
         let consent = self.consent.iter().flat_map(|consent| [&consent.grant, &consent.revoke]);
         objects.chain(audiences).chain(consent).chain(self.erase.iter().map(|erase| &erase.operation))
     }
+
+    /// Does it know how to ask whose account it is?
+    #[must_use]
+    pub fn tells_account(&self) -> bool {
+        self.account.is_some()
+    }
 }
 
 /// Something that a connection says.

@@ -244,6 +244,7 @@ fn section(
     }
     for (name, _, description) in known.iter().filter(|(name, needed, _)| *needed && written.get(name).is_none()) {
         let message = format!("the connection `{}` has no `{key}.{name}`", connection.value);
-        findings.add(Finding::error("E110", message).at(connection.span).help((*description).clone()));
+        let help = format!("{description}: write `{key}: {{{name}: …}}`");
+        findings.add(Finding::error("E110", message).at(connection.span).help(help));
     }
 }

@@ -16,6 +16,12 @@ pub fn count(n: u64) -> String {
     text
 }
 
+/// A count with what is counted: `1 batch`, `1,204 batches`.
+#[must_use]
+pub fn counted(n: u64, one: &str, many: &str) -> String {
+    format!("{} {}", count(n), if n == 1 { one } else { many })
+}
+
 /// A change with its sign: `+1,204`, `-3`, `0`.
 #[must_use]
 pub fn change(n: i64) -> String {
@@ -69,6 +75,12 @@ mod tests {
         let shown: Vec<String> = [0, 12, 999, 1_000, 12_345, 1_234_567].into_iter().map(count).collect();
         assert_eq!(shown, ["0", "12", "999", "1,000", "12,345", "1,234,567"]);
         assert_eq!(count(u64::MAX), "18,446,744,073,709,551,615");
+    }
+
+    #[test]
+    fn one_is_no_plural() {
+        let shown = [0, 1, 1_204].map(|n| counted(n, "batch", "batches"));
+        assert_eq!(shown, ["0 batches", "1 batch", "1,204 batches"]);
     }
 
     #[test]

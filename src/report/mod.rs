@@ -5,7 +5,7 @@ mod progress;
 mod rows;
 mod table;
 
-pub use figures::{bytes, change, count, duration};
+pub use figures::{bytes, change, count, counted, duration};
 pub use progress::{NoProgress, Progress};
 pub use rows::{cell, figure, json_rows};
 pub use table::Table;

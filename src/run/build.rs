@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::customers::{self, Customers};
+use super::definitions::{self, Edit};
 use super::expectations;
 use super::identity;
 use super::kept::Kept;
@@ -14,6 +15,7 @@ use super::segments::{self, SegmentChange};
 use super::selection::Selection;
 use super::workspace::{Workspace, new_run_id};
 use crate::diag::{Failure, Finding};
+use crate::project::Kind;
 use crate::report::Progress;
 use crate::store::{Lease, LeaseOptions, Published};
 use crate::text::Files;
@@ -60,15 +62,19 @@ pub enum Why {
     New,
     /// These sources have other data, these models other definitions.
     Changed {
-        /// Sources.
+        /// Sources, apart from new ones.
         sources: Vec<String>,
-        /// Does the project compile to something else?
-        definitions: bool,
+        /// Models by their ids, in the order of the project.
+        models: Vec<(Edit, String)>,
+        /// Is it the settings, the order of the models, or cohorte itself?
+        otherwise: bool,
     },
     /// The last run left models as they were.
     Unfinished,
     /// Only time has passed.
     Time,
+    /// Everything was to be built anew.
+    Refresh,
     /// Nothing has changed at all: what is published stands.
     Nothing,
 }
@@ -119,7 +125,7 @@ impl Build<'_> {
             recorded::killed(&self.run.warehouse, &self.run.session, lease).await?;
             not_before_published(&workspace)?;
         }
-        let why = why(&workspace);
+        let why = why(&workspace, self.options.full_refresh);
         let mut built = Built {
             workspace,
             findings,
@@ -130,7 +136,7 @@ impl Build<'_> {
             tables: Vec::new(),
             seconds: 0.0,
         };
-        if built.why == Why::Nothing && !self.options.full_refresh {
+        if built.why == Why::Nothing {
             publish::read_published(&built.workspace).await?;
             customers::published_consents(&built.workspace).await?;
             if let Some(lease) = self.lease {
@@ -203,17 +209,22 @@ fn not_before_published(workspace: &Workspace) -> Result<(), Failure> {
 }
 
 /// Compares what would be computed with what was published.
-fn why(workspace: &Workspace) -> Why {
+fn why(workspace: &Workspace, full_refresh: bool) -> Why {
     if workspace.published.run.is_none() {
         return Why::New;
     }
-    let sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
-    let built = workspace.published.inputs.get(publish::PROJECT).map(String::as_str).unwrap_or_default();
-    let definitions = !built.is_empty() && publish::project_fingerprint(workspace) != built;
-    if !sources.is_empty() || definitions {
-        return Why::Changed { sources, definitions };
+    if full_refresh {
+        return Why::Refresh;
     }
-    if built.is_empty() {
+    let mut sources: Vec<String> = workspace.changed_inputs().into_iter().map(str::to_owned).collect();
+    let edits = definitions::edits(&workspace.opened, &workspace.published);
+    if !sources.is_empty() || edits.is_some() {
+        let otherwise = edits.as_ref().is_some_and(Vec::is_empty);
+        let models = edits.unwrap_or_default();
+        sources.retain(|source| !models.contains(&(Edit::New, Kind::Source.id(source))));
+        return Why::Changed { sources, models, otherwise };
+    }
+    if workspace.published.inputs.get(publish::PROJECT).is_none_or(String::is_empty) {
         return Why::Unfinished;
     }
     let same_instant = workspace.published.as_of == Some(workspace.opened.clock.micros());

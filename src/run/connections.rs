@@ -21,6 +21,8 @@ pub struct Checked {
     pub connector: Connector,
     /// Does it deliver?
     pub deliver: bool,
+    /// Was anybody asked? An API is, where its connector says how to tell whose account it is.
+    pub asked: bool,
     /// What is wrong with it, if anything.
     pub failure: Option<Failure>,
 }
@@ -51,6 +53,10 @@ pub async fn check_connections(stored: &Stored, names: &[String]) -> Result<Vec<
             connection: connection.name.clone(),
             connector: connection.connector.clone(),
             deliver: connection.deliver,
+            asked: match &connection.connector {
+                Connector::Files | Connector::Postgres => true,
+                Connector::Http(http) => http.tells_account(),
+            },
             failure,
         });
     }
@@ -87,7 +93,7 @@ pub fn own_connectors(stored: &Stored) -> Vec<PathBuf> {
     stored.spec.connectors.values().map(|file| stored.folder.join(&stored.files.get(*file).path)).collect()
 }
 
-/// Does the API let us in, and is it the account that is declared? Connectors that cannot tell are reachable or not.
+/// Does the API let us in, and is it the account that is declared? Where the connector cannot tell, what is written is checked alone.
 async fn api(connection: &Connection, http: &Arc<connector::Connector>) -> Result<()> {
     let account = account(connection, http)?;
     account.check(&SystemClock, &Cancel::default()).await

@@ -1,5 +1,7 @@
 //! The history of runs, and what became of the rows that were sent.
 
+use std::collections::BTreeMap;
+
 use super::stored::Stored;
 use crate::diag::{Failure, Result, nearest};
 use crate::sql::text_literal;
@@ -14,6 +16,8 @@ pub struct RunRow {
     pub started_at: Option<String>,
     /// When it ended.
     pub finished_at: Option<String>,
+    /// When the last of its syncs ended.
+    pub synced_at: Option<String>,
     /// The instant that it saw.
     pub as_of: Option<String>,
     /// The verb.
@@ -45,15 +49,33 @@ pub async fn runs(stored: &Stored, limit: usize) -> Result<Vec<RunRow>> {
     // Rows from before runs were counted come after all that were.
     let by = "cast(c_9 as bigint) desc nulls last, finished_at desc, run_id";
     let rows = stored.newest("runs", &columns, by, "true", limit).await?;
+    let synced = synced(stored, rows.iter().filter_map(|row| row.first()?.as_deref())).await?;
     let run = |row: Vec<Option<String>>| {
         let [run_id, started_at, finished_at, as_of, command, outcome, error, published, cohorte_version, _] =
             <[_; 10]>::try_from(row).unwrap_or_default();
         let tables = published
             .and_then(|json: String| serde_json::from_str::<serde_json::Map<_, _>>(&json).ok())
             .map(|map| map.len());
-        RunRow { run_id, started_at, finished_at, as_of, command, outcome, error, tables, cohorte_version }
+        let synced_at = run_id.as_ref().and_then(|run| synced.get(run)).cloned();
+        RunRow { run_id, started_at, finished_at, synced_at, as_of, command, outcome, error, tables, cohorte_version }
     };
     Ok(rows.into_iter().map(run).collect())
+}
+
+/// When the last sync of each of these runs ended.
+async fn synced(stored: &Stored, runs: impl Iterator<Item = &str>) -> Result<BTreeMap<String, String>> {
+    let runs: Vec<String> = runs.map(text_literal).collect();
+    if runs.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let filter = format!("finished_at is not null and run_id in ({})", runs.join(", "));
+    // The last one of each is kept.
+    let rows = stored.newest("sync_runs", &["run_id", "finished_at"], "finished_at", &filter, usize::MAX >> 1).await?;
+    let pair = |row: Vec<Option<String>>| match <[_; 2]>::try_from(row) {
+        Ok([Some(run), Some(at)]) => Some((run, at)),
+        _ => None,
+    };
+    Ok(rows.into_iter().filter_map(pair).collect())
 }
 
 /// What became of one row that was sent, or withheld. The id is a surrogate: no personal data.

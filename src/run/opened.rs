@@ -15,10 +15,10 @@ use crate::diag::{Failure, Fault, Finding, Findings, Result};
 use crate::engine::readers::{self, ReaderSpec};
 use crate::engine::{Limits, session};
 use crate::project::{self, Location, Project, RawColumn, Schemas};
-use crate::spec::{Format, Spec, Variables};
+use crate::spec::{Format, Named, Source, Spec, Variables};
 use crate::sql::DataType;
 use crate::store::Warehouse;
-use crate::text::{FileId, Files};
+use crate::text::{FileId, Files, TextOr};
 
 /// A project's files as specs; nothing but text has been looked at.
 #[derive(Debug)]
@@ -166,7 +166,8 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     for named in spec.sources.values() {
         let Some((location, declared, want_row)) = project::location(named, &mut findings) else { continue };
         let zone = named.spec.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(timezone);
-        let reader = reader(&named.name, location, declared, want_row, zone);
+        let places = places(&files, named, &declared);
+        let reader = ReaderSpec { places, ..reader(&named.name, location, declared, want_row, zone) };
         match readers::open(&reader, &warehouse, &request.project, &session).await {
             Ok(opened) => {
                 let mut columns = columns(&opened.provider);
@@ -226,6 +227,21 @@ fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvide
         .register_table(reference, provider)
         .map(|_| ())
         .map_err(|error| crate::store::failure_from(format!("opening the source `{name}`"), &error))
+}
+
+/// Where the types of stored columns are declared, in words.
+fn places(files: &Files, named: &Named<Source>, declared: &BTreeMap<String, DataType>) -> BTreeMap<String, String> {
+    let mut places = BTreeMap::new();
+    for (name, column) in named.spec.columns.iter() {
+        let TextOr::Other(column) = column else { continue };
+        let stored = column.from.as_ref().map_or(&name.value, |from| &from.value);
+        if declared.contains_key(stored) {
+            let file = files.get(name.span.file);
+            let (line, _) = file.line_column(name.span.start);
+            places.insert(stored.clone(), format!("`{}`, line {line},", file.path));
+        }
+    }
+    places
 }
 
 fn reader(

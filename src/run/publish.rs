@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::audit;
 use super::build::BuildOptions;
+use super::definitions;
 use super::expectations::Checked;
 use super::fingerprint;
 use super::kept::Kept;
@@ -33,19 +34,6 @@ pub struct PublishedRows {
     pub version: u64,
     /// Was it written? A table whose rows are those that are published keeps its version.
     pub is_written: bool,
-}
-
-/// A hash of everything that the project compiles to, whatever the time.
-pub(super) fn project_fingerprint(workspace: &Workspace) -> String {
-    let project = &workspace.opened.project;
-    let mut hasher = blake3::Hasher::new();
-    hasher.update(env!("CARGO_PKG_VERSION").as_bytes());
-    // The order of maps is that of the files; `Debug` of the resolved project has no addresses and no secrets.
-    let parts = (&project.settings.timezone, &project.sources, &project.facts, &project.entities, &project.features);
-    hasher.update(format!("{parts:?}").as_bytes());
-    let models = (&project.traits, &project.scores, &project.segments, &project.purposes, &project.consents);
-    hasher.update(format!("{models:?}").as_bytes());
-    hasher.finalize().to_hex().as_str()[..32].to_owned()
 }
 
 /// Writes what is on the stage, then the run.
@@ -273,7 +261,8 @@ impl Publisher<'_> {
         set.inputs.extend(before.map(|(name, fingerprint)| (name.clone(), fingerprint.clone())));
         // What was built in part, or held back by a guard, is to be built again.
         let whole = kept.is_empty() && !segments.iter().any(SegmentChange::is_held);
-        let fingerprint = if whole { project_fingerprint(self.workspace) } else { String::new() };
+        let fingerprint = if whole { definitions::fingerprint(opened) } else { String::new() };
+        set.inputs.extend(definitions::of(opened));
         set.inputs.insert(PROJECT.to_owned(), fingerprint);
         set
     }

@@ -2,6 +2,7 @@
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::common::SchemaError;
 use datafusion::error::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
@@ -103,7 +104,7 @@ pub(super) async fn readable(opened: Opened) -> Result<Workspace> {
     Ok(workspace)
 }
 
-/// Why a statement could not be planned; a table that is not there is named, with the nearest that is.
+/// Why a statement could not be planned; a table or a column that is not there is named, with the nearest that is.
 fn unplanned(workspace: &Workspace, tables: &[String], error: &DataFusionError) -> Failure {
     let session = &workspace.opened.session;
     let schema = session.catalog("datafusion").and_then(|catalog| catalog.schema("public"));
@@ -121,6 +122,16 @@ fn unplanned(workspace: &Workspace, tables: &[String], error: &DataFusionError) 
             None => format!("there are {}", known.join(", ")),
         };
         return failure.help(help);
+    }
+    if let DataFusionError::SchemaError(error, _) = error.find_root()
+        && let SchemaError::FieldNotFound { field, valid_fields } = error.as_ref()
+    {
+        let near = nearest(&field.name, valid_fields.iter().map(|valid| valid.name.as_str()));
+        let help = near.map_or_else(
+            || "columns are listed by `cohorte show TABLE`".to_owned(),
+            |near| format!("did you mean `{near}`?"),
+        );
+        return Failure::project("E143", doing, format!("there is no column `{}`", field.flat_name())).help(help);
     }
     let cause = failure_from(doing, error);
     Failure::project("E143", doing, cause.cause).help("columns are listed by `cohorte show TABLE`")

@@ -13,7 +13,7 @@ use super::renames;
 use super::steps::{self, Ended};
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
-use crate::diag::{Failure, Result};
+use crate::diag::{Failure, Fault, Result};
 use crate::project::{Entity, Graph, Kind, Segment};
 use crate::store::{failure_from, tables};
 
@@ -51,6 +51,17 @@ impl SegmentChange {
     #[must_use]
     pub fn is_held(&self) -> bool {
         self.tripped.is_some() && !self.accepted
+    }
+
+    /// The guard that holds them back, as a failure.
+    #[must_use]
+    pub fn failure(&self) -> Option<Failure> {
+        let tripped = self.tripped.as_ref().filter(|_| !self.accepted)?;
+        let name = &self.segment;
+        let failure = Failure::world("G601", format!("publishing the segment `{name}`"), &tripped.reason);
+        Some(Failure { fault: Fault::Guard, ..failure }.help(format!(
+            "look at `cohorte plan --select {name}`; if it is right, run once with `--accept {name}`; until then the members stay as they were"
+        )))
     }
 }
 

@@ -306,7 +306,7 @@ impl View<'_> {
                 "sync_run",
                 "runs, the newest first",
                 format!(
-                    "select started_at, outcome, accepted, unchanged, rejected, retry, \"unknown\", withheld, error from sync_runs where sync = {literal} order by started_at desc, sync_run_id limit {}",
+                    "select started_at, outcome, added, updated, removed, cleared, withdrawn, rejected, retry, \"unknown\", withheld, error from sync_runs where sync = {literal} order by started_at desc, sync_run_id limit {}",
                     self.limit
                 ),
             ),

@@ -1,6 +1,6 @@
 //! `${vars.name}` everywhere, `${env.NAME}` in `warehouse.yaml`: replaced in texts before anything is decoded.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::diag::{Finding, Findings, nearest};
 use crate::text::{Node, Value};
@@ -53,6 +53,19 @@ pub(super) fn interpolate(node: &mut Node, variables: &Variables, lenient: bool,
                 interpolate(item, variables, lenient, findings);
             }
         }
+        _ => {}
+    }
+}
+
+/// The variables that the texts of a tree refer to.
+pub(super) fn referred(node: &Node, into: &mut BTreeSet<String>) {
+    match &node.value {
+        Value::Text(text) => {
+            let names = text.split("${vars.").skip(1).filter_map(|rest| rest.split_once('}'));
+            into.extend(names.map(|(name, _)| name.to_owned()));
+        }
+        Value::List(items) => items.iter().for_each(|item| referred(item, into)),
+        Value::Map(entries) => entries.iter().for_each(|(_, item)| referred(item, into)),
         _ => {}
     }
 }

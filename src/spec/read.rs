@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 use serde::Deserialize;
 
-use super::interpolate::{Variables, interpolate};
+use super::interpolate::{Variables, interpolate, referred};
 use super::{ConsentSource, Entity, Event, Purpose, Score, Segment, Source, Sync, Trait, WarehouseFile};
 use crate::diag::{Finding, Findings, nearest};
 use crate::text::{Constant, FileId, Files, Key, Node, Section, Span, Value, decode, merge, parse};
@@ -24,6 +24,8 @@ pub struct Named<T> {
     pub span: Span,
     /// What is written.
     pub spec: T,
+    /// A hash of what is written, whatever its place and layout.
+    pub digest: String,
 }
 
 /// A project as written.
@@ -85,8 +87,14 @@ pub fn read(
         broken: BTreeSet::new(),
         unread: false,
     };
+    let given: Vec<String> = variables.vars.keys().cloned().collect();
+    let mut known = BTreeSet::new();
     match tree(files, warehouse, findings) {
-        Some(node) => spec.warehouse = settings(node, target, &mut variables, findings),
+        Some(node) => {
+            referred(&node, &mut known);
+            declared(&node, &mut known);
+            spec.warehouse = settings(node, target, &mut variables, findings);
+        }
         None => spec.unread = true,
     }
     variables.env = None;
@@ -97,6 +105,7 @@ pub fn read(
             spec.unread = true;
             continue;
         };
+        referred(&node, &mut known);
         interpolate(&mut node, &variables, false, findings);
         let Value::Map(sections) = &node.value else {
             let message = format!("a model file is a map of sections, {} was found", node.value.kind());
@@ -108,7 +117,35 @@ pub fn read(
             spec.section(section, models, findings);
         }
     }
+    if !spec.unread {
+        unknown_variables(&given, &known, findings);
+    }
     spec
+}
+
+/// The variables that the settings give a value, whatever the target.
+fn declared(node: &Node, into: &mut BTreeSet<String>) {
+    let entries = |node: Option<&Node>| match node.map(|node| &node.value) {
+        Some(Value::Map(entries)) => entries.clone(),
+        _ => Vec::new(),
+    };
+    let targets = entries(node.get("targets"));
+    for node in targets.iter().map(|(_, target)| target).chain([node]) {
+        into.extend(entries(node.get("vars")).into_iter().map(|(key, _)| key.text));
+    }
+}
+
+/// A variable that is set by hand and that no file knows is a slip: what was meant keeps its old value.
+fn unknown_variables(given: &[String], known: &BTreeSet<String>, findings: &mut Findings) {
+    for name in given.iter().filter(|name| !known.contains(*name)) {
+        let help = match nearest(name, known.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "the project has no variables".to_owned(),
+            None => format!("the variables are {}", known.iter().cloned().collect::<Vec<_>>().join(", ")),
+        };
+        let message = format!("`--var {name}=…` sets a variable that no file declares or refers to");
+        findings.add(Finding::error("E108", message).help(help));
+    }
 }
 
 /// Reads a file that is one thing, such as a connector.
@@ -220,7 +257,7 @@ fn add<T: for<'de> Deserialize<'de>>(
             continue;
         }
         match decode_model(node, findings) {
-            Some(spec) => drop(into.insert(name.clone(), Named { name, span: key.span, spec })),
+            Some(spec) => drop(into.insert(name.clone(), Named { name, span: key.span, spec, digest: node.digest() })),
             None => drop(broken.insert(name)),
         }
     }
@@ -233,6 +270,11 @@ fn decode_model<T: for<'de> Deserialize<'de>>(node: &Node, findings: &mut Findin
         let near = nearest(&unknown.key, unknown.known.iter().copied());
         let help = match near {
             Some(near) => format!("did you mean `{near}`?"),
+            None if is_connection(unknown.known) => format!(
+                "what a connector wants to know goes under `settings:`, as in `settings: {{{}: …}}`; the keys here are {}",
+                unknown.key,
+                unknown.known.join(", ")
+            ),
             None => format!("the keys here are {}", unknown.known.join(", ")),
         };
         let message = format!("`{}` is not known here", unknown.key);
@@ -245,6 +287,11 @@ fn decode_model<T: for<'de> Deserialize<'de>>(node: &Node, findings: &mut Findin
             None
         }
     }
+}
+
+/// Connections alone have settings of their connector's own.
+fn is_connection(known: &[&str]) -> bool {
+    ["connector", "settings", "deliver"].iter().all(|key| known.contains(key))
 }
 
 /// Names become columns and tables: they are kept to what every engine reads without quotes.
@@ -274,13 +321,13 @@ fn settings(
                     _ => Vec::new(),
                 };
                 let help = match nearest(name, known.iter().copied()) {
-                    Some(near) => format!("did you mean `{near}`?"),
+                    Some(near) => format!("did you mean `{near}`? The targets are {}", known.join(", ")),
                     None if known.is_empty() => "targets are declared under `targets:`".into(),
                     None => format!("the targets are {}", known.join(", ")),
                 };
-                let message = format!("the target `{name}` is not in warehouse.yaml");
-                let place = targets.as_ref().or_else(|| node.get("name")).map_or(node.span, |near| near.span);
-                findings.add(Finding::error("E107", message).at(place).help(help));
+                // What is wrong was written on the command line: no place in the file is.
+                let message = format!("`--target {name}`: there is no such target in warehouse.yaml");
+                findings.add(Finding::error("E107", message).help(help));
             }
         }
     }

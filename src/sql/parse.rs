@@ -91,14 +91,18 @@ pub fn parse_expression(sql: SqlText<'_>) -> Result<Expr, Finding> {
             }
         }
     });
-    parsed.map_err(|error| syntax_error(sql, &error))
+    parsed.map_err(|error| {
+        syntax_error(sql, &error)
+            .help("conditions and values are single SQL expressions, as in a WHERE clause; text is in single quotes")
+    })
 }
 
 /// A parser of text that is neither nested nor chained too deep.
 pub(super) fn parser(sql: SqlText<'_>) -> Result<Parser<'static>, Finding> {
-    let tokens = Tokenizer::new(&DIALECT, sql.text)
-        .tokenize_with_location()
-        .map_err(|error| syntax_error(sql, &ParserError::from(error)))?;
+    let tokens = Tokenizer::new(&DIALECT, sql.text).tokenize_with_location().map_err(|error| {
+        syntax_error(sql, &ParserError::from(error))
+            .help("text is in single quotes, a name with other signs than letters in double ones")
+    })?;
     if let Some(location) = too_long(&tokens) {
         return Err(Finding::error("E201", format!("this chain of more than {MAX_CHAIN} operators is too long"))
             .at(sql.at(location))
@@ -115,9 +119,7 @@ pub(super) fn syntax_error(sql: SqlText<'_>, error: &ParserError) -> Finding {
     };
     let (message, location) = split_location(message);
     let span = location.map_or(sql.span, |location| sql.at(location));
-    Finding::error("E201", format!("this is not valid SQL: {message}"))
-        .at(span)
-        .help("conditions and values are single SQL expressions, as in a WHERE clause; text is in single quotes")
+    Finding::error("E201", format!("this is not valid SQL: {message}")).at(span)
 }
 
 /// sqlparser writes the place at the end of its messages.

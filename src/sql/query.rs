@@ -27,7 +27,9 @@ pub fn bind_query(sql: SqlText<'_>) -> Result<BoundQuery, Finding> {
             .at(sql.whole())
             .help("one SELECT over the project's tables is allowed")
     };
-    let mut statements = parser(sql)?.parse_statements().map_err(|error| syntax_error(sql, &error))?;
+    let mut statements = parser(sql)?.parse_statements().map_err(|error| {
+        syntax_error(sql, &error).help("one SELECT over the project's tables is expected; text is in single quotes")
+    })?;
     let (Some(mut statement), true) = (statements.pop(), statements.is_empty()) else {
         return Err(refuse("exactly one statement is expected here"));
     };

@@ -274,7 +274,7 @@ pub fn sync_receipts() -> TableSpec {
 
 /// `runs`, remembered: one row per run. `outcome` is done, unchanged, failed (`error` is the code) or killed. `published` maps
 /// each table to its version (JSON), and is null where the run published nothing; `inputs` maps each source to the version
-/// or fingerprint that everything was built from (JSON). `seq` is the order of runs, whatever the clock said.
+/// or fingerprint that everything was built from, and each model by its id to a hash of its definition (JSON). `seq` is the order of runs, whatever the clock said.
 #[must_use]
 pub fn runs() -> TableSpec {
     table(

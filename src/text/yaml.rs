@@ -22,6 +22,37 @@ pub struct Key {
     pub text: String,
 }
 
+impl Node {
+    /// A hash of what it says: places, comments and layout are no part of it.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let mut hasher = blake3::Hasher::new();
+        self.feed(&mut hasher);
+        hasher.finalize().to_hex().as_str()[..32].to_owned()
+    }
+
+    fn feed(&self, hasher: &mut blake3::Hasher) {
+        match &self.value {
+            Value::List(items) => {
+                hasher.update(format!("list {}\0", items.len()).as_bytes());
+                for item in items {
+                    item.feed(hasher);
+                }
+            }
+            Value::Map(entries) => {
+                hasher.update(format!("map {}\0", entries.len()).as_bytes());
+                for (key, item) in entries {
+                    hasher.update(format!("{:?}\0", key.text).as_bytes());
+                    item.feed(hasher);
+                }
+            }
+            scalar => {
+                hasher.update(format!("{scalar:?}\0").as_bytes());
+            }
+        }
+    }
+}
+
 /// The kinds of node.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {

@@ -227,7 +227,19 @@ fn a_connector_of_the_projects_own_is_checked_and_used() {
     assert!(said(&output).contains("E153") && said(&output).contains("the path is `/t/7`"), "{}", said(&output));
     folder.write("connectors/desk.yaml", &text.replace("/t/8", "/t/7"));
     let output = check("connectors/desk.yaml");
-    assert_eq!((output.status.code(), said(&output)), (Some(0), "desk is in order: 1 tests pass\n".to_owned()));
+    assert_eq!((output.status.code(), said(&output)), (Some(0), "desk is in order: 1 test passes\n".to_owned()));
+    // Its connection has nobody to ask whose account it is, and says so.
+    let warehouse = std::fs::read_to_string(folder.path().join("warehouse.yaml")).unwrap();
+    folder.write("warehouse.yaml", &warehouse.replace("connections:\n", "connections:\n  help: {connector: desk}\n"));
+    let output = check("help");
+    let wanted = "help (desk) is in order; nobody was asked, since the connector declares no `account`";
+    assert!(said(&output).contains(wanted) && output.status.success(), "{}", said(&output));
+    // What a connector wants to know has a place of its own.
+    let wrong = warehouse.replace("connections:\n", "connections:\n  help: {connector: desk, region: eu}\n");
+    folder.write("warehouse.yaml", &wrong);
+    let output = check("help");
+    assert!(said(&output).contains("E103") && said(&output).contains("`settings: {region: …}`"), "{}", said(&output));
+    folder.write("warehouse.yaml", &warehouse);
     // E152: a file of another name.
     folder.write("connectors/other.yaml", &text.replace("/t/8", "/t/7"));
     assert!(said(&check("connectors/other.yaml")).contains("E152"));

@@ -22,5 +22,6 @@ mod stores;
 mod survival;
 mod sync;
 mod tidy;
+mod told;
 mod trials;
 mod verbs;

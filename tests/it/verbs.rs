@@ -53,7 +53,10 @@ fn statement(printed: &str) -> String {
 fn a_new_project_is_in_order_and_runs() {
     let shop = shop();
     let dir = shop.path().join("shop");
-    assert!(cohorte(&dir, &["check"]).status.success());
+    let checked = cohorte(&dir, &["check"]);
+    let checked = String::from_utf8(checked.stderr).unwrap();
+    let counts = "shop is in order: 2 sources, 1 event, 1 entity, 1 consent, 1 purpose, 4 traits, 3 segments, 1 sync\n";
+    assert!(checked.ends_with(counts), "{checked}");
     assert!(cohorte(&dir, &["run"]).status.success());
     assert_eq!(stdout(&dir, &["runs"]).lines().count(), 3);
     let receipts = stdout(&dir, &["receipts", "--format", "json", "--outcome", "accepted"]);
@@ -141,6 +144,10 @@ fn a_new_project_is_in_order_and_runs() {
     assert!(refused(&dir, &["query", "select * from custmer"]).contains("did you mean `customer`?"), "E143");
     assert!(refused(&dir, &["query", "delete from customer"]).contains("E207"));
     assert!(refused(&dir, &["query", "select nothing from customer"]).contains("E143"));
+    let near = refused(&dir, &["query", "select contry from customer"]);
+    assert!(near.contains("there is no column `contry`") && near.contains("did you mean `country`?"), "{near}");
+    let syntax = refused(&dir, &["query", "select 1 +"]);
+    assert!(syntax.contains("E201") && syntax.contains("one SELECT") && !syntax.contains("WHERE clause"), "{syntax}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use serde_json::json;
 use crate::cli::{Context, Exit, Format};
 use crate::connector::{BUILT_IN, Capabilities, Columns, Connector, SHIPPED, shipped};
 use crate::diag::Result;
-use crate::report::{Table, count};
+use crate::report::{Table, count, counted};
 use crate::run::{self, Checked};
 
 /// See the destinations that there are
@@ -157,7 +157,9 @@ async fn check(names: &[String], context: &Context) -> Result<Exit> {
                 "kind": "connector_file", "connector": name, "tests": tests, "ok": checked.findings.is_empty(),
             }))?,
             (Some((name, tests)), Format::Human) if checked.findings.is_empty() => {
-                context.printer.data(&format!("{name} is in order: {tests} tests pass\n"))?;
+                context
+                    .printer
+                    .data(&format!("{name} is in order: {}\n", counted(*tests as u64, "test passes", "tests pass")))?;
             }
             _ => {}
         }
@@ -169,12 +171,14 @@ fn tell(one: &Checked, context: &Context) -> Result<()> {
     let connector = one.connector.name();
     match (context.printer.format(), &one.failure) {
         (Format::Json, failure) => context.printer.object(&json!({
-            "kind": "connection", "connection": one.connection, "connector": connector, "deliver": one.deliver, "ok": failure.is_none(),
+            "kind": "connection", "connection": one.connection, "connector": connector, "deliver": one.deliver, "asked": one.asked, "ok": failure.is_none(),
             "code": failure.as_ref().map(|failure| failure.code), "cause": failure.as_ref().map(|failure| &failure.cause),
         })),
         (Format::Human, None) => {
             let sends = if one.deliver { "" } else { "; `deliver` is off: nothing would be sent" };
-            context.printer.data(&format!("{} ({connector}) is in order{sends}\n", one.connection))
+            let asked =
+                if one.asked { "" } else { "; nobody was asked, since the connector declares no `account`" };
+            context.printer.data(&format!("{} ({connector}) is in order{asked}{sends}\n", one.connection))
         }
         (Format::Human, Some(failure)) => {
             context.printer.failure(failure);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
+use crate::cli::context::quoted;
 use crate::cli::{Context, Exit, Format};
 use crate::diag::{Failure, Result};
 
@@ -51,19 +52,10 @@ fn tell(dir: &Path, name: &str, context: &Context) -> Result<()> {
     for (path, _) in FILES {
         context.printer.talk(&format!("  {path}"));
     }
-    let change = if dir == Path::new(".") { String::new() } else { format!("cd {} && ", quoted(dir)) };
+    let change =
+        if dir == Path::new(".") { String::new() } else { format!("cd {} && ", quoted(&dir.display().to_string())) };
     context.printer.talk(&format!("\nNext: {change}cohorte run"));
     Ok(())
-}
-
-/// As a shell takes it.
-fn quoted(path: &Path) -> String {
-    let path = path.display().to_string();
-    if path.chars().all(|c| c.is_alphanumeric() || "/._-".contains(c)) {
-        path
-    } else {
-        format!("'{}'", path.replace('\'', r"'\''"))
-    }
 }
 
 /// All or nothing: a file that is there with another text stops everything before the first is written.
@@ -103,12 +95,6 @@ fn project_name(dir: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn folders_are_quoted_for_the_shell() {
-        assert_eq!(quoted(Path::new("shops/été-1")), "shops/été-1");
-        assert_eq!(quoted(Path::new("Jo's shop")), r"'Jo'\''s shop'");
-    }
 
     #[test]
     fn a_project_is_named_after_its_folder() {

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use crate::cli::{Context, Exit, Format};
 use crate::diag::Result;
-use crate::report::count;
+use crate::report::counted;
 use crate::run;
 
 /// Load files into a source's Delta table
@@ -36,9 +36,10 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         }))?;
         return Ok(Exit::Done);
     }
-    let files = |n: usize| format!("{} {}", count(n as u64), if n == 1 { "file" } else { "files" });
-    let mut said =
-        format!("{} rows of {} were loaded into `{}`", count(loaded.rows), files(loaded.files), arguments.source);
+    let files = |n: usize| counted(n as u64, "file", "files");
+    let were = if loaded.rows == 1 { "was" } else { "were" };
+    let rows = counted(loaded.rows, "row", "rows");
+    let mut said = format!("{rows} of {} {were} loaded into `{}`", files(loaded.files), arguments.source);
     if loaded.skipped > 0 {
         let were = if loaded.skipped == 1 { "was" } else { "were" };
         said.push_str(&format!("; {} {were} loaded before and skipped", files(loaded.skipped)));

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::cli::{Context, Exit, Format};
 use crate::diag::Result;
-use crate::report::{Table, cell, count, json_rows};
+use crate::report::{Table, cell, count, counted, json_rows};
 use crate::run::{self, Rows};
 
 /// Run SQL over sources and outputs
@@ -83,8 +83,7 @@ async fn as_table(mut rows: Rows, shown: usize, context: &Context) -> Result<Exi
         _ if n > shown => {
             format!("the first {} rows; `--limit N` shows more, `--format json` all", count(shown as u64))
         }
-        1 => "1 row".to_owned(),
-        _ => format!("{} rows", count(n as u64)),
+        _ => counted(n as u64, "row", "rows"),
     };
     context.printer.talk(&said);
     Ok(Exit::Done)

@@ -63,9 +63,11 @@ pub(super) fn seconds(time: Option<&str>) -> String {
     parsed.map_or_else(|| time.unwrap_or_default().to_owned(), |time| time.format("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
+/// From its begin to the end of its last sync.
 fn took(run: &RunRow) -> String {
     let parse =
         |time: &Option<String>| time.as_deref().and_then(|time| chrono::DateTime::parse_from_rfc3339(time).ok());
-    let took = parse(&run.started_at).zip(parse(&run.finished_at)).and_then(|(from, to)| (to - from).to_std().ok());
+    let ended = parse(&run.finished_at).max(parse(&run.synced_at));
+    let took = parse(&run.started_at).zip(ended).and_then(|(from, to)| (to - from).to_std().ok());
     took.map(duration).unwrap_or_default()
 }

@@ -33,11 +33,22 @@ pub(super) fn encoding(source: &str, file: &str, line: u64, column: Option<&str>
         .help("convert the file first, for example: iconv -f WINDOWS-1252 -t UTF-8 old.csv > new.csv")
 }
 
-pub(super) fn unfit(source: &str, file: &str, line: u64, column: &str, expected: impl fmt::Display) -> Failure {
+/// A value that does not fit is often a neighbour's, out of its place: whatever the column, it may be personal.
+pub(super) fn unfit(
+    source: &str,
+    file: &str,
+    line: u64,
+    column: &str,
+    expected: impl fmt::Display,
+    declared: Option<&str>,
+) -> Failure {
     let cause = format!("`{file}`, line {line}, column `{column}`: the value is no {expected}");
-    reading("E305", source, cause).help(format!(
-        "mend the file, or declare the column under `columns:` of the source: `{column}: {{type: text}}`"
-    ))
+    reading("E305", source, cause).help(match declared {
+        Some(place) => format!("mend the file, or the type that {place} declares: `{column}: {{type: text}}`"),
+        None => {
+            format!("mend the file, or declare the column under `columns:` of the source: `{column}: {{type: text}}`")
+        }
+    })
 }
 
 pub(super) fn unknown_column(source: &str, column: &str, known: &[String]) -> Failure {

@@ -23,6 +23,8 @@ const BATCH: usize = 8192;
 pub(super) struct Layout {
     pub(super) source: String,
     pub(super) columns: Vec<(String, CellType)>,
+    /// Where types are declared.
+    places: BTreeMap<String, String>,
     pub(super) zone: Option<Tz>,
     pub(super) row: bool,
 }
@@ -43,7 +45,13 @@ impl Layout {
             }
             columns.push((ROW.to_owned(), CellType::Text));
         }
-        Ok(Self { source: spec.name.clone(), columns, zone: spec.timezone, row: spec.want_row })
+        Ok(Self {
+            source: spec.name.clone(),
+            columns,
+            places: spec.places.clone(),
+            zone: spec.timezone,
+            row: spec.want_row,
+        })
     }
 
     pub(super) fn schema(&self) -> SchemaRef {
@@ -102,7 +110,8 @@ impl<'a> Rows<'a> {
     /// A failure that says where a value does not fit.
     pub(super) fn unfit(&self, position: usize, line: u64, _: Unfit) -> Failure {
         let (name, cell_type) = &self.layout.columns[self.wanted[position]];
-        unfit(&self.layout.source, self.file, line, name, cell_type.name())
+        let declared = self.layout.places.get(name).map(String::as_str);
+        unfit(&self.layout.source, self.file, line, name, cell_type.name(), declared)
     }
 
     /// Ends a row.

@@ -98,6 +98,8 @@ pub struct ReaderSpec {
     /// Declared types of the columns as they are stored: obeyed for CSV and JSON; for the others only their names are
     /// checked.
     pub types: BTreeMap<String, DataType>,
+    /// Where those types are declared, in words: for messages.
+    pub places: BTreeMap<String, String>,
     /// The zone of times that are written without one, in CSV and JSON; UTC where it is absent.
     pub timezone: Option<Tz>,
     /// Adds the column `_row`: `<file name>:<number of the row in it>`, a key for files without one. Not for Delta.
@@ -114,6 +116,7 @@ impl ReaderSpec {
             location,
             delimiter: None,
             types: BTreeMap::new(),
+            places: BTreeMap::new(),
             timezone: None,
             want_row: false,
         }

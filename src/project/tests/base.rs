@@ -154,10 +154,16 @@ pub(super) struct Checked {
 
 /// Reads and resolves files; `warehouse.yaml` is the first of them.
 pub(super) fn run(texts: &[(&str, &str)], target: Option<&str>) -> Checked {
+    run_with(texts, target, &[])
+}
+
+/// The same with variables that are set by hand.
+pub(super) fn run_with(texts: &[(&str, &str)], target: Option<&str>, vars: &[(&str, &str)]) -> Checked {
     let mut files = Files::default();
     let ids: Vec<_> = texts.iter().map(|(path, text)| files.add(*path, *text)).collect();
     let mut findings = Findings::default();
-    let variables = Variables { vars: BTreeMap::new(), env: Some(BTreeMap::new()) };
+    let vars = vars.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+    let variables = Variables { vars, env: Some(BTreeMap::new()) };
     let spec = read(&files, ids[0], &ids[1..], target, variables, &mut findings);
     // Sources that the base does not have are given what its orders have.
     let mut schemas = schemas();

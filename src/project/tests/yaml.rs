@@ -1,6 +1,6 @@
 //! Files that are no YAML, or not of the shape that is expected.
 
-use super::base::{WAREHOUSE, added, changed, check, run};
+use super::base::{WAREHOUSE, added, changed, check, run, run_with};
 
 #[test]
 fn yaml_that_cannot_be_read() {
@@ -117,8 +117,13 @@ fn a_secret_that_is_not_set_is_missed_when_it_is_used() {
 fn targets_and_variables() {
     let texts = [("warehouse.yaml", WAREHOUSE)];
     assert!(run(&texts, Some("prod")).findings.iter().all(|finding| finding.code == "E118"));
-    run(&texts, Some("prodd")).has("E107", "prod: {deliver: true}\n", "did you mean `prod`?");
-    run(&[("warehouse.yaml", "name: m\nwarehouse: {root: w}")], Some("x")).only("E107", "m", "`targets:`");
+    run(&texts, Some("prodd")).has("E107", "", "did you mean `prod`? The targets are prod");
+    let none = run(&[("warehouse.yaml", "name: m\nwarehouse: {root: w}")], Some("x"));
+    none.only("E107", "", "`targets:`");
+    assert_eq!(none.findings[0].span, None, "it was written on the command line");
+    let set = |name: &str| run_with(&texts, None, &[(name, "x")]);
+    set("brnad").has("E108", "", "did you mean `brand`?");
+    assert!(!set("brand").text().contains("E108"));
     added("segments:\n  a: {when: \"country = '${vars.brnad}'\"}").has(
         "E108",
         "\"country = '${vars.brnad}'\"",

@@ -160,7 +160,8 @@ pub(super) fn target_of_pass(sync: &Sync, target: &Target, pass: usize) -> Targe
     }
 }
 
-fn cleared(what: &Withdraw) -> Vec<String> {
+/// The fields that are set to null.
+pub(super) fn cleared(what: &Withdraw) -> Vec<String> {
     match what {
         Withdraw::Clear(fields) => fields.clone(),
         Withdraw::Delete | Withdraw::Nothing => Vec::new(),

@@ -6,10 +6,11 @@ use datafusion::arrow::array::{Array, RecordBatch};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 
+use super::destination::cleared;
 use super::remembered::texts;
 use crate::compile::syncs;
 use crate::connector::mask;
-use crate::project::{Entity, Gate, Project, Sync};
+use crate::project::{Entity, Gate, Project, Sync, Withdraw};
 use crate::sql::ident;
 
 /// A row that is due, with personal values masked.
@@ -17,7 +18,7 @@ use crate::sql::ident;
 pub struct Sample {
     /// `add`, `update`, …
     pub action: String,
-    /// The sent columns in order; null is none.
+    /// What is sent of it, in the order of the columns; null is none.
     pub values: Vec<(String, Option<String>)>,
 }
 
@@ -34,6 +35,9 @@ pub(super) fn samples(project: &Project, sync: &Sync, due: &RecordBatch) -> Resu
         let is_personal = is_personal(project, sync, &name);
         let formatter = ArrayFormatter::try_new(column.as_ref(), &options)?;
         for (row, sample) in samples.iter_mut().enumerate() {
+            if !is_sent(sync, &sample.action, &name, column.is_null(row)) {
+                continue;
+            }
             let shown = || formatter.value(row).try_to_string();
             let shown = if column.is_null(row) { None } else { Some(shown()?) };
             sample.values.push((name.clone(), if is_personal { shown.as_deref().map(mask) } else { shown }));
@@ -45,6 +49,21 @@ pub(super) fn samples(project: &Project, sync: &Sync, due: &RecordBatch) -> Resu
 /// The columns that hold personal data.
 pub(super) fn personal(project: &Project, sync: &Sync) -> BTreeSet<String> {
     syncs::columns(sync).into_iter().filter(|name| is_personal(project, sync, name)).collect()
+}
+
+/// Is this column sent with a row of this action? A row that goes has its key, and the fields that are cleared.
+fn is_sent(sync: &Sync, action: &str, name: &str, is_null: bool) -> bool {
+    if syncs::key_columns(sync).iter().any(|column| column == name) {
+        // The columns of a key that was not chosen are null.
+        return !is_null;
+    }
+    let going = match action {
+        "withdraw" => &sync.on_withdraw,
+        "clear" => &sync.on_remove,
+        "remove" => &Withdraw::Delete,
+        _ => return !(is_null && syncs::omits_nulls(sync)),
+    };
+    cleared(going).iter().any(|field| field == name)
 }
 
 /// Fields say it themselves; a column of the key that is no field is personal unless it is known not to be.
