@@ -28,6 +28,8 @@ pub enum NoAnswer {
     NotSent(String),
     /// It was sent, and nobody knows what became of it.
     Lost(String),
+    /// It was not sent: signing in was refused, and would be again. Accounts are locked after a few attempts.
+    Refused(String),
 }
 
 /// An answer that was read.

@@ -212,9 +212,9 @@ impl<'a> Script<'a> {
     }
 
     /// Signs in where the test says what that is answered.
-    fn signed_in(&mut self) -> Result<(), String> {
+    fn signed_in(&mut self) -> Result<(), NoAnswer> {
         let Some(answer) = self.sign_in.filter(|_| self.grant.is_none()) else { return Ok(()) };
-        self.requests.extend(sign_in(self.peer)?);
+        self.requests.extend(sign_in(self.peer).map_err(NoAnswer::NotSent)?);
         self.grant = Some(granted(self.peer, &response(answer), self.now)?);
         Ok(())
     }
@@ -237,7 +237,7 @@ fn start() -> DateTime<Utc> {
 impl Wire for Script<'_> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
         let mut request = request.clone();
-        self.signed_in().map_err(NoAnswer::NotSent)?;
+        self.signed_in()?;
         // A test that does not say what a sign-in is answered is not about credentials.
         if self.grant.is_some() || !signs_in(self.peer) {
             authorise(self.peer, &mut request, self.grant.as_ref(), self.now).map_err(NoAnswer::NotSent)?;
@@ -331,6 +331,7 @@ fn compare_outcome(expected: &Tree, told: &Outcome) -> Result<(), Failed> {
         Outcome::Unchanged => ("unchanged", None),
         Outcome::Rejected { code, .. } => ("rejected", Some(code.as_str())),
         Outcome::Retry { code, .. } => ("retry", Some(code.as_str())),
+        Outcome::NotSent => ("retry", Some("stopped")),
         Outcome::Unknown { code, .. } => ("unknown", Some(code.as_str())),
     };
     let fits = match &expected.value {

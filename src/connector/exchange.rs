@@ -82,7 +82,7 @@ pub async fn deliver<W: Wire>(
         // What a lookup has found is worth keeping: the next time nothing has to be looked for.
         Some(Outcome::Accepted { destination_id: None }) if !leaves => Outcome::Accepted { destination_id: row.id },
         Some(outcome) => outcome,
-        None => Outcome::retry("stopped", "the sync stopped before this row"),
+        None => Outcome::NotSent,
     });
     (settled.collect(), stop)
 }

@@ -25,6 +25,8 @@ pub enum Outcome {
         /// Why.
         message: String,
     },
+    /// Certainly not done, and not for its own sake: the sync stopped before.
+    NotSent,
     /// Nobody knows whether it was done.
     Unknown {
         /// The destination's code, or ours.

@@ -92,6 +92,7 @@ pub(super) async fn speak<W: Wire>(
                 wire.pause(backoff(attempt - 1)).await;
                 continue;
             }
+            Err(NoAnswer::Refused(cause)) => return Err(refused(peer, request, &cause)),
             Err(NoAnswer::Lost(cause)) => {
                 attempt += 1;
                 if !harmless || attempt >= ATTEMPTS || wire.is_cancelled() {

@@ -157,6 +157,10 @@ impl Receipt {
             Outcome::Unchanged => (Verdict::Unchanged, None, None),
             Outcome::Rejected { code, message } => (Verdict::Rejected, Some((code, message)), None),
             Outcome::Retry { code, message } => (Verdict::Retry, Some((code, message)), None),
+            Outcome::NotSent => {
+                let told = ("stopped".to_owned(), "the sync stopped before this row".to_owned());
+                (Verdict::NotSent, Some(told), None)
+            }
             Outcome::Unknown { code, message } => (Verdict::Unknown, Some((code, message)), None),
         };
         let (code, message) = told.unzip();
@@ -188,11 +192,8 @@ impl Entry {
 /// order of the calls: the order is what the state is folded by.
 #[async_trait]
 pub trait Journal: Send + Sync {
-    /// Writes down what is about to be sent.
-    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure>;
-
-    /// Writes down what became of it.
-    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure>;
+    /// Writes down what became of the rows that were sent last, and what is about to be sent next.
+    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure>;
 
     /// May something be sent now? Asked before every batch: a run that stalled and was replaced sends nothing more.
     async fn permit(&self) -> Result<(), Failure> {
@@ -209,13 +210,9 @@ pub struct MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure> {
-        self.entries.extend(intents.iter().cloned().map(Entry::Intent));
-        Ok(())
-    }
-
-    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure> {
+    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure> {
         self.entries.extend(receipts.iter().cloned().map(Entry::Receipt));
+        self.entries.extend(intents.iter().cloned().map(Entry::Intent));
         Ok(())
     }
 }

@@ -120,9 +120,8 @@ impl Destination for Http {
                 break;
             }
         }
-        let not_sent =
-            || Outcome::Retry { code: "stopped".to_owned(), message: "the sync stopped before this row".to_owned() };
-        Ok(Sent { outcomes: outcomes.into_iter().map(|outcome| outcome.unwrap_or_else(not_sent)).collect(), stop })
+        let told = outcomes.into_iter().map(|outcome| outcome.unwrap_or(Outcome::NotSent));
+        Ok(Sent { outcomes: told.collect(), stop })
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
@@ -204,7 +203,7 @@ impl Wire for Line<'_> {
     }
 
     async fn refresh(&mut self) -> Result<bool, Failure> {
-        self.account.refresh(self.grant.as_ref(), self.clock).await
+        Ok(self.account.refresh(self.grant.as_ref()).await)
     }
 
     async fn pause(&mut self, how_long: Duration) {
