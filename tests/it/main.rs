@@ -20,4 +20,5 @@ mod renames;
 mod stores;
 mod sync;
 mod tidy;
+mod tryton;
 mod verbs;
