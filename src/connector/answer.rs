@@ -30,6 +30,8 @@ pub enum NoAnswer {
     Lost(String),
     /// It was only to be shown.
     Rehearsed,
+    /// It was not sent: signing in was refused, and would be again. Accounts are locked after a few attempts.
+    Refused(String),
 }
 
 /// An answer that was read.

@@ -219,9 +219,9 @@ impl<'a> Script<'a> {
     }
 
     /// Signs in where the test says what that is answered.
-    fn signed_in(&mut self) -> Result<(), String> {
+    fn signed_in(&mut self) -> Result<(), NoAnswer> {
         let Some(answer) = self.sign_in.filter(|_| self.grant.is_none()) else { return Ok(()) };
-        self.requests.extend(sign_in(self.peer)?);
+        self.requests.extend(sign_in(self.peer).map_err(NoAnswer::NotSent)?);
         self.grant = Some(granted(self.peer, &response(answer), self.now)?);
         Ok(())
     }
@@ -244,7 +244,7 @@ fn start() -> DateTime<Utc> {
 impl Wire for Script<'_> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
         let mut request = request.clone();
-        self.signed_in().map_err(NoAnswer::NotSent)?;
+        self.signed_in()?;
         // A test that does not say what a sign-in is answered is not about credentials.
         if self.grant.is_some() || !signs_in(self.peer) {
             authorise(self.peer, &mut request, self.grant.as_ref(), self.now).map_err(NoAnswer::NotSent)?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
-use super::answer::{Read, Response};
+use super::answer::{NoAnswer, Read, Response};
 use super::expression::{Broken, Scope};
 use super::filters::{base64, hex, hmac_sha256};
 use super::model::{Auth, OAuth2};
@@ -87,16 +87,20 @@ fn token_request(oauth2: &OAuth2, scope: &Scope<'_>) -> Result<Request, Broken> 
 }
 
 /// What the answer to a sign-in grants; an error says why it grants nothing, and repeats nothing of the answer.
-pub fn granted(peer: &Peer, response: &Response, now: DateTime<Utc>) -> Result<Grant, String> {
+pub fn granted(peer: &Peer, response: &Response, now: DateTime<Utc>) -> Result<Grant, NoAnswer> {
     let read = Read::new(response);
     if !read.is_success() {
-        return Err(format!("the sign-in was answered with {}", response.status));
+        let cause = format!("the sign-in was answered with {}", response.status);
+        // A server in trouble, or asked too much, may let us in later.
+        let is_refused = (400..500).contains(&response.status) && !matches!(response.status, 408 | 425 | 429);
+        return Err(if is_refused { NoAnswer::Refused(cause) } else { NoAnswer::NotSent(cause) });
     }
+    let lacks = |cause: &str| NoAnswer::NotSent(cause.to_owned());
     let until = |lifetime: Duration| now + lifetime.saturating_sub(MARGIN.min(lifetime / 2));
     match &peer.connector.auth {
         Some(Auth::OAuth2(oauth2)) => {
-            let token =
-                read.body.get("access_token").and_then(Json::as_str).ok_or("the sign-in gave no `access_token`")?;
+            let token = read.body.get("access_token").and_then(Json::as_str);
+            let token = token.ok_or_else(|| lacks("the sign-in gave no `access_token`"))?;
             let told =
                 read.body.get("expires_in").and_then(|told| told.as_u64().or_else(|| told.as_str()?.parse().ok()));
             let lifetime = told.map_or(oauth2.lifetime, Duration::from_secs);
@@ -104,11 +108,13 @@ pub fn granted(peer: &Peer, response: &Response, now: DateTime<Utc>) -> Result<G
         }
         Some(Auth::Session(session)) => {
             let settings = Scope::of("settings", &peer.settings);
-            let value = read.scoped(&settings, |scope| session.session.value(scope)).map_err(|broken| broken.cause)?;
-            let value = value.filter(|value| !value.is_null()).ok_or("the sign-in was refused")?;
+            let value = read.scoped(&settings, |scope| session.session.value(scope));
+            let value = value.map_err(|broken| NoAnswer::NotSent(broken.cause))?;
+            let value = value.filter(|value| !value.is_null());
+            let value = value.ok_or_else(|| NoAnswer::Refused("the sign-in gave no session".to_owned()))?;
             Ok(Grant { session: value, expires_at: session.lifetime.map(until) })
         }
-        _ => Err("nothing is signed in to".to_owned()),
+        _ => Err(lacks("nothing is signed in to")),
     }
 }
 

@@ -129,7 +129,9 @@ impl ShownAnswer {
                 };
                 Self::Answer(response.status, hidden(body))
             }
-            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Self::None(hidden(scrubbed(cause))),
+            Err(NoAnswer::NotSent(cause) | NoAnswer::Refused(cause) | NoAnswer::Lost(cause)) => {
+                Self::None(hidden(scrubbed(cause)))
+            }
             Err(NoAnswer::Rehearsed) => Self::None("it was not sent".to_owned()),
         }
     }

@@ -118,6 +118,9 @@ pub(super) async fn speak<W: Wire>(
                 wire.pause(backoff(attempt - 1)).await;
                 continue;
             }
+            Err(NoAnswer::Refused(cause)) => {
+                return Err(Stop { failure: refused(peer, request, &cause), in_doubt });
+            }
             Err(NoAnswer::Lost(cause)) => {
                 in_doubt = true;
                 attempt += 1;

@@ -13,6 +13,7 @@ use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::{DataFusionError, Result as EngineResult};
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::WriterProperties;
@@ -55,10 +56,31 @@ impl Stage {
         self.write(session, name, frame).await.map_err(|error| failure_from(format!("computing `{name}`"), &error))
     }
 
-    async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
+    /// Keeps the rows of a stream under a name.
+    pub async fn keep_stream(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        rows: SendableRecordBatchStream,
+    ) -> Result<()> {
+        let kept = async {
+            let (folder, schema) = (self.folder_of(name)?, rows.schema());
+            write_partition(folder.join("part.parquet"), Arc::clone(&schema), rows).await?;
+            register(session, name, &folder, schema)
+        };
+        kept.await.map_err(|error| failure_from(format!("computing `{name}`"), &error))
+    }
+
+    /// A new one.
+    fn folder_of(&self, name: &str) -> EngineResult<PathBuf> {
         let place = self.kept.fetch_add(1, Ordering::Relaxed);
         let folder = self.folder.path().join(format!("{place}-{name}"));
         std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+
+    async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
+        let folder = self.folder_of(name)?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
         let schema = plan.schema();
@@ -92,11 +114,7 @@ impl Stage {
     }
 }
 
-async fn write_partition(
-    path: PathBuf,
-    schema: SchemaRef,
-    mut stream: datafusion::execution::SendableRecordBatchStream,
-) -> EngineResult<u64> {
+async fn write_partition(path: PathBuf, schema: SchemaRef, mut stream: SendableRecordBatchStream) -> EngineResult<u64> {
     // Written once and read once or twice: speed counts, size does not.
     let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
     let mut writer = None;

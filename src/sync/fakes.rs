@@ -172,17 +172,11 @@ impl Permit for Durable {
 
 #[async_trait]
 impl Journal for Durable {
-    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure> {
-        let mut world = lock(&self.0);
-        world.step()?;
-        world.journal.extend(intents.iter().cloned().map(Entry::Intent));
-        world.step()
-    }
-
-    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure> {
+    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure> {
         let mut world = lock(&self.0);
         world.step()?;
         world.journal.extend(receipts.iter().cloned().map(Entry::Receipt));
+        world.journal.extend(intents.iter().cloned().map(Entry::Intent));
         world.step()
     }
 }

@@ -158,8 +158,8 @@ impl Receipt {
             Outcome::Rejected { code, message } => (Verdict::Rejected, Some((code, message)), None),
             Outcome::Retry { code, message } => (Verdict::Retry, Some((code, message)), None),
             Outcome::NotSent => {
-                let message = "the sync stopped before this row".to_owned();
-                (Verdict::NotSent, Some(("stopped".to_owned(), message)), None)
+                let told = ("stopped".to_owned(), "the sync stopped before this row".to_owned());
+                (Verdict::NotSent, Some(told), None)
             }
             Outcome::Unknown { code, message } => (Verdict::Unknown, Some((code, message)), None),
         };
@@ -192,11 +192,8 @@ impl Entry {
 /// order of the calls: the order is what the state is folded by.
 #[async_trait]
 pub trait Journal: Permit + Send + Sync {
-    /// Writes down what is about to be sent.
-    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure>;
-
-    /// Writes down what became of it.
-    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure>;
+    /// Writes down what became of the rows that were sent last, and what is about to be sent next.
+    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure>;
 }
 
 /// The right to send.
@@ -224,13 +221,9 @@ impl Permit for MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure> {
-        self.entries.extend(intents.iter().cloned().map(Entry::Intent));
-        Ok(())
-    }
-
-    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure> {
+    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure> {
         self.entries.extend(receipts.iter().cloned().map(Entry::Receipt));
+        self.entries.extend(intents.iter().cloned().map(Entry::Intent));
         Ok(())
     }
 }

@@ -16,10 +16,7 @@
 //! next_attempt_at = at + least(first * 2 ^ (attempts - 1), longest), of the last failed receipt
 //! ```
 //!
-//! `fold` holds one `State` (about 400 bytes with its texts) per row that it is given; whoever has more rows than memory sorts state
-//! and entries by key and calls `after` per key.
-
-use std::collections::BTreeMap;
+//! `after` is that fold for one row: whoever has more rows than memory sorts state and entries by key.
 
 use chrono::{DateTime, Utc};
 
@@ -260,22 +257,20 @@ pub fn after<'a>(
     state
 }
 
-/// The state of all rows after these entries, by key.
-#[must_use]
-pub fn fold<'a>(
+/// The state of all rows after these entries, by key: all of them in memory, as tests have them.
+#[cfg(test)]
+pub(crate) fn fold<'a>(
     state: impl IntoIterator<Item = State>,
     journal: impl IntoIterator<Item = &'a Entry>,
     backoff: &Backoff,
 ) -> Vec<State> {
+    use std::collections::BTreeMap;
+
     let mut rows: BTreeMap<String, State> = state.into_iter().map(|row| (row.key.clone(), row)).collect();
     for entry in journal {
-        let intent = entry.intent();
-        if !rows.contains_key(&intent.key) {
-            rows.insert(intent.key.clone(), State::new(intent));
-        }
-        if let Some(row) = rows.get_mut(&intent.key) {
-            row.apply(entry, backoff);
-        }
+        let key = &entry.intent().key;
+        let row = after(rows.remove(key), [entry], backoff);
+        rows.extend(row.map(|row| (key.clone(), row)));
     }
     rows.into_values().collect()
 }

@@ -1,4 +1,5 @@
-//! The loop of a sync: windows of due rows are intended, sent and recorded, one after the other.
+//! The loop of a sync: windows of due rows are intended and sent, one after the other, and what became of each is written down with
+//! what the next intends.
 //!
 //! Whatever moment the process dies at, the journal is behind the destination by one window at most, and says which: those rows are
 //! in doubt. The next run first settles doubts (`settle`), then computes what is due, then delivers it (`deliver`).
@@ -156,7 +157,7 @@ pub async fn settle(
             })
             .collect();
         if !receipts.is_empty() {
-            journal.record(&receipts).await?;
+            journal.write(&receipts, &[]).await?;
         }
     }
     Ok(settled)
@@ -181,9 +182,11 @@ pub async fn deliver(
         clock,
         cancel,
         summary: Summary::default(),
+        told: Vec::new(),
         course: Mutex::default(),
     };
-    let broke = syncer.run(queue).await.err();
+    let ended = syncer.run(queue).await;
+    let broke = ended.and(syncer.write_down().await).err();
     let course = syncer.course.into_inner().unwrap_or_else(PoisonError::into_inner);
     let given_up = course.given_up.map(Ended::Failed);
     let ended = broke.map(Ended::Failed).or(course.stop).or(given_up).unwrap_or_default();
@@ -198,6 +201,8 @@ struct Syncer<'a> {
     clock: &'a dyn Clock,
     cancel: &'a Cancel,
     summary: Summary,
+    /// What became of the last window, not written down yet.
+    told: Vec<Receipt>,
     /// Several batches may be under way: none waits while it holds this.
     course: Mutex<Course>,
 }
@@ -232,13 +237,22 @@ impl Syncer<'_> {
                 window = self.window(window).await?;
                 let attempt = window.iter().map(|prepared| prepared.attempt).max();
                 if let (Some(attempt), false) = (attempt, self.has_stopped()) {
+                    self.write_down().await?;
                     self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await;
                 }
             }
         }
     }
 
-    /// Intends, sends and records one window; gives the rows that are worth another attempt.
+    /// Writes down what became of the last window.
+    async fn write_down(&mut self) -> Result<(), Failure> {
+        if self.told.is_empty() {
+            return Ok(());
+        }
+        self.journal.write(&std::mem::take(&mut self.told), &[]).await
+    }
+
+    /// Intends and sends one window; gives the rows that are worth another attempt.
     async fn window(&mut self, window: Vec<Prepared>) -> Result<Vec<Prepared>, Failure> {
         let intents: Vec<Intent> = window.iter().flat_map(|prepared| prepared.intents.iter().cloned()).collect();
         self.heed_cancel();
@@ -249,7 +263,8 @@ impl Syncer<'_> {
             }
             return Ok(Vec::new());
         }
-        self.journal.intend(&intents).await?;
+        // What became of the window before and what this one intends are one commit.
+        self.journal.write(&std::mem::take(&mut self.told), &intents).await?;
         let mut receipts = Vec::with_capacity(intents.len());
         let mut again = Vec::new();
         let concurrency = self.destination.concurrency().max(1);
@@ -295,7 +310,7 @@ impl Syncer<'_> {
                 receipts.extend(told);
             }
         }
-        self.journal.record(&receipts).await?;
+        self.told = receipts;
         Ok(again)
     }
 

@@ -68,15 +68,12 @@ pub static STATE: LazyLock<SchemaRef> = LazyLock::new(|| {
     ]))
 });
 
-/// Journal entries as a table.
-pub fn journal_batch(entries: &[Entry]) -> Result<RecordBatch, ArrowError> {
-    let receipt = |entry: &'_ Entry| match entry {
-        Entry::Receipt(receipt) => Some(receipt.clone()),
-        Entry::Intent(_) => None,
-    };
-    let receipts: Vec<Option<Receipt>> = entries.iter().map(receipt).collect();
-    let intent = |of: fn(&Intent) -> Option<&str>| texts(entries.iter().map(|entry| of(entry.intent())));
-    let told = |of: fn(&Receipt) -> Option<&str>| texts(receipts.iter().map(|receipt| receipt.as_ref().and_then(of)));
+/// Journal entries as a table: intents, and receipts with theirs.
+pub fn journal_batch<'a>(
+    entries: &(impl Iterator<Item = (&'a Intent, Option<&'a Receipt>)> + Clone),
+) -> Result<RecordBatch, ArrowError> {
+    let intent = |of: fn(&Intent) -> Option<&str>| texts(entries.clone().map(|(intent, _)| of(intent)));
+    let told = |of: fn(&Receipt) -> Option<&str>| texts(entries.clone().map(|(_, receipt)| receipt.and_then(of)));
     RecordBatch::try_new(
         Arc::clone(&JOURNAL),
         vec![
@@ -89,7 +86,7 @@ pub fn journal_batch(entries: &[Entry]) -> Result<RecordBatch, ArrowError> {
             told(|receipt| Some(receipt.verdict.name())),
             told(|receipt| receipt.code.as_deref()),
             told(|receipt| receipt.message.as_deref()),
-            instants(receipts.iter().map(|receipt| receipt.as_ref().map(|receipt| receipt.at))),
+            instants(entries.clone().map(|(_, receipt)| receipt.map(|receipt| receipt.at))),
             told(|receipt| receipt.destination_id.as_deref()),
         ],
     )
@@ -287,9 +284,16 @@ mod tests {
         ]
     }
 
+    fn entries(journal: &[Entry]) -> impl Iterator<Item = (&Intent, Option<&Receipt>)> + Clone {
+        journal.iter().map(|entry| match entry {
+            Entry::Intent(intent) => (intent, None),
+            Entry::Receipt(receipt) => (&receipt.intent, Some(receipt)),
+        })
+    }
+
     #[test]
     fn the_journal_goes_there_and_back() {
-        let table = journal_batch(&journal()).unwrap();
+        let table = journal_batch(&entries(&journal())).unwrap();
         assert_eq!(journal_entries(&table).unwrap(), journal());
     }
 
@@ -303,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_table_with_an_unknown_word_is_an_error() {
-        let table = journal_batch(&journal()).unwrap();
+        let table = journal_batch(&entries(&journal())).unwrap();
         let mut columns = table.columns().to_vec();
         columns[3] = Arc::new(StringViewArray::from(vec!["dance"; 5]));
         let table = RecordBatch::try_new(table.schema(), columns).unwrap();

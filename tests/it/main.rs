@@ -24,4 +24,5 @@ mod sync;
 mod tidy;
 mod told;
 mod trials;
+mod tryton;
 mod verbs;

@@ -7,11 +7,8 @@ use super::remembered::{Place, Remembered, with_constants};
 use crate::diag::{Failure, Result};
 use crate::report::Progress;
 use crate::store::{Commit, Lease, tables};
-use crate::sync::journal::{Entry, Intent, Journal, Permit, Receipt};
+use crate::sync::journal::{Intent, Journal, Permit, Receipt};
 use crate::sync::tables::journal_batch;
-
-/// Entries after which the journal is folded in the midst of a run, so that a fold never holds more of them in memory.
-const FOLD_EVERY: i64 = 250_000;
 
 /// Appends to `sync_journal`. Before each call the lease is asked: a run that stalled and was replaced sends nothing more.
 pub(super) struct DeltaJournal<'a> {
@@ -37,13 +34,16 @@ impl DeltaJournal<'_> {
         Ok(())
     }
 
-    async fn append(&mut self, entries: &[Entry]) -> Result<()> {
-        if entries.is_empty() {
+    async fn append(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<()> {
+        let count = receipts.len() + intents.len();
+        if count == 0 {
             return Ok(());
         }
+        let told = receipts.iter().map(|receipt| (&receipt.intent, Some(receipt)));
+        let entries = told.chain(intents.iter().map(|intent| (intent, None)));
         let mut constants = self.place.constants(self.sync).to_vec();
         constants.push(("sync_run_id", Some(self.sync_run_id)));
-        let batch = journal_batch(entries).and_then(|batch| with_constants(&batch, &constants));
+        let batch = journal_batch(&entries).and_then(|batch| with_constants(&batch, &constants));
         let batch = batch.and_then(|batch| super::record::numbered(&batch, self.seq));
         let batch = batch.map_err(|error| {
             Failure::world("W001", format!("writing the journal of the sync `{}`", self.sync), error)
@@ -52,25 +52,15 @@ impl DeltaJournal<'_> {
         let commit = Commit::of_run(&self.workspace.run_id);
         let opened = &self.workspace.opened;
         opened.warehouse.append(&tables::sync_journal(), batch, &commit, &opened.session).await?;
-        self.seq += entries.len() as i64;
+        self.seq += count as i64;
         Ok(())
     }
 }
 
 #[async_trait]
 impl Journal for DeltaJournal<'_> {
-    async fn intend(&mut self, intents: &[Intent]) -> Result<(), Failure> {
-        let entries: Vec<Entry> = intents.iter().cloned().map(Entry::Intent).collect();
-        self.append(&entries).await
-    }
-
-    async fn record(&mut self, receipts: &[Receipt]) -> Result<(), Failure> {
-        let entries: Vec<Entry> = receipts.iter().cloned().map(Entry::Receipt).collect();
-        self.append(&entries).await?;
-        // Every intent has its answer now.
-        if self.seq - self.folded >= FOLD_EVERY {
-            self.fold().await?;
-        }
+    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure> {
+        self.append(receipts, intents).await?;
         self.progress.advance(receipts.len() as u64);
         Ok(())
     }

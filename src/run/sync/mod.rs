@@ -9,12 +9,12 @@
 //! delivered key that no customer has any more (erased, merged, changed). Without a gate such a key is only removed by a
 //! mirror. A withheld row gets a receipt when its reason changes, not in every run: `sync_runs` counts reasons each time.
 //!
-//! Memory: a fold holds the state of the one sync, some 400 bytes per row, and at most 250 000 entries of the journal. A run
-//! that sends nothing folds nothing. Everything else streams or spills.
+//! Memory: everything streams or spills; what is held is a window of rows. A run that sends nothing folds nothing.
 
 mod deliver;
 mod destination;
 mod difference;
+mod folding;
 mod journal;
 mod mask;
 mod order;

@@ -1,34 +1,27 @@
 //! What is remembered of a sync: its state per place, and the journal since. Folding moves the one into the other.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::error::ArrowError;
-use datafusion::common::{ScalarValue, TableReference};
-use datafusion::error::DataFusionError;
-use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::common::ScalarValue;
+use datafusion::functions_aggregate::expr_fn::{max, min};
+use datafusion::logical_expr::when;
 use datafusion::prelude::{col, lit};
-use futures::StreamExt;
 
 use super::super::workspace::Workspace;
+use super::folding::folded;
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Sync};
 use crate::sql::{ident, text_literal};
-use crate::store::{Commit, Lease, TableSpec, failure_from, tables};
-use crate::sync::clock::Backoff;
-use crate::sync::journal::Entry;
-use crate::sync::state::{State, fold};
-use crate::sync::tables::{STATE, journal_entries, state_batch, state_rows};
-
-/// Rows of one batch of a table that is written.
-const CHUNK: usize = 8_192;
+use crate::store::{Commit, Lease, failure_from, tables};
+use crate::sync::state::State;
+use crate::sync::tables::{STATE, state_rows};
 
 /// Where a sync delivers to. The state of an object that was renamed stays apart.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) account: Option<String>,
     pub(super) object: Option<String>,
@@ -51,16 +44,16 @@ impl Place {
     }
 }
 
-/// The journal of a sync, and what it makes of the state. An empty journal costs nothing: the state stays in its table.
+/// What the journal of a sync holds. An empty one costs nothing: the state stays in its table.
 #[derive(Debug)]
 pub(super) struct Remembered {
     sync: String,
-    /// The state with the journal folded in, where the stored one lacks it.
-    folded: Option<BTreeMap<Place, Vec<State>>>,
-    /// The last entry of the journal; none where it is empty.
+    /// Names the last entry of the journal; none where it is empty.
     journal: Option<Mark>,
     /// The number of the journal's first receipt.
     first_receipt: Option<i64>,
+    /// Does the stored state lack what the journal says?
+    is_behind: bool,
 }
 
 /// Names an entry of the journal.
@@ -77,74 +70,63 @@ impl Mark {
 }
 
 impl Remembered {
-    /// Reads the journal, and where it has something new folds it into the state, in memory.
+    /// Looks where the journal begins and ends, and whether the state has it already.
     pub(super) async fn load(workspace: &Workspace, sync: &str) -> Result<Self> {
-        let mut entries: BTreeMap<Place, Vec<Entry>> = BTreeMap::new();
-        let mut journal: Option<Mark> = None;
-        let mut first_receipt = None;
-        read(workspace, &tables::sync_journal(), sync, &["seq"], |batch| {
-            let place = places_of(batch)?;
-            for (row, entry) in journal_entries(batch)?.into_iter().enumerate() {
-                entries.entry(place(row)).or_default().push(entry);
-            }
-            let (runs, outcomes) = (texts(batch, "sync_run_id")?, texts(batch, "outcome")?);
-            let seq = column(batch, "seq", &DataType::Int64)?;
-            let seq = seq.as_primitive::<Int64Type>();
-            let receipt = (0..batch.num_rows()).find(|&row| outcomes.is_valid(row));
-            first_receipt = first_receipt.or(receipt.map(|row| seq.value(row)));
-            if let Some(last) = batch.num_rows().checked_sub(1) {
-                journal = Some(Mark { run: runs.value(last).to_owned(), seq: seq.value(last) });
-            }
-            Ok(())
-        })
-        .await?;
-        let mut folded = None;
-        if let Some(mark) = &journal {
-            let mut places: BTreeMap<Place, Vec<State>> = BTreeMap::new();
-            let mut marks = BTreeSet::new();
-            read(workspace, &tables::sync_state(), sync, &[], |batch| {
-                let place = places_of(batch)?;
-                marks.extend(texts(batch, "journal_mark")?.iter().flatten().map(str::to_owned));
-                for (row, state) in state_rows(batch)?.into_iter().enumerate() {
-                    places.entry(place(row)).or_default().push(state);
-                }
-                Ok(())
-            })
-            .await?;
-            // A run may have died between storing the fold and emptying the journal.
-            if !marks.contains(&mark.text()) {
-                for (place, entries) in entries {
-                    let state = places.remove(&place).unwrap_or_default();
-                    places.insert(place, fold(state, &entries, &Backoff::BETWEEN_RUNS));
-                }
-                folded = Some(places);
-            }
+        let mut found = Self { sync: sync.to_owned(), journal: None, first_receipt: None, is_behind: false };
+        let spec = tables::sync_journal();
+        let Some(journal) = workspace.opened.warehouse.provider(&spec.name, None).await? else { return Ok(found) };
+        // A journal is one run's: the next one empties it before it writes.
+        let bounds = async {
+            let rows = workspace.opened.session.read_table(journal)?.filter(col("sync").eq(lit(sync)))?;
+            let receipts = when(col("outcome").is_not_null(), col("seq")).end()?;
+            let figures = vec![
+                max(col("sync_run_id")).alias("sync_run_id"),
+                max(col("seq")).alias("seq"),
+                min(receipts).alias("first_receipt"),
+            ];
+            rows.aggregate(Vec::new(), figures)?.collect().await
+        };
+        let bounds =
+            bounds.await.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
+        for batch in bounds.iter().filter(|batch| batch.num_rows() > 0) {
+            let number = |name: &str| -> Result<Option<i64>, ArrowError> {
+                let column = column(batch, name, &DataType::Int64)?;
+                Ok(column.is_valid(0).then(|| column.as_primitive::<Int64Type>().value(0)))
+            };
+            let read = || Ok((texts(batch, "sync_run_id")?, number("seq")?, number("first_receipt")?));
+            let (runs, seq, first_receipt) = read().map_err(|_: ArrowError| unreadable(&spec.name))?;
+            found.journal = seq.filter(|_| runs.is_valid(0)).map(|seq| Mark { run: runs.value(0).to_owned(), seq });
+            found.first_receipt = first_receipt;
         }
-        Ok(Self { sync: sync.to_owned(), folded, journal, first_receipt })
+        found.is_behind = match &found.journal {
+            Some(mark) => !has_state(workspace, sync, &mark.text()).await?,
+            None => false,
+        };
+        Ok(found)
     }
 
     /// Makes the state of one place readable as `_sync_state`.
     pub(super) async fn register(&self, workspace: &Workspace, place: &Place) -> Result<()> {
-        let session = &workspace.opened.session;
-        let spec = tables::sync_state();
-        if let Some(places) = &self.folded {
-            let rows = places.get(place).map_or(&[][..], Vec::as_slice);
-            let batches = rows.chunks(CHUNK).map(state_batch).collect::<Result<Vec<_>, _>>();
-            let batches = batches.map_err(|_| unreadable(&spec.name))?;
-            return workspace.stage.hold(session, "_sync_state", SchemaRef::clone(&STATE), batches);
+        let stored = "_sync_state_stored";
+        match &self.journal {
+            Some(mark) if self.is_behind => {
+                let rows = folded(workspace, &self.sync, &mark.text()).await?;
+                workspace.stage.keep_stream(&workspace.opened.session, stored, rows).await?;
+            }
+            _ => match workspace.opened.warehouse.provider(&tables::sync_state().name, None).await? {
+                Some(provider) => workspace.register(stored, provider)?,
+                None => {
+                    let session = &workspace.opened.session;
+                    return workspace.stage.hold(session, "_sync_state", SchemaRef::clone(&STATE), Vec::new());
+                }
+            },
         }
-        let Some(stored) = workspace.opened.warehouse.provider(&spec.name, None).await? else {
-            return workspace.stage.hold(session, "_sync_state", SchemaRef::clone(&STATE), Vec::new());
-        };
-        let name = TableReference::bare("_sync_state_stored");
-        let registered = session.deregister_table(name.clone()).and_then(|_| session.register_table(name, stored));
-        registered.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
         let columns: Vec<String> = STATE.fields().iter().map(|field| ident(field.name())).collect();
         let here = place.constants(&self.sync).map(|(name, value)| match value {
             Some(value) => format!("{} = {}", ident(name), text_literal(value)),
             None => format!("{} is null", ident(name)),
         });
-        let sql = format!("select {} from _sync_state_stored where {}", columns.join(", "), here.join(" and "));
+        let sql = format!("select {} from {stored} where {}", columns.join(", "), here.join(" and "));
         workspace.view("_sync_state", &sql).await
     }
 
@@ -155,11 +137,10 @@ impl Remembered {
         let (warehouse, session) = (&workspace.opened.warehouse, &workspace.opened.session);
         let commit = Commit::of_run(&workspace.run_id);
         let partition = || ScalarValue::from(self.sync.as_str());
-        if let Some(places) = self.folded.take() {
+        if self.is_behind {
             self.receipts(workspace, lease, &mark, &commit).await?;
             let spec = tables::sync_state();
-            let rows = self.stored(&places, &mark.text())?;
-            drop(places);
+            let rows = folded(workspace, &self.sync, &mark.text()).await?;
             let _turn = lease.turn().await?;
             if warehouse.version(&spec.name).await?.is_some() {
                 warehouse.replace_where(&spec, "sync", partition(), rows, &commit, session).await?;
@@ -172,21 +153,6 @@ impl Remembered {
         let _turn = lease.turn().await?;
         warehouse.replace_where(&spec, "sync", partition(), nothing, &commit, session).await?;
         Ok(())
-    }
-
-    /// The state as a table.
-    fn stored(&self, places: &BTreeMap<Place, Vec<State>>, mark: &str) -> Result<SendableRecordBatchStream> {
-        let mut batches = Vec::new();
-        for (place, rows) in places {
-            let mut constants = place.constants(&self.sync).to_vec();
-            constants.push(("journal_mark", Some(mark)));
-            for rows in rows.chunks(CHUNK) {
-                let batch = state_batch(rows).and_then(|batch| with_constants(&batch, &constants));
-                batches.push(batch.map_err(|_| unreadable("sync_state"))?);
-            }
-        }
-        let schema = batches.first().map_or_else(|| tables::sync_state().schema, RecordBatch::schema);
-        Ok(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(batches.into_iter().map(Ok)))))
     }
 
     /// Copies the answers of the journal to where they stay, once.
@@ -221,28 +187,16 @@ impl Remembered {
     }
 }
 
-/// Looks at the rows of one sync, at the latest version, batch by batch.
-async fn read(
-    workspace: &Workspace,
-    spec: &TableSpec,
-    sync: &str,
-    order: &[&str],
-    mut look: impl FnMut(&RecordBatch) -> Result<(), ArrowError>,
-) -> Result<()> {
-    let Some(provider) = workspace.opened.warehouse.provider(&spec.name, None).await? else { return Ok(()) };
-    let failed = |error: DataFusionError| failure_from(format!("reading the table `{}`", spec.name), &error);
-    let rows = async {
-        let mut rows = workspace.opened.session.read_table(provider)?.filter(col("sync").eq(lit(sync)))?;
-        if !order.is_empty() {
-            rows = rows.sort(order.iter().map(|name| col(*name).sort(true, false)).collect())?;
-        }
-        rows.execute_stream().await
+/// Has the stored state this mark? A run may have died between storing the fold and emptying the journal.
+async fn has_state(workspace: &Workspace, sync: &str, mark: &str) -> Result<bool> {
+    let spec = tables::sync_state();
+    let Some(provider) = workspace.opened.warehouse.provider(&spec.name, None).await? else { return Ok(false) };
+    let marked = async {
+        let same = col("sync").eq(lit(sync)).and(col("journal_mark").eq(lit(mark)));
+        workspace.opened.session.read_table(provider)?.filter(same)?.limit(0, Some(1))?.count().await
     };
-    let mut rows = rows.await.map_err(failed)?;
-    while let Some(batch) = rows.next().await {
-        look(&batch.map_err(failed)?).map_err(|_| unreadable(&spec.name))?;
-    }
-    Ok(())
+    let marked = marked.await.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))?;
+    Ok(marked > 0)
 }
 
 /// The rows of the place that may or may not be there.
@@ -275,12 +229,26 @@ pub(super) fn with_constants(
     RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
 }
 
-fn places_of(batch: &RecordBatch) -> Result<impl Fn(usize) -> Place + use<>, ArrowError> {
+/// The place of every row; neighbours share it.
+pub(super) fn places(batch: &RecordBatch) -> Result<Vec<Arc<Place>>, ArrowError> {
     let (accounts, objects, audiences) = (texts(batch, "account")?, texts(batch, "object")?, texts(batch, "audience")?);
-    Ok(move |row| {
-        let value = |column: &StringViewArray| column.is_valid(row).then(|| column.value(row).to_owned());
-        Place { account: value(&accounts), object: value(&objects), audience: value(&audiences) }
-    })
+    let mut places: Vec<Arc<Place>> = Vec::with_capacity(batch.num_rows());
+    for row in 0..batch.num_rows() {
+        let [account, object, audience] =
+            [&accounts, &objects, &audiences].map(|column| column.is_valid(row).then(|| column.value(row)));
+        let same = places.last().filter(|last| {
+            (last.account.as_deref(), last.object.as_deref(), last.audience.as_deref()) == (account, object, audience)
+        });
+        let place = same.map_or_else(
+            || {
+                let [account, object, audience] = [account, object, audience].map(|value| value.map(str::to_owned));
+                Arc::new(Place { account, object, audience })
+            },
+            Arc::clone,
+        );
+        places.push(place);
+    }
+    Ok(places)
 }
 
 pub(super) fn texts(batch: &RecordBatch, name: &str) -> Result<StringViewArray, ArrowError> {
@@ -293,7 +261,7 @@ fn column(batch: &RecordBatch, name: &str, kind: &DataType) -> Result<ArrayRef, 
 }
 
 /// The texts of such errors may quote values, so they are not shown.
-fn unreadable(table: &str) -> Failure {
+pub(super) fn unreadable(table: &str) -> Failure {
     Failure::world("W402", format!("reading the table `{table}`"), "a column is missing or has a value of another type")
         .help("another program has written to it: restore the table to its version before")
 }

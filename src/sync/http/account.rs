@@ -24,7 +24,8 @@ pub struct Account {
     quota: Quota,
     /// Quotas of operations and lookups, beside the account's.
     operations: BTreeMap<String, Quota>,
-    grant: Mutex<Option<Grant>>,
+    /// What the last sign-in gave, or why it was refused: nobody tries the same again.
+    grant: Mutex<Option<Result<Grant, NoAnswer>>>,
 }
 
 impl Account {
@@ -63,7 +64,7 @@ impl Account {
 
     /// Waits until the quota allows a request, signed in.
     pub(super) async fn ready(&self, request: &Request, clock: &dyn Clock) -> Result<Ready, NoAnswer> {
-        let grant = self.granted(clock).await.map_err(NoAnswer::NotSent)?;
+        let grant = self.granted(clock).await?;
         Ok(Ready { grant, _turns: self.turns(request, clock).await })
     }
 
@@ -83,46 +84,50 @@ impl Account {
     }
 
     /// What a sign-in gave; signs in where nothing did, or where it is about to lapse.
-    async fn granted(&self, clock: &dyn Clock) -> Result<Option<Grant>, String> {
+    async fn granted(&self, clock: &dyn Clock) -> Result<Option<Grant>, NoAnswer> {
         if !signs_in(&self.peer) {
             return Ok(None);
         }
-        let mut grant = self.grant.lock().await;
-        let lapses = grant.as_ref().is_none_or(|grant| grant.expires_at.is_some_and(|at| at <= clock.now()));
-        if lapses {
-            *grant = Some(self.sign_in(clock).await?);
+        let mut last = self.grant.lock().await;
+        match last.as_ref() {
+            Some(Ok(grant)) if grant.expires_at.is_none_or(|at| at > clock.now()) => return Ok(Some(grant.clone())),
+            Some(Err(refused)) => return Err(refused.clone()),
+            _ => *last = None,
         }
-        Ok(grant.clone())
+        let told = self.sign_in(clock).await;
+        if !matches!(told, Err(NoAnswer::NotSent(_))) {
+            *last = Some(told.clone());
+        }
+        told.map(Some)
     }
 
-    /// Signs in anew, where there is something to sign in with. Of several that are refused at once, the first asks.
-    pub(super) async fn refresh(&self, refused: Option<&Grant>, clock: &dyn Clock) -> Result<bool, Failure> {
+    /// Forgets what was refused, so that the next request signs in anew. False where there is nothing to sign in with. Of several
+    /// that are refused at once, the first signs in for all.
+    pub(super) async fn refresh(&self, refused: Option<&Grant>) -> bool {
         if !signs_in(&self.peer) {
-            return Ok(false);
+            return false;
         }
-        let mut grant = self.grant.lock().await;
-        if grant.as_ref() == refused {
-            let signed_in = self.sign_in(clock).await.map_err(|cause| {
-                Failure::world("W608", format!("signing in to the connection `{}`", self.connection), cause)
-                    .help("make new credentials at the vendor, and set the environment variables that `auth` names")
-            })?;
-            *grant = Some(signed_in);
+        let mut last = self.grant.lock().await;
+        if last.as_ref().is_some_and(|last| last.as_ref().ok() == refused) {
+            *last = None;
         }
-        Ok(true)
+        true
     }
 
     /// The grant that requests go with now.
     pub(super) async fn current(&self) -> Option<Grant> {
-        self.grant.lock().await.clone()
+        self.grant.lock().await.clone()?.ok()
     }
 
-    async fn sign_in(&self, clock: &dyn Clock) -> Result<Grant, String> {
-        let request = sign_in(&self.peer)?.ok_or("there is nothing to sign in with")?;
+    async fn sign_in(&self, clock: &dyn Clock) -> Result<Grant, NoAnswer> {
+        let request = sign_in(&self.peer).map_err(NoAnswer::NotSent)?;
+        let request = request.ok_or_else(|| NoAnswer::NotSent("there is nothing to sign in with".to_owned()))?;
         let _turns = self.turns(&request, clock).await;
         match self.exchange(&request).await {
             Ok(response) => granted(&self.peer, &response, clock.now()),
-            Err(NoAnswer::NotSent(cause) | NoAnswer::Lost(cause)) => Err(cause),
-            Err(NoAnswer::Rehearsed) => Err("it was not sent".to_owned()),
+            // A sign-in changes nothing: what waits for it was not sent.
+            Err(NoAnswer::Lost(cause)) => Err(NoAnswer::NotSent(cause)),
+            Err(other) => Err(other),
         }
     }
 

@@ -332,7 +332,7 @@ impl Wire for Line<'_> {
     }
 
     async fn refresh(&mut self) -> Result<bool, Failure> {
-        self.account.refresh(self.grant.as_ref(), self.clock).await
+        Ok(self.account.refresh(self.grant.as_ref()).await)
     }
 
     async fn pause(&mut self, how_long: Duration) {

@@ -139,7 +139,29 @@ pub(crate) fn exchange(
         head(&mut reader).map_err(sent)?.ok_or_else(|| sent(io::ErrorKind::ConnectionReset.into()))?;
     let status = line.split(' ').nth(1).and_then(|status| status.parse().ok());
     let status = status.ok_or_else(|| sent(io::Error::other(line)))?;
+    let is_chunked = headers.iter().any(|(name, value)| name == "transfer-encoding" && value == "chunked");
     let mut body = vec![0; length];
     reader.read_exact(&mut body).map_err(sent)?;
+    if is_chunked {
+        body = chunks(&mut reader).map_err(sent)?;
+    }
     Ok(Reply { status, headers, body })
+}
+
+/// A body that comes in pieces, each after a line with its length; one of no length ends it.
+fn chunks(reader: &mut impl BufRead) -> io::Result<Vec<u8>> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line)?;
+        let length = usize::from_str_radix(line.trim(), 16).map_err(io::Error::other)?;
+        let start = body.len();
+        // With the end of its line.
+        body.resize(start + length + 2, 0);
+        reader.read_exact(&mut body[start..])?;
+        body.truncate(start + length);
+        if length == 0 {
+            return Ok(body);
+        }
+    }
 }

@@ -22,12 +22,17 @@ pub(crate) fn connector(name: &str) -> Arc<Connector> {
     Arc::new(read(&files, file, &mut Findings::default()).unwrap())
 }
 
-/// An account at a server.
+/// An account at a server that takes any secret.
 pub(crate) fn peer(name: &str, url: String, settings: &[(&str, &str)]) -> Peer {
+    peer_with(name, url, settings, "a-secret")
+}
+
+/// An account at a server.
+pub(crate) fn peer_with(name: &str, url: String, settings: &[(&str, &str)], secret: &str) -> Peer {
     let connector = connector(name);
     let said = Said {
         settings: settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect(),
-        secrets: connector.secrets.iter().map(|secret| (secret.name.clone(), "a-secret".to_owned())).collect(),
+        secrets: connector.secrets.iter().map(|one| (one.name.clone(), secret.to_owned())).collect(),
         url: Some(url),
         account: None,
     };
@@ -60,7 +65,7 @@ impl<'a> Straight<'a> {
         }
         let request = sign_in(self.peer).map_err(NoAnswer::NotSent)?.unwrap();
         let response = said(&request).map_err(|_| NoAnswer::NotSent("the sign-in was not answered".to_owned()))?;
-        self.grant = Some(granted(self.peer, &response, self.now).map_err(NoAnswer::NotSent)?);
+        self.grant = Some(granted(self.peer, &response, self.now)?);
         Ok(())
     }
 }

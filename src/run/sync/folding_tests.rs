@@ -1,0 +1,99 @@
+//! The merge of two sorted streams adds up to what a fold in memory gives, wherever batches are cut.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, TimeDelta};
+use datafusion::arrow::array::AsArray;
+use futures::TryStreamExt;
+
+use super::*;
+use crate::sync::destination::Operation;
+use crate::sync::journal::{Action, Intent, Receipt, Verdict};
+use crate::sync::state::fold;
+use crate::sync::tables::journal_batch;
+
+/// Pseudo-random numbers below a bound.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+fn place(n: u64) -> Place {
+    let object = (n > 0).then(|| format!("object {n}"));
+    Place { account: Some("a".to_owned()), object, audience: None }
+}
+
+fn entry(dice: &mut Dice, seq: i64) -> Entry {
+    let intent = Intent {
+        batch_id: format!("b{}", dice.roll(5)),
+        key: format!("k{:02}", dice.roll(12)),
+        customer_id: format!("c{}", dice.roll(3)),
+        action: Action::Add,
+        operation: if dice.roll(4) == 0 { Operation::Remove } else { Operation::Add },
+        desired_hash: Some(format!("h{}", dice.roll(3))),
+    };
+    let at = DateTime::UNIX_EPOCH + TimeDelta::seconds(seq);
+    let verdict = Verdict::ALL[dice.roll(Verdict::ALL.len() as u64) as usize];
+    if dice.roll(2) == 0 {
+        return Entry::Intent(intent);
+    }
+    Entry::Receipt(Receipt { intent, verdict, code: None, message: None, at, destination_id: None })
+}
+
+/// Rows of places in order, in batches of a few.
+fn batches<T>(
+    rows: &BTreeMap<Place, Vec<T>>,
+    size: usize,
+    table: impl Fn(&[T]) -> RecordBatch,
+) -> SendableRecordBatchStream {
+    let mut all = Vec::new();
+    for (place, rows) in rows {
+        for rows in rows.chunks(size) {
+            all.push(with_constants(&table(rows), &place.constants("s")).unwrap());
+        }
+    }
+    let schema = all.first().map_or_else(|| Arc::new(Schema::empty()), RecordBatch::schema);
+    Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter(all.into_iter().map(Ok))))
+}
+
+fn table_of(entries: &[Entry]) -> RecordBatch {
+    let parts = entries.iter().map(|entry| match entry {
+        Entry::Intent(intent) => (intent, None),
+        Entry::Receipt(receipt) => (&receipt.intent, Some(receipt)),
+    });
+    journal_batch(&parts).unwrap()
+}
+
+#[tokio::test]
+async fn merging_is_folding() {
+    let backoff = Backoff::BETWEEN_RUNS;
+    for seed in 0..200 {
+        let mut dice = Dice(seed);
+        let (mut before, mut journal, mut expected) = (BTreeMap::new(), BTreeMap::new(), Vec::new());
+        for n in 0..3 {
+            let older: Vec<Entry> = (0..dice.roll(20)).map(|seq| entry(&mut dice, seq as i64)).collect();
+            let newer: Vec<Entry> = (0..dice.roll(20)).map(|seq| entry(&mut dice, 100 + seq as i64)).collect();
+            let state = fold([], &older, &backoff);
+            expected.extend(fold(state.clone(), &newer, &backoff).into_iter().map(|row| (place(n), row)));
+            let mut sorted = newer;
+            sorted.sort_by(|one, other| one.intent().key.cmp(&other.intent().key));
+            before.insert(place(n), state);
+            journal.insert(place(n), sorted);
+        }
+        let (size, other) = (dice.roll(4) as usize + 1, dice.roll(4) as usize + 1);
+        let states = batches(&before, size, |rows| state_batch(rows).unwrap());
+        let entries = batches(&journal, other, table_of);
+        let merged: Vec<RecordBatch> = merged("s", "r:7", states, entries).unwrap().try_collect().await.unwrap();
+        let mut found = Vec::new();
+        for batch in &merged {
+            assert!(batch["journal_mark"].as_string_view().iter().all(|mark| mark == Some("r:7")));
+            let places = places(batch).unwrap().into_iter().map(|place| place.as_ref().clone());
+            found.extend(places.zip(state_rows(batch).unwrap()));
+        }
+        assert_eq!(found, expected, "seed {seed}");
+    }
+}
