@@ -11,7 +11,7 @@
 //! | `deliveries` | integer, nullable | of the row's state; null is 0 |
 //! | `field_<name>` | the target's type | one per column of the target's schema; for leavers only the key matters |
 //!
-//! Memory: one window of rows, as Arrow and as intents.
+//! Memory: two windows of rows (one is sent, one is read), as Arrow and as intents.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
