@@ -12,7 +12,7 @@
 //! | `destination_id` | text, nullable | of the row's state |
 //! | `field_<name>` | the target's type | one per column of the target's schema; for leavers only the key matters |
 //!
-//! Memory: one window of rows, as Arrow and as intents.
+//! Memory: two windows of rows (one is sent, one is read), as Arrow and as intents.
 
 use std::collections::VecDeque;
 use std::sync::Arc;

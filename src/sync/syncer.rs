@@ -221,27 +221,33 @@ struct Course {
 }
 
 impl Syncer<'_> {
-    /// Windows until nothing is due. An error is the journal's or the queue's: nothing more can be done safely.
+    /// Windows until nothing is due; while one is sent, the next is read. An error is the journal's or the queue's: nothing more
+    /// can be done safely.
     async fn run(&mut self, mut queue: Queue<'_>) -> Result<(), Failure> {
-        loop {
+        self.heed_cancel();
+        if self.has_stopped() {
+            return Ok(());
+        }
+        let mut next = queue.window().await?;
+        while !next.is_empty() {
             self.heed_cancel();
             if self.has_stopped() {
                 return Ok(());
             }
-            let mut window = queue.window().await?;
-            if window.is_empty() {
-                return Ok(());
-            }
+            let (sent, ahead) = futures::join!(self.window(next), queue.window());
+            let mut again = sent?;
             // Rows to try again go before all later ones, as a window of their own with intents of their own.
-            while !window.is_empty() {
-                window = self.window(window).await?;
-                let attempt = window.iter().map(|prepared| prepared.attempt).max();
+            while !again.is_empty() {
+                let attempt = again.iter().map(|prepared| prepared.attempt).max();
                 if let (Some(attempt), false) = (attempt, self.has_stopped()) {
                     self.write_down().await?;
                     self.cancel.or_sleep(self.clock, self.terms.backoff.pause(attempt)).await;
                 }
+                again = self.window(again).await?;
             }
+            next = ahead?;
         }
+        Ok(())
     }
 
     /// Writes down what became of the last window.
