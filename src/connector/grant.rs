@@ -6,9 +6,9 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value as Json, json};
 
 use super::answer::{NoAnswer, Read, Response};
+use super::credentials::{Auth, OAuth2};
 use super::expression::{Broken, Scope};
 use super::filters::{base64, hex, hmac_sha256};
-use super::model::{Auth, OAuth2};
 use super::peer::Peer;
 use super::request::Request;
 use super::template::{Place, Template};

@@ -9,6 +9,7 @@ mod audience;
 mod batches;
 mod built_in;
 mod compile;
+mod credentials;
 mod examples;
 mod exchange;
 #[cfg(test)]

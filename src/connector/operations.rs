@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use super::compile::{At, Compiler, transpose};
-use super::model::{
-    Auth, Body, By, Job, Limits, OAuth2, Operation, Quota, Request, ResultKind, Rule, Session, Signature, Telling,
-};
+use super::credentials::{Auth, OAuth2, Session, Signature};
+use super::model::{Body, By, Job, Limits, Operation, Quota, Request, ResultKind, Rule, Telling};
 use crate::spec::connector::{self as spec, Act, ClientAuth};
 use crate::text::{OneOrMany, Span};
 

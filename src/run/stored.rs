@@ -60,7 +60,7 @@ pub fn open_stored(request: &Request) -> Result<Stored, Stopped> {
     let session = session(Limits::of(project::memory(file), settings.threads), &clock)?;
     let warehouse = Warehouse::open(&settings.root, &request.project, &settings.schema)?;
     let (folder, wait) = (request.project.clone(), request.wait);
-    Ok(Stored { files, settings, connections, warehouse, session, clock, folder, wait, spec })
+    Ok(Stored { files, spec, settings, connections, warehouse, session, clock, folder, wait })
 }
 
 impl Stored {

@@ -1,7 +1,7 @@
 //! Where a run can be made to die. What must hold is that it may die anywhere: tests let it, at every boundary of an effect.
 
 /// The boundary of an effect: nothing has an effect between two of them but one commit or one request. In builds with debug
-/// assertions the process ends here, as if it had been killed, at the boundary whose number is in COHORTE_DIE_AT.
+/// assertions the process ends here, as if it had been killed, at the boundary whose number is in `COHORTE_DIE_AT`.
 pub(super) fn pass() {
     #[cfg(debug_assertions)]
     {

@@ -9,8 +9,9 @@ use super::clock::{Backoff, Cancel, Clock};
 use super::destination::{Destination, Operation};
 use super::fakes::{DueRow, Durable, Fake, Kind, Shared, TERMS, Ticking, World, lock, stream, target};
 use super::journal::Action;
+use super::settle::settle;
 use super::state::{Desired, State, due, fold};
-use super::syncer::{deliver, settle};
+use super::syncer::deliver;
 
 /// What the project wants at one moment.
 #[derive(Clone, Default)]

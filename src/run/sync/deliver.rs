@@ -28,7 +28,8 @@ use crate::sync::guard;
 use crate::sync::http::Accounts;
 use crate::sync::journal::{Action, Verdict};
 use crate::sync::reason::Reason;
-use crate::sync::syncer::{self, Ended, Settled, Summary, Terms};
+use crate::sync::settle::{Settled, settle};
+use crate::sync::syncer::{self, Ended, Summary, Terms};
 
 /// How a sync is delivered.
 pub struct How<'a> {
@@ -290,7 +291,7 @@ impl Delivery<'_> {
         if doubts.is_empty() {
             return Ok(Settled::default());
         }
-        syncer::settle(destination, &wanted.target, &doubts, journal, self.how.clock.as_ref()).await
+        settle(destination, &wanted.target, &doubts, journal, self.how.clock.as_ref()).await
     }
 
     /// The passes, one after the other; what goes wrong ends them and is in the report.
