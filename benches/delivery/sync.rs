@@ -8,10 +8,10 @@ use std::time::Instant;
 
 use chrono::Utc;
 use cohorte::report::NoProgress;
-use cohorte::run::sync::{self, How, Outcome};
+use cohorte::run::sync::{self, How, Order, Outcome};
 use cohorte::run::{Request, Workspace, open};
-use cohorte::store::tables;
-use cohorte::sync::clock::{Cancel, SystemClock};
+use cohorte::store::{Lease, LeaseOptions, tables};
+use cohorte::sync::clock::{Cancel, Clock as _, SystemClock};
 use cohorte::sync::http::Accounts;
 use datafusion::arrow::array::{BooleanArray, Float64Array, RecordBatch, StringArray};
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
@@ -80,18 +80,25 @@ pub(crate) async fn difference(folder: &Path, rows: u64) -> Figures {
 }
 
 async fn timed(workspace: &Workspace, rows: u64, expected: Outcome) -> Figures {
+    let lease = LeaseOptions::new("a benchmark", SystemClock.now());
+    let lease = Lease::acquire(&workspace.opened.warehouse, lease).await.unwrap();
     let how = How {
         accept: false,
         hold: None,
-        dry_run: false,
+        lease: Some(&lease),
+        retry: false,
         clock: Arc::new(SystemClock),
         cancel: &Cancel::default(),
         accounts: &Accounts::default(),
         progress: &NoProgress,
     };
     let started = Instant::now();
-    let report = sync::deliver(workspace, &workspace.opened.project.syncs["out"], &how).await.unwrap();
+    let project = &workspace.opened.project;
+    let (sync, connection) = (&project.syncs["out"], &project.connections["there"]);
+    let order = Order::of([(sync, connection)]);
+    let report = sync::deliver(workspace, sync, &how, order.turn(sync, connection)).await.unwrap();
     let seconds = started.elapsed().as_secs_f64();
+    lease.release().await.unwrap();
     assert_eq!(report.outcome, expected);
     Figures { rows, seconds }
 }
@@ -117,6 +124,7 @@ async fn workspace(folder: &Path, there: &str, first_run: &str, rows: u64, chang
         now: Utc::now(),
         accept: Vec::new(),
         select: Vec::new(),
+        wait: None,
     };
     let opened = open(&request).await.unwrap_or_else(|_| panic!("the project of the benchmark does not open"));
     let workspace = Workspace::new(opened).await.unwrap();
