@@ -14,6 +14,7 @@ mod reference;
 mod summary;
 mod summary_requests;
 mod summary_syncs;
+mod timings;
 mod verbs;
 
 use std::ffi::OsString;

@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Context, Exit, Format, summary_syncs};
+use super::{Context, Exit, Format, summary_syncs, timings};
 use crate::diag::{Finding, Result, Severity};
+use crate::engine::peak_memory;
 use crate::project::Kind;
 use crate::report::{Table, change, count, counted};
 use crate::run::{Built, Edit, Planned, Reason, SegmentChange, Why};
@@ -49,7 +50,7 @@ fn work(built: &Built) -> String {
         n => format!(", {}", counted(n as u64, "table is as it was", "tables are as they were")),
     };
     format!(
-        "\n{}, {} and {} from {}: {} in {}; {} in {}{unchanged}, {:.1} s\n",
+        "\n{}, {} and {} from {}: {} in {}; {} in {}{unchanged}, {:.1} s{}\n",
         counted(project.traits.len() as u64, "trait", "traits"),
         counted(project.scores.len() as u64, "score", "scores"),
         counted(project.segments.len() as u64, "segment", "segments"),
@@ -58,7 +59,8 @@ fn work(built: &Built) -> String {
         counted(passes as u64, "pass", "passes"),
         counted(rows, "row", "rows"),
         counted(written().count() as u64, "table", "tables"),
-        built.seconds
+        built.seconds,
+        timings::memory()
     )
 }
 
@@ -74,7 +76,7 @@ fn segments(built: &Built) -> String {
                 (Some(tripped), true) => format!("guard passed: {}", tripped.reason),
                 (Some(tripped), false) => format!(
                     "GUARD: {}; the members stay as they were (--accept {} lets it pass once)",
-                    tripped.reason, segment.segment
+                    tripped.reason, tripped.segment
                 ),
                 (None, _) if segment.kept.is_some() => "not built".to_owned(),
                 (None, _) if segment.is_new => "new".to_owned(),
@@ -175,7 +177,7 @@ fn as_json(context: &Context, built: &Built, why: &str) -> Result<Exit> {
     let workspace = &built.workspace;
     context.printer.object(&json!({
         "kind": "build", "run_id": workspace.run_id, "as_of": workspace.opened.clock.as_of.to_rfc3339(),
-        "why": why, "seconds": built.seconds,
+        "why": why, "seconds": built.seconds, "peak_memory": peak_memory(),
     }))?;
     for segment in &built.segments {
         context.printer.object(&json!({

@@ -83,17 +83,17 @@ pub fn wide(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) ->
     for name in columns(project, entity) {
         select = select.column(ident(&name), &name);
     }
-    let names: Vec<String> = project
+    let segments: BTreeSet<&String> = project
         .segments
         .values()
         .filter(|segment| segment.entity == entity.name && !part.segments.contains(&segment.name))
-        .map(|segment| {
-            format!("case when {} then {} end", ident(&membership(&segment.name)), text_literal(&segment.name))
-        })
+        .map(|segment| &segment.name)
         .collect();
+    let names: Vec<String> =
+        segments.iter().map(|name| format!("{}, {}", text_literal(name), ident(&membership(name)))).collect();
     let list = match names.as_slice() {
-        [] => "string_to_array(cast(null as varchar), ',')".to_owned(),
-        some => format!("string_to_array(nullif(concat_ws(',', {}), ''), ',')", some.join(", ")),
+        [] => "cohorte_names('', false)".to_owned(),
+        some => format!("cohorte_names({})", some.join(", ")),
     };
     select = select.column(list, "_segments");
     format!("{sql}\n{select}")
@@ -122,23 +122,28 @@ pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
     attributes.chain(traits).chain(["emails".to_owned(), "phones".to_owned()]).collect()
 }
 
-/// The customer as it is published: `segments` are the open stays, which a guard may have kept as they were; `updated_at` is
-/// the last run that changed anything. Reads `<entity>_wide`, `segment_members` and, where `before` says so, the same
-/// columns as they were published before, as `before_<entity>`.
+/// The customer as it is published: `segments` are those that hold or, where `is_kept` says that some were kept as they were, the
+/// open stays; `updated_at` is the last run that changed anything. Reads `<entity>_wide`, `segment_members` and, where `before`
+/// says so, the same columns as they were published before, as `before_<entity>`.
 #[must_use]
-pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
+pub fn published(project: &Project, entity: &Entity, before: bool, is_kept: bool) -> String {
     let id = ident(&entity.id());
     let stays = format!(
         "(\n  select entity_id, array_agg(segment order by segment) as segments\n  from segment_members where exited_at is null and entity = {} group by entity_id\n)",
         text_literal(&entity.name)
     );
-    let mut select = Select::from(format!("{} as w", ident(&format!("{}_wide", entity.name))))
-        .join(format!("left join {stays} as m on m.entity_id = w.{id}"));
+    let mut select = Select::from(format!("{} as w", ident(&format!("{}_wide", entity.name))));
+    let segments = if is_kept {
+        select = select.join(format!("left join {stays} as m on m.entity_id = w.{id}"));
+        "m.segments"
+    } else {
+        "w._segments"
+    };
     let names = columns(project, entity);
     for name in &names {
         select = select.column(format!("w.{}", ident(name)), name);
     }
-    select = select.column("m.segments", "segments");
+    select = select.column(segments, "segments");
     if !before {
         return select.column("cohorte_now()", "updated_at").to_string();
     }
@@ -152,7 +157,7 @@ pub fn published(project: &Project, entity: &Entity, before: bool) -> String {
             format!(
                 "case when {} = {} then b.updated_at else cohorte_now() end",
                 hashed("b", "b.segments"),
-                hashed("w", "m.segments")
+                hashed("w", segments)
             ),
             "updated_at",
         )

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use indexmap::IndexMap;
+
+use super::pass::{PassFeature, PassSpec, Stream};
+use super::passes::Pass;
 use crate::project::{Attribute, Entity, Project};
 use crate::spec::Pick;
-use crate::sql::{Select, ident, indent};
+use crate::sql::{Aggregate, DataType, Select, ident, indent};
 
 /// The name of the table that holds an attribute.
 #[must_use]
@@ -38,6 +42,67 @@ pub fn relation(project: &Project, entity: &Entity) -> Option<String> {
         );
     }
     Some(select.filter(format!("{id} is not null")).group(&id).to_string())
+}
+
+/// The same as [`relation`], as a pass. `None` also where there is an attribute that a pass cannot carry.
+#[must_use]
+pub fn pass(project: &Project, entity: &Entity) -> Option<Pass> {
+    let readable = relation(project, entity)?;
+    let picked: Vec<&Attribute> =
+        entity.attributes.values().filter(|attribute| attribute.pick != Pick::MostFrequent).collect();
+    if picked.iter().any(|attribute| attribute.data_type == DataType::TextList) {
+        return None;
+    }
+    let id = ident(&entity.id());
+    let mut values: IndexMap<String, ()> = IndexMap::new();
+    let mut spec = PassSpec { streams: Vec::new(), features: Vec::new(), n_filters: 0 };
+    for attribute in picked.iter().copied() {
+        let (value, _) = values.insert_full(ident(&attribute.name), ());
+        // Attributes that come from the same sources in the same order share the column that orders their rows.
+        let ranks: Vec<&str> = attribute.from.iter().map(|(source, _)| source.as_str()).collect();
+        let same = picked.iter().find(|other| {
+            other.pick == attribute.pick
+                && other.from.iter().map(|(source, _)| source.as_str()).eq(ranks.iter().copied())
+        });
+        let rank = ident(&format!("_rank_{}", same.map_or(&attribute.name, |same| &same.name)));
+        let (order, _) = values.insert_full(order(attribute.pick, &rank), ());
+        spec.features.push(PassFeature {
+            name: attribute.name.clone(),
+            stream: spec.streams.len(),
+            window: 0,
+            data_type: attribute.data_type,
+        });
+        spec.streams.push(Stream {
+            filter: None,
+            value: Some(value),
+            order: Some(order),
+            aggregate: Aggregate::First,
+            since: vec![i64::MIN],
+        });
+    }
+    let mut input = Select::from(format!("(\n{}\n) as rows", indent(&union(project, entity, &picked))))
+        .column(&id, &entity.id())
+        .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time")
+        .column("_key", "_key")
+        .filter(format!("{id} is not null"));
+    for (index, value) in values.keys().enumerate() {
+        input = input.column(value, &format!("value_{index}"));
+    }
+    let name = format!("{}_golden", entity.name);
+    Some(Pass { name, entity: entity.name.clone(), input: input.to_string(), spec, readable })
+}
+
+/// The order of [`relation`] as one whole number, less for better: the time in microseconds, the latest first, and which source
+/// it is. Times more than two thousand years from now count as the last of them, sources beyond the thirtieth as one.
+fn order(pick: Pick, rank: &str) -> String {
+    let (rank, last) = (format!("least({rank}, 31)"), 1_i64 << 56);
+    let age = format!("greatest(least(-arrow_cast(_at, 'Int64'), {last}), -{last})");
+    match pick {
+        Pick::SourceOrder => {
+            format!("{rank} * {} + coalesce({age} + {}, {})", 1_i64 << 58, 1_i64 << 57, (1_i64 << 58) - 1)
+        }
+        _ => format!("coalesce({age}, {}) * 32 + {rank}", (1_i64 << 57) - 1),
+    }
 }
 
 /// One row per customer: the value that most rows carry; ties go to the most recent, then to the first in `from`.

@@ -201,10 +201,10 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
         if let Some(sql) = entity.source(&source.name).and_then(|identity| identity::nodes(entity, source, identity)) {
             all.push((format!("nodes_{}", source.name), sql));
         }
-        for (name, sql) in resolved::devices(project, source) {
+        for (name, sql) in resolved::devices(project, source, resolved::Finding::Joins) {
             all.push((format!("resolved_{}{name}", source.name), sql));
         }
-        if let Some(sql) = resolved::relation(project, source) {
+        if let Some(sql) = resolved::relation(project, source, resolved::Finding::Joins) {
             all.push((format!("resolved_{}", source.name), sql));
         }
     }
@@ -218,8 +218,8 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     }
     all.push(("base".into(), customer::base(entity)));
     all.push(("wide".into(), customer::wide(project, entity, &passes, &Part::default())));
-    all.push(("published_first".into(), customer::published(project, entity, false)));
-    all.push(("published_again".into(), customer::published(project, entity, true)));
+    all.push(("published_first".into(), customer::published(project, entity, false, false)));
+    all.push(("published_again".into(), customer::published(project, entity, true, true)));
     all.push(("consents_events".into(), consents::events(project).unwrap()));
     all.push(("consents_history".into(), consents::history(project)));
     all.push(("consents_state".into(), consents::state(project, &clock())));

@@ -6,32 +6,26 @@ use crate::sql::{Select, ident};
 
 /// SQL of a link node's key: its tuple of identifiers.
 #[must_use]
-pub fn tuple_key(source: &IdentitySource, alias: &str) -> String {
+pub fn tuple_key(source: &IdentitySource) -> String {
     // Values are expressions over the source's columns, which are unambiguous behind an alias-free relation.
     let values: Vec<&str> = source.ids.iter().map(|(_, sql)| sql.as_str()).collect();
-    let _ = alias;
     format!("cohorte_key({})", values.join(", "))
 }
 
-/// The nodes of a `record` or `link` source: `key`, `name`, `scope_0…`, `id_0…`, `first_seen_at`, `last_seen_at`. `None`
-/// for `attach` sources, which have none. Rows after `as_of` are not seen.
+/// The rows of a `link` source, whose distinct tuples are its nodes: `scope_0…`, `id_0…`, `seen_at`. A build makes them distinct
+/// itself, as [`nodes`] says in SQL.
 #[must_use]
-pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Option<String> {
+pub fn tuples(source: &Source, identity: &IdentitySource) -> String {
+    seen_rows(source, identity, Select::from(ident(&source.name))).to_string()
+}
+
+/// The rows that have been seen by `as_of`, with their scopes and identifiers.
+fn seen_rows(source: &Source, identity: &IdentitySource, mut rows: Select) -> Select {
     let seen = source
         .updated_at
         .as_ref()
         .or(source.time.as_ref())
         .map_or("arrow_cast(null, 'Timestamp(µs, \"UTC\")')".to_owned(), |column| ident(column));
-    let mut rows = Select::from(ident(&source.name));
-    match identity.role {
-        Role::Record => {
-            rows = rows
-                .column("_key", "key")
-                .column(identity.name_key.as_deref().unwrap_or("cast(null as varchar)"), "name");
-        }
-        Role::Link => rows = rows.column(tuple_key(identity, ""), "key").column("cast(null as varchar)", "name"),
-        Role::Attach => return None,
-    }
     for (index, scope) in identity.scopes.iter().enumerate() {
         rows = rows.column(scope, &format!("scope_{index}"));
     }
@@ -39,9 +33,24 @@ pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Opt
         rows = rows.column(sql, &format!("id_{index}"));
     }
     rows = rows.column(seen, "seen_at");
-    if source.time.is_some() {
-        rows = rows.filter("(_time <= cohorte_now() or _time is null)");
+    if source.time.is_some() { rows.filter("(_time <= cohorte_now() or _time is null)") } else { rows }
+}
+
+/// The nodes of a `record` or `link` source: `key`, `name`, `scope_0…`, `id_0…`, `first_seen_at`, `last_seen_at`. `None`
+/// for `attach` sources, which have none. Rows after `as_of` are not seen.
+#[must_use]
+pub fn nodes(entity: &Entity, source: &Source, identity: &IdentitySource) -> Option<String> {
+    let mut rows = Select::from(ident(&source.name));
+    match identity.role {
+        Role::Record => {
+            rows = rows
+                .column("_key", "key")
+                .column(identity.name_key.as_deref().unwrap_or("cast(null as varchar)"), "name");
+        }
+        Role::Link => rows = rows.column(tuple_key(identity), "key").column("cast(null as varchar)", "name"),
+        Role::Attach => return None,
     }
+    rows = seen_rows(source, identity, rows);
     if identity.role == Role::Record {
         let select = Select::from(format!("(\n{}\n) as n", crate::sql::indent(&rows.to_string())));
         let mut select = columns(select, entity, identity);

@@ -26,6 +26,9 @@ pub struct Stream {
     pub filter: Option<usize>,
     /// Index among the value columns, which follow the filter columns; `None` for `count`.
     pub value: Option<usize>,
+    /// Index among the value columns of the whole number that tells first and last, in place of the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub order: Option<usize>,
     /// How rows are reduced.
     pub aggregate: Aggregate,
     /// Lower bounds (inclusive, microseconds since the epoch, UTC) of the windows, strictly descending: the narrowest

@@ -75,6 +75,7 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
             .map(|((filter, value, aggregate), bounds)| Stream {
                 filter: *filter,
                 value: *value,
+                order: None,
                 aggregate: *aggregate,
                 since: bounds.iter().rev().copied().collect(),
             })
@@ -115,10 +116,12 @@ fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Fe
         Relation::Consents => ("consents as e".to_owned(), false),
     };
     let mut select = Select::from(from).column(&id, &entity.id());
+    // Keys settle ties of time alone; to spell them for every row costs more than to count it.
+    let is_ordered = features.iter().any(|feature| matches!(feature.aggregate, Aggregate::First | Aggregate::Last));
     if timed {
         select = select
             .column("e._time", "_time")
-            .column("e._key", "_key")
+            .column(if is_ordered { "e._key" } else { "''" }, "_key")
             .filter("(e._time <= cohorte_now() or e._time is null)");
     } else {
         select = select

@@ -1,5 +1,7 @@
 //! `<source>_resolved`: a source's rows with their customers.
 
+use std::collections::BTreeSet;
+
 use crate::project::{Entity, IdentitySource, Project, Source};
 use crate::spec::Role;
 use crate::sql::{Select, ident, indent, text_literal};
@@ -7,11 +9,20 @@ use crate::sql::{Select, ident, indent, text_literal};
 use super::identity::tuple_key;
 use super::sources::on_column;
 
+/// How rows find their customers.
+#[derive(Debug, Clone, Copy)]
+pub enum Finding<'a> {
+    /// By joins with the tables of identity: SQL that any engine runs.
+    Joins,
+    /// By functions that a build has made of them (`engine::functions::find`); these (entity, source) have rows of shared devices.
+    Functions(&'a BTreeSet<(String, String)>),
+}
+
 /// What the relation of a source reads beside the tables of identity: names and statements. They are computed once, so
 /// that whoever reads the relation reads the source once.
 #[must_use]
-pub fn devices(project: &Project, source: &Source) -> Vec<(String, String)> {
-    let mut rows = Rows::of(source);
+pub fn devices(project: &Project, source: &Source, finding: Finding<'_>) -> Vec<(String, String)> {
+    let mut rows = Rows::of(source, finding);
     for entity in project.entities.values() {
         if let Some(identity) = entity.source(&source.name) {
             rows.identified(entity, identity);
@@ -24,8 +35,8 @@ pub fn devices(project: &Project, source: &Source) -> Vec<(String, String)> {
 /// The relation: every column of the source, the id of each entity, and `_time`, inherited where the source has none.
 /// `None` where the rows find no entity at all.
 #[must_use]
-pub fn relation(project: &Project, source: &Source) -> Option<String> {
-    let mut rows = Rows::of(source);
+pub fn relation(project: &Project, source: &Source, finding: Finding<'_>) -> Option<String> {
+    let mut rows = Rows::of(source, finding);
     let mut found = false;
     for entity in project.entities.values() {
         if let Some(identity) = entity.source(&source.name) {
@@ -66,7 +77,8 @@ fn timed(project: &Project, source: &str, depth: usize) -> bool {
     })
 }
 
-struct Rows {
+struct Rows<'a> {
+    finding: Finding<'a>,
     inner: Select,
     /// (what rows are looked up in, how).
     joins: Vec<(String, String)>,
@@ -89,10 +101,11 @@ struct Device {
     contested: String,
 }
 
-impl Rows {
-    fn of(source: &Source) -> Self {
+impl<'a> Rows<'a> {
+    fn of(source: &Source, finding: Finding<'a>) -> Self {
         let inner = Select::from(ident(&source.name)).column("*", "");
         Self {
+            finding,
             inner,
             joins: Vec::new(),
             ids: Vec::new(),
@@ -117,12 +130,48 @@ impl Rows {
     }
 
     fn identified(&mut self, entity: &Entity, identity: &IdentitySource) {
+        match self.finding {
+            Finding::Joins => self.joined(entity, identity),
+            Finding::Functions(devices) => {
+                let is_shared = devices.contains(&(entity.name.clone(), identity.source.clone()));
+                self.looked_up(entity, identity, is_shared);
+            }
+        }
+    }
+
+    fn looked_up(&mut self, entity: &Entity, identity: &IdentitySource, is_shared: bool) {
+        let (source, name) = (text_literal(&identity.source), &entity.name);
+        let customer = match identity.role {
+            Role::Record => self.helper(&format!("cohorte_record_{name}({source}, _key)")),
+            Role::Link => {
+                let values: Vec<&str> = identity.ids.iter().map(|(_, sql)| sql.as_str()).collect();
+                let found = self.helper(&format!("cohorte_tuple_{name}({source}, {})", values.join(", ")));
+                let settled = if is_shared {
+                    let key = self.helper(&tuple_key(identity));
+                    self.shared(entity, identity, &key)
+                } else {
+                    None
+                };
+                settled.map_or(found.clone(), |settled| format!("coalesce({settled}, {found})"))
+            }
+            Role::Attach => {
+                let held = identity
+                    .ids
+                    .iter()
+                    .map(|(kind, sql)| format!("cohorte_holder_{name}({}, {sql})", text_literal(kind)));
+                self.helper(&format!("coalesce({})", held.collect::<Vec<_>>().join(", ")))
+            }
+        };
+        self.ids.push((entity.resolved_id(), customer));
+    }
+
+    fn joined(&mut self, entity: &Entity, identity: &IdentitySource) {
         let id = ident(&entity.id());
         match identity.role {
             Role::Record | Role::Link => {
                 let key = match identity.role {
                     Role::Record => "s._key".to_owned(),
-                    _ => self.helper(&tuple_key(identity, "")),
+                    _ => self.helper(&tuple_key(identity)),
                 };
                 let table = ident(&format!("{}_records", entity.name));
                 let alias = format!("r_{}", entity.name);

@@ -124,7 +124,8 @@ pub fn expectations(source: &Source) -> String {
             .column(count_if(&format!("{written} and {} is null", ident(name))), &format!("unread_{name}"));
     }
     select
-        .column("cast(count(_key) - count(distinct _key) as bigint)", "duplicate_keys")
+        // May be too many by a hair: see [`duplicates`].
+        .column("cohorte_repeats(cast(_key as varchar))", "duplicate_keys")
         .column(count_if("_key is null"), "null_keys")
         .column("cast(count(*) as bigint)", "n_rows")
         .column(
@@ -132,6 +133,12 @@ pub fn expectations(source: &Source) -> String {
             "null_times",
         )
         .to_string()
+}
+
+/// A statement that yields how many rows repeat a key, exactly.
+#[must_use]
+pub fn duplicates(source: &Source) -> String {
+    format!("select cast(count(_key) - count(distinct _key) as bigint) from {}", ident(&source.name))
 }
 
 fn count_if(condition: &str) -> String {

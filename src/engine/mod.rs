@@ -1,12 +1,18 @@
 //! Running relations with DataFusion, and what SQL cannot do: identity and the fused pass.
 
+mod digest;
 pub mod functions;
 pub mod identity;
+pub mod lookup;
 pub mod pass;
 pub mod readers;
+mod repeats;
 pub mod resolve;
+pub mod same;
 mod session;
 mod stage;
+mod timings;
 
 pub use session::{Limits, fork, session};
 pub use stage::{Stage, fused};
+pub use timings::{Step, Timings, peak_memory};

@@ -13,7 +13,7 @@ use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::execution::session_state::SessionStateBuilder;
 use datafusion::prelude::{SessionConfig, SessionContext};
 
-use super::{functions, pass};
+use super::{functions, pass, repeats};
 use crate::compile::Clock;
 use crate::diag::{Failure, Result};
 
@@ -68,6 +68,7 @@ pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
     functions::register(&session);
     functions::register_clock(&session, clock.as_of, clock.timezone);
     session.register_udaf(pass::udaf());
+    session.register_udaf(repeats::udaf());
     if let Some(catalog) = session.catalog("datafusion") {
         catalog
             .register_schema("raw", Arc::new(MemorySchemaProvider::new()))

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
 
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -22,6 +23,7 @@ use futures::StreamExt;
 use tempfile::TempDir;
 
 use super::pass;
+use super::timings::Timings;
 use crate::compile::passes::Pass;
 use crate::diag::{Failure, Result};
 use crate::store::failure_from;
@@ -32,6 +34,8 @@ pub struct Stage {
     folder: TempDir,
     /// How many results there are: each has a folder of its own, so that one may be computed from another of its name.
     kept: AtomicUsize,
+    /// What each of them cost.
+    pub timings: Timings,
 }
 
 impl Stage {
@@ -41,7 +45,7 @@ impl Stage {
             Failure::world("W001", "making a folder for intermediate results", error)
                 .help("set TMPDIR to a folder that may be written")
         })?;
-        Ok(Self { folder, kept: AtomicUsize::new(0) })
+        Ok(Self { folder, kept: AtomicUsize::new(0), timings: Timings::default() })
     }
 
     /// Runs a statement and keeps its result under a name; gives the number of rows.
@@ -80,6 +84,7 @@ impl Stage {
     }
 
     async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
+        let started = Instant::now();
         let folder = self.folder_of(name)?;
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
@@ -95,6 +100,7 @@ impl Stage {
             rows += done.map_err(|error| DataFusionError::External(Box::new(error)))??;
         }
         register(session, name, &folder, schema)?;
+        self.timings.note(format!("computing `{name}`"), started, Some(rows), Some(plan.as_ref()));
         Ok(rows)
     }
 
@@ -161,7 +167,8 @@ pub async fn fused(session: &SessionContext, pass: &Pass, id: &str) -> Result<Da
     let build = async {
         let input = session.sql(&pass.input).await?;
         let filters = (0..pass.spec.n_filters).map(|index| col(format!("filter_{index}"))).collect();
-        let n_values = pass.spec.streams.iter().filter_map(|stream| stream.value).max().map_or(0, |last| last + 1);
+        let given = pass.spec.streams.iter().flat_map(|stream| [stream.value, stream.order]).flatten();
+        let n_values = given.max().map_or(0, |last| last + 1);
         let values = (0..n_values).map(|index| col(format!("value_{index}"))).collect();
         let call = pass::call(&pass.spec, col("_time"), col("_key"), filters, values)?.alias("features");
         let key = datafusion::prelude::Expr::Column(id);

@@ -65,21 +65,21 @@ pub struct Connection {
     pub settings: BTreeMap<String, String>,
     /// Does it send?
     pub deliver: bool,
+    /// Environment variables that it refers to and that are not set, each with its place in words.
+    pub missing: Vec<(String, String)>,
 }
 
 impl Connection {
-    /// Fails where the connection refers to an environment variable that is not set: for those who are about to use it.
+    /// Fails where the connection refers to environment variables that are not set: for those who are about to use it.
     pub fn ready(&self) -> diag::Result<()> {
-        let written = [&self.url, &self.path].into_iter().flatten().chain([&self.account]);
-        for text in written.chain(self.auth.values()).chain(self.settings.values()) {
-            let reference = text.split_once("${env.").and_then(|(_, rest)| rest.split_once('}'));
-            if let Some((variable, _)) = reference {
-                let doing = format!("using the connection `{}`", self.name);
-                let cause = format!("the environment variable `{variable}` is not set");
-                return Err(Failure::project("E109", doing, cause).help("set it before running"));
-            }
-        }
-        Ok(())
+        let Some(((first, _), rest)) = self.missing.split_first() else { return Ok(()) };
+        let doing = format!("using the connection `{}`", self.name);
+        let all = rest.iter().fold(format!("`{first}`"), |all, (variable, _)| format!("{all} and `{variable}`"));
+        let what = if rest.is_empty() { "the environment variable" } else { "the environment variables" };
+        let cause = format!("{what} {all} {} not set", if rest.is_empty() { "is" } else { "are" });
+        let places: Vec<&str> = self.missing.iter().map(|(_, place)| place.as_str()).collect();
+        Err(Failure::project("E109", doing, cause)
+            .help(format!("set what {} refers to before running", places.join(" and "))))
     }
 
     /// What it says to an HTTP API's connector.
@@ -138,10 +138,29 @@ pub(super) fn resolve(
                 auth: texts(&written.auth),
                 settings: texts(&written.settings),
                 deliver: written.deliver.unwrap_or(deliver),
+                missing: missing(files, written),
             },
         );
     }
     connections
+}
+
+/// References that were left as they are, since the variables are not set.
+fn missing(files: &Files, written: &spec::Connection) -> Vec<(String, String)> {
+    let alone = [&written.url, &written.path, &written.account].into_iter().flatten();
+    let named = written.auth.iter().chain(written.settings.iter()).map(|(_, text)| text);
+    let mut missing: Vec<(String, String)> = Vec::new();
+    for text in alone.chain(named) {
+        for part in text.value.split("${env.").skip(1) {
+            let Some((variable, _)) = part.split_once('}') else { continue };
+            if missing.iter().all(|(known, _)| known != variable) {
+                let file = files.get(text.span.file);
+                let (line, column) = file.line_column(text.span.start);
+                missing.push((variable.to_owned(), format!("{}:{line}:{column}", file.path)));
+            }
+        }
+    }
+    missing
 }
 
 /// The connector of that name: built in, the project's own, or one that ships.

@@ -105,14 +105,10 @@ pub fn connections(
     settings::resolve(files, spec, findings)
 }
 
-/// Resolves a spec. What could not be resolved is left out, and said in the findings. While a file cannot be read at all,
-/// that is said alone: any name may be in it.
+/// Resolves a spec. What could not be resolved is left out, and said in the findings.
 #[must_use]
 pub fn resolve(files: &Files, spec: &Spec, schemas: &Schemas, findings: &mut Findings) -> Option<Project> {
     let (settings, connections) = settings::resolve(files, spec, findings)?;
-    if spec.unread {
-        return None;
-    }
     let mut project = Project {
         settings,
         connections,

@@ -12,15 +12,16 @@ use super::columns::{batch, instants, texts};
 use super::opened::Opened;
 use super::request::Stopped;
 use super::stored::rows_of;
-use super::sync::{Outcome, Report, account};
+use super::sync::{Outcome, Report, shared_account};
 use super::workspace::Workspace;
 use crate::connector::Row;
 use crate::diag::{Failure, Fault, Finding, Result};
-use crate::project::{Alert, Connector};
+use crate::project::{Alert, Connection};
 use crate::report::count;
 use crate::sql::text_literal;
 use crate::store::{Commit, Lease, tables};
 use crate::sync::clock::{Cancel, Clock, SystemClock};
+use crate::sync::http::Accounts;
 use crate::sync::journal::Verdict;
 
 /// A condition that holds, or does not.
@@ -37,33 +38,79 @@ impl Observed {
     fn new(subject: &str, condition: &'static str, on: Option<String>, off: String) -> Self {
         Self { subject: subject.to_owned(), condition, is_on: on.is_some(), text: on.unwrap_or(off) }
     }
+
+    fn key(&self) -> (String, String) {
+        (self.subject.clone(), self.condition.to_owned())
+    }
 }
 
 /// Tells everybody what has changed: this build went through, and these syncs ended so. Gives the alerts that could not be told.
 pub(super) async fn of_syncs(
     workspace: &Workspace,
-    lease: &Lease,
+    teller: &Teller<'_>,
     syncs: &[(String, Result<Report>)],
     has_built: bool,
-    cancel: &Cancel,
 ) -> Vec<(String, Failure)> {
     let mut failed = Vec::new();
-    for alert in workspace.opened.project.alerts.values() {
+    for (alert, connection) in delivered(&workspace.opened) {
         let told = async {
             let mut observed = Vec::new();
             if has_built {
-                observed.push(Observed::new("build", "failure", None, "the build works again".to_owned()));
+                observed.push(build_works());
             }
             for (sync, report) in syncs {
                 observed.extend(of_sync(workspace, alert, sync, report).await?);
             }
-            tell(workspace, lease, alert, &observed, cancel).await
+            tell(workspace, teller, alert, connection, &observed).await
         };
         if let Err(failure) = told.await {
             failed.push((alert.name.clone(), failure));
         }
     }
     failed
+}
+
+/// Who tells, and how.
+pub(super) struct Teller<'a> {
+    pub(super) lease: &'a Lease,
+    pub(super) cancel: &'a Cancel,
+    /// Messages count against the quota of the account, as everything does that is sent there.
+    pub(super) accounts: &'a Accounts,
+}
+
+/// The alerts whose connections deliver; the others say nothing, and remember nothing.
+fn delivered(opened: &Opened) -> impl Iterator<Item = (&Alert, &Connection)> {
+    let project = &opened.project;
+    let alerts = project.alerts.values();
+    alerts.filter_map(|alert| Some((alert, project.connections.get(&alert.connection).filter(|one| one.deliver)?)))
+}
+
+fn build_works() -> Observed {
+    Observed::new("build", "failure", None, "the build works again".to_owned())
+}
+
+/// Tells everybody who was told that the build failed that it works again. Gives the alerts that could not be told.
+pub(super) async fn of_built(workspace: &Workspace, cancel: &Cancel) -> Result<Vec<Finding>> {
+    let mut due = Vec::new();
+    for (alert, connection) in delivered(&workspace.opened) {
+        let observed = build_works();
+        if told(workspace, alert).await?.get(&observed.key()).copied().unwrap_or(false) {
+            due.push((alert, connection, observed));
+        }
+    }
+    if due.is_empty() {
+        return Ok(Vec::new());
+    }
+    let lease = super::job::take_lease(workspace).await?;
+    let teller = Teller { lease: &lease, cancel, accounts: &Accounts::default() };
+    let mut untold = Vec::new();
+    for (alert, connection, observed) in due {
+        if let Err(failure) = tell(workspace, &teller, alert, connection, &[observed]).await {
+            untold.push(Finding::warning(failure.code, failure.to_string()));
+        }
+    }
+    lease.release().await?;
+    Ok(untold)
 }
 
 /// Tells everybody that the build failed, and adds to why who could not be told. Whoever only found the warehouse held says nothing.
@@ -76,7 +123,7 @@ pub(super) async fn of_build(opened: Opened, stopped: Stopped, cancel: &Cancel) 
             format!("the build fails{first}")
         }
     };
-    if opened.project.alerts.is_empty() {
+    if delivered(&opened).next().is_none() {
         return stopped;
     }
     let Err(untold) = build_failed(opened, text, cancel).await else { return stopped };
@@ -96,9 +143,10 @@ async fn build_failed(opened: Opened, text: String, cancel: &Cancel) -> Result<(
     let workspace = Workspace::new(opened).await?;
     let lease = super::job::take_lease(&workspace).await?;
     let observed = [Observed::new("build", "failure", Some(text), String::new())];
+    let teller = Teller { lease: &lease, cancel, accounts: &Accounts::default() };
     let mut told = Ok(());
-    for alert in workspace.opened.project.alerts.values() {
-        told = told.and(tell(&workspace, &lease, alert, &observed, cancel).await);
+    for (alert, connection) in delivered(&workspace.opened) {
+        told = told.and(tell(&workspace, &teller, alert, connection, &observed).await);
     }
     lease.release().await?;
     told
@@ -189,20 +237,20 @@ async fn told(workspace: &Workspace, alert: &Alert) -> Result<BTreeMap<(String, 
 /// Says what has changed, and notes it once it is said.
 async fn tell(
     workspace: &Workspace,
-    lease: &Lease,
+    teller: &Teller<'_>,
     alert: &Alert,
+    connection: &Connection,
     observed: &[Observed],
-    cancel: &Cancel,
 ) -> Result<()> {
     let before = told(workspace, alert).await?;
     for one in observed {
-        let was_on = before.get(&(one.subject.clone(), one.condition.to_owned())).copied().unwrap_or(false);
+        let was_on = before.get(&one.key()).copied().unwrap_or(false);
         if one.is_on == was_on {
             continue;
         }
         let at = SystemClock.now();
         if !one.text.is_empty() {
-            say(workspace, lease, alert, one, at, cancel).await?;
+            say(workspace, teller, alert, connection, one, at).await?;
         }
         let text = |value: &str| texts(std::iter::once(Some(value)));
         let columns = BTreeMap::from([
@@ -216,7 +264,7 @@ async fn tell(
         ]);
         let spec = tables::alerts();
         let row = batch(&spec.schema, columns)?;
-        let _turn = lease.turn().await?;
+        let _turn = teller.lease.turn().await?;
         let opened = &workspace.opened;
         opened.warehouse.append(&spec, row, &Commit::of_run(&workspace.run_id), &opened.session).await?;
     }
@@ -230,16 +278,13 @@ fn state(observed: &Observed) -> &'static str {
 /// Sends one message.
 async fn say(
     workspace: &Workspace,
-    lease: &Lease,
+    teller: &Teller<'_>,
     alert: &Alert,
+    connection: &Connection,
     observed: &Observed,
     at: DateTime<Utc>,
-    cancel: &Cancel,
 ) -> Result<()> {
-    let opened = &workspace.opened;
-    let Some(connection) = opened.project.connections.get(&alert.connection) else { return Ok(()) };
-    let Connector::Http(http) = &connection.connector else { return Ok(()) };
-    let name = &opened.project.settings.name;
+    let name = &workspace.opened.project.settings.name;
     let field = |field: &str| match field {
         "text" => json!(format!("{name}: {}", observed.text)),
         "project" => json!(name),
@@ -252,7 +297,7 @@ async fn say(
     let key = Map::from_iter([("alert".to_owned(), json!(format!("{} {}", alert.name, observed.subject)))]);
     let mut row = Row::default();
     (row.key, row.fields) = (key, fields);
-    let account = account(connection, http)?;
-    let said = account.say(&alert.object, row, &SystemClock, cancel, lease).await;
+    let account = shared_account(teller.accounts, connection)?;
+    let said = account.say(&alert.object, row, &SystemClock, teller.cancel, teller.lease).await;
     said.map_err(|failure| Failure { doing: format!("telling the alert `{}`", alert.name), ..failure })
 }

@@ -175,7 +175,7 @@ impl Build<'_> {
             }
         }
         // A source's rows may find customers of several entities: all of them are known by now.
-        identity::resolve_sources(workspace).await?;
+        identity::look_sources_up(workspace).await?;
         progress.step("reading consents", None);
         customers::current_consents(workspace, &checked.failed).await?;
         for (entity, report) in project.entities.values().zip(resolved) {
@@ -186,8 +186,10 @@ impl Build<'_> {
         }
         if let Some(lease) = self.lease {
             progress.step("publishing", None);
-            built.tables =
+            let (tables, findings) =
                 publish::run(workspace, lease, self.options, &built.segments, &kept, &checked, self.run).await?;
+            built.tables = tables;
+            built.findings.extend(findings);
         }
         built.kept = kept;
         if self.lease.is_some() {

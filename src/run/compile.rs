@@ -44,13 +44,13 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
         Kind::Source => {
             let Some(source) = project.sources.get(name) else { return Vec::new() };
             let mut all = one("its rows", Some(sources::relation(source)));
-            let devices = resolved::devices(project, source);
+            let devices = resolved::devices(project, source, resolved::Finding::Joins);
             all.extend(
                 devices.into_iter().map(|(table, sql)| (format!("{table}: whose the rows of shared devices are"), sql)),
             );
             all.extend(one(
                 &format!("{name}_resolved: its rows with their customers"),
-                resolved::relation(project, source),
+                resolved::relation(project, source, resolved::Finding::Joins),
             ));
             all
         }
@@ -83,7 +83,7 @@ fn statements(opened: &Opened, kind: Kind, name: &str) -> Vec<(String, String)> 
             // Every destination that is built in may be told twice.
             let due =
                 syncs::due(project, sync, clock.micros(), true, |name| column_type(project, sync, name).to_owned());
-            all.extend(one("what is due: _sync_rows against _sync_state, what was delivered", Some(due)));
+            all.extend(one("what is due: _sync_rows against _sync_state, what was delivered; _open are those that are not there as they should be", Some(due)));
             all
         }
     }

@@ -42,7 +42,6 @@ pub(super) async fn run(
         computed.push((pass.name.clone(), pass.spec.features.len(), rows));
     }
     progress.step("computing traits, scores and segments", None);
-    workspace.stage.keep(session, &format!("{}_base", entity.name), &customer::base(entity)).await?;
     workspace.published_as(&entity.name, &customer::before(entity)).await?;
     workspace
         .stage

@@ -4,9 +4,13 @@
 //! Each row has 128 bits of `cohorte_hash`, which tells lists, nulls and floats apart; the fingerprint is their sum, with
 //! the number of rows, so that a row which is there twice counts twice.
 
+use std::sync::Arc;
+use std::time::Instant;
+
 use datafusion::arrow::array::{Array, AsArray};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::physical_plan::execute_stream;
 use futures::StreamExt;
 
 use super::workspace::Workspace;
@@ -28,8 +32,14 @@ pub(super) async fn of(workspace: &Workspace, spec: &TableSpec, from: &str, igno
     let names = stored.fields().iter().map(|field| field.name().as_str()).filter(|name| !ignored.contains(name));
     let columns: Vec<String> = names.map(ident).collect();
     let sql = format!("select cohorte_hash({}) from {}", columns.join(", "), ident(from));
-    let stream = async { workspace.opened.session.sql(&sql).await?.execute_stream().await };
-    let mut stream = stream.await.map_err(|error| failure_from(doing.as_str(), &error))?;
+    let started = Instant::now();
+    let stream = async {
+        let frame = workspace.opened.session.sql(&sql).await?;
+        let context = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        Ok((execute_stream(Arc::clone(&plan), context)?, plan))
+    };
+    let (mut stream, plan) = stream.await.map_err(|error| failure_from(doing.as_str(), &error))?;
     let (mut count, mut sum) = (0_u64, 0_u128);
     while let Some(batch) = stream.next().await {
         let batch = batch.map_err(|error| failure_from(doing.as_str(), &error))?;
@@ -40,6 +50,7 @@ pub(super) async fn of(workspace: &Workspace, spec: &TableSpec, from: &str, igno
             sum = sum.wrapping_add(u128::from_str_radix(hash, 16).unwrap_or_default());
         }
     }
+    workspace.stage.timings.note(doing, started, Some(count), Some(plan.as_ref()));
     // The table's own shape counts, too: columns, which are personal, how it lies.
     let types: Vec<_> = stored.fields().iter().map(|field| (field.name(), field.data_type())).collect();
     let shape = format!("{types:?}\0{:?}\0{:?}\0{}", spec.partition_by, spec.personal, spec.description);

@@ -41,7 +41,7 @@ impl std::fmt::Display for Hold {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Guard(segment) => {
-                write!(formatter, "the guard of the segment `{segment}` keeps its members as they were")
+                write!(formatter, "the guard of the segment `{segment}` keeps members as they were")
             }
             Self::Blocked { model, source } => {
                 write!(formatter, "`{model}` was not built: `{source}` is not as expected")
@@ -61,7 +61,9 @@ impl Holds {
     pub(super) fn of<'a>(opened: &Opened, steps: impl IntoIterator<Item = &'a Step>) -> Self {
         let hold = |step: &Step| {
             let hold = match step.ended {
-                Ended::Held => Hold::Guard(step.model.split_once(':')?.1.to_owned()),
+                // Older runs did not say whose guard it was: the segment's own, most often.
+                Ended::Held if step.why.is_empty() => Hold::Guard(step.model.split_once(':')?.1.to_owned()),
+                Ended::Held => Hold::Guard(step.why.clone()),
                 Ended::Blocked => Hold::Blocked { model: step.model.clone(), source: step.why.clone() },
                 Ended::Done | Ended::Unchanged | Ended::Kept => return None,
             };

@@ -1,9 +1,13 @@
 //! Identity, then what sources look like with it.
 
+use std::time::Instant;
+
 use super::workspace::Workspace;
+use crate::compile::resolved::Finding;
 use crate::compile::{golden, resolved};
 use crate::diag::Result;
-use crate::engine::resolve::{Remembered, Report, resolve};
+use crate::engine::resolve::{Now, Remembered, Report, resolve};
+use crate::engine::{fused, lookup};
 use crate::project::Entity;
 use crate::spec::Pick;
 use crate::store::tables;
@@ -19,8 +23,8 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
             .await?
             .then(|| format!("before_{}", nodes.name)),
     };
-    let found =
-        resolve(&opened.session, &opened.project, entity, &remembered, &workspace.run_id, opened.clock.as_of).await?;
+    let now = Now { run_id: &workspace.run_id, as_of: opened.clock.as_of, timings: &workspace.stage.timings };
+    let found = resolve(&opened.session, &opened.project, entity, &remembered, &now).await?;
     let hold = |name: &str,
                 batches: Vec<datafusion::arrow::record_batch::RecordBatch>,
                 schema: &datafusion::arrow::datatypes::SchemaRef| {
@@ -36,6 +40,7 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
     hold(&nodes.name, found.nodes, &nodes.schema)?;
     hold(&ids.name, found.events, &ids.schema)?;
     hold(&format!("{}_merged", entity.name), found.merged, &crate::engine::resolve::merged_schema())?;
+    hold(&format!("{}_base", entity.name), found.base, &crate::engine::resolve::base_schema(entity))?;
     hold(&format!("{}_contested", entity.name), found.contested, &crate::engine::resolve::contested_schema())?;
     Ok(found.report)
 }
@@ -49,8 +54,20 @@ pub(super) async fn as_published(workspace: &Workspace, entity: &Entity) -> Resu
     Ok(())
 }
 
+/// As [`resolve_sources`], for a run that reads all of every source: rows are looked up rather than joined.
+pub(super) async fn look_sources_up(workspace: &Workspace) -> Result<()> {
+    let started = Instant::now();
+    let shared = lookup::register(&workspace.opened.session, &workspace.opened.project).await?;
+    workspace.stage.timings.note("learning whose each record is", started, None, None);
+    sources(workspace, Finding::Functions(&shared)).await
+}
+
 /// Makes every source readable with its customers, parents before children.
 pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
+    sources(workspace, Finding::Joins).await
+}
+
+async fn sources(workspace: &Workspace, finding: Finding<'_>) -> Result<()> {
     let project = &workspace.opened.project;
     let mut waiting: Vec<&str> = project.sources.keys().map(String::as_str).collect();
     let mut done: Vec<&str> = Vec::new();
@@ -64,10 +81,10 @@ pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
         // A circle of sources ends here; check has told it.
         let Some(index) = ready else { return Ok(()) };
         let name = waiting.remove(index);
-        for (name, sql) in resolved::devices(project, &project.sources[name]) {
+        for (name, sql) in resolved::devices(project, &project.sources[name], finding) {
             workspace.stage.keep(&workspace.opened.session, &name, &sql).await?;
         }
-        if let Some(sql) = resolved::relation(project, &project.sources[name]) {
+        if let Some(sql) = resolved::relation(project, &project.sources[name], finding) {
             workspace.view(&format!("{name}_resolved"), &sql).await?;
         }
         done.push(name);
@@ -79,7 +96,10 @@ pub(super) async fn resolve_sources(workspace: &Workspace) -> Result<()> {
 pub(super) async fn golden_record(workspace: &Workspace, entity: &Entity) -> Result<()> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     let name = format!("{}_golden", entity.name);
-    if let Some(sql) = golden::relation(project, entity) {
+    if let Some(pass) = golden::pass(project, entity) {
+        let frame = fused(session, &pass, &entity.id()).await?;
+        workspace.stage.keep_frame(session, &name, frame).await?;
+    } else if let Some(sql) = golden::relation(project, entity) {
         workspace.stage.keep(session, &name, &sql).await?;
     }
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {

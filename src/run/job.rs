@@ -5,7 +5,7 @@ use std::sync::Arc;
 use datafusion::common::TableReference;
 use futures::future::join_all;
 
-use super::alerts;
+use super::alerts::{self, Teller};
 use super::build::{BuildOptions, Built, Why, build};
 use super::customers;
 use super::expectations;
@@ -127,6 +127,32 @@ pub(super) async fn to_send(
     Ok((workspace, findings, holds))
 }
 
+/// A build alone, after which those are told who want to know whether it works.
+pub async fn build_alone(
+    opened: Opened,
+    options: &BuildOptions,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<Built, Stopped> {
+    let mut built = build_or_tell(opened, options, cancel, progress).await?;
+    let untold = alerts::of_built(&built.workspace, cancel).await?;
+    built.findings.extend(untold);
+    Ok(built)
+}
+
+async fn build_or_tell(
+    opened: Opened,
+    options: &BuildOptions,
+    cancel: &Cancel,
+    progress: &dyn Progress,
+) -> Result<Built, Stopped> {
+    let again = opened.clone();
+    match build(opened, options, progress).await {
+        Ok(built) => Ok(built),
+        Err(stopped) => Err(alerts::of_build(again, stopped, cancel).await),
+    }
+}
+
 /// The main job.
 pub async fn run(
     opened: Opened,
@@ -135,11 +161,7 @@ pub async fn run(
     cancel: &Cancel,
     progress: &dyn Progress,
 ) -> Result<(Built, Vec<(String, Result<sync::Report, Failure>)>), Stopped> {
-    let again = opened.clone();
-    let built = match build(opened, build_options, progress).await {
-        Ok(built) => built,
-        Err(stopped) => return Err(alerts::of_build(again, stopped, cancel).await),
-    };
+    let built = build_or_tell(opened, build_options, cancel, progress).await?;
     let holds = holds(&built).await?;
     let syncs = deliver(&built.workspace, options, &holds, true, cancel, progress).await?;
     progress.finish();
@@ -224,7 +246,8 @@ async fn deliver(
     let all = chosen.iter().map(|(sync, connection)| one(sync, order.turn(sync, connection)));
     let mut reports: Vec<_> = join_all(all).await.into_iter().flatten().collect();
     if let Some(lease) = lease {
-        let untold = alerts::of_syncs(workspace, &lease, &reports, has_built, cancel).await;
+        let teller = Teller { lease: &lease, cancel, accounts: &accounts };
+        let untold = alerts::of_syncs(workspace, &teller, &reports, has_built).await;
         reports.extend(untold.into_iter().map(|(name, failure)| (format!("alert {name}"), Err(failure))));
         lease.release().await?;
     }

@@ -39,7 +39,7 @@ pub use definitions::Edit;
 pub use expectations::Broken;
 pub use history::{ReceiptRow, RunRow, receipts, runs};
 pub use holds::Hold;
-pub use job::{Delivered, Planned, SyncOptions, plan, run, sync};
+pub use job::{Delivered, Planned, SyncOptions, build_alone, plan, run, sync};
 pub use kept::{Kept, Reason};
 pub use load::load;
 pub use opened::{Opened, Read, open, read};

@@ -163,6 +163,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     let warehouse = Warehouse::open(&settings.warehouse.root.value, &request.project, schema)?;
     let mut schemas = Schemas::new();
     let mut inputs = BTreeMap::new();
+    let mut breaks = Vec::new();
     for named in spec.sources.values() {
         let Some((location, declared, want_row)) = project::location(named, &mut findings) else { continue };
         let zone = named.spec.timezone.as_ref().and_then(|zone| zone.value.parse().ok()).unwrap_or(timezone);
@@ -185,6 +186,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
                         column.data_type = DataType::Unknown;
                     }
                 }
+                breaks.extend(opened.breaks.into_iter().map(|(column, one)| break_of(named, &column, &one)));
                 schemas.insert(named.name.clone(), columns);
                 inputs.insert(named.name.clone(), opened.fingerprint);
                 register(&session, &named.name, opened.provider)?;
@@ -201,6 +203,10 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     let Some(project) = project::resolve(&files, &spec, &schemas, &mut findings) else {
         return Err(Stopped::Findings(Box::new(files), findings.sorted()));
     };
+    // Codes of mixed letters and digits are text, and rightly so; where a type does not fit, one stray cell may be why.
+    if findings.iter().any(|finding| finding.code == "E204") {
+        breaks.into_iter().for_each(|finding| findings.add(finding));
+    }
     if findings.has_errors() {
         return Err(Stopped::Findings(Box::new(files), findings.sorted()));
     }
@@ -219,6 +225,18 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         who: super::audit::who(&request.env),
         wait: request.wait,
     })
+}
+
+/// A column that is text because of one cell.
+fn break_of(named: &Named<Source>, column: &str, found: &readers::Break) -> Finding {
+    let readers::Break { file, line, before } = found;
+    let message = format!(
+        "the column `{column}` of the source `{}` is text: `{file}`, line {line}, is the first that is no {before}",
+        named.name
+    );
+    Finding::warning("E312", message)
+        .at(named.span)
+        .help(format!("mend that line, or declare the type: `columns: {{{column}: {{type: …}}}}`"))
 }
 
 fn register(session: &SessionContext, name: &str, provider: Arc<dyn TableProvider>) -> Result<()> {

@@ -3,6 +3,7 @@
 mod histories;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use super::audit;
 use super::build::BuildOptions;
@@ -16,7 +17,7 @@ use super::segments::SegmentChange;
 use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
 use crate::compile::customer;
-use crate::diag::{Failure, Result};
+use crate::diag::{Failure, Finding, Result};
 use crate::project::{Entity, Kind};
 use crate::store::{Commit, Input, Lease, Published, TableSpec, Written, tables};
 
@@ -45,7 +46,7 @@ pub(super) async fn run(
     kept: &Kept,
     checked: &Checked,
     recorded: &Run,
-) -> Result<Vec<PublishedRows>> {
+) -> Result<(Vec<PublishedRows>, Vec<Finding>)> {
     let mut publisher = Publisher {
         workspace,
         lease,
@@ -58,7 +59,7 @@ pub(super) async fn run(
     };
     let project = &workspace.opened.project;
     publisher.nothing_is_somebody_elses().await?;
-    publisher.roll_back().await?;
+    let findings = publisher.roll_back().await?;
     for entity in project.entities.values().filter(|entity| !kept.has_entity(&entity.name)) {
         let records = tables::records(&entity.name);
         publisher.overwrite(&records, &records.name, &["run_id"]).await?;
@@ -87,7 +88,15 @@ pub(super) async fn run(
     publisher.steps.extend(steps::of_sources(checked, &publisher.before));
     publisher.steps(segments, kept, (chrono::Utc::now() - recorded.started).num_milliseconds()).await?;
     recorded.record(lease, &Ending::Done(&publisher.set(segments, kept))).await?;
-    Ok(publisher.written)
+    Ok((publisher.written, findings))
+}
+
+/// Its rows are not those that a run computed, whatever they are.
+fn written_by_another(table: &str, version: u64) -> Finding {
+    let message = format!("another program has written to the table `{table}`: what it wrote was taken out again");
+    Finding::warning("W414", message).help(format!(
+        "it is still in version {version} of the table; let that program write to a table of its own, outside of `warehouse.schema`"
+    ))
 }
 
 fn description(entity: &Entity) -> String {
@@ -142,8 +151,10 @@ impl Publisher<'_> {
         Ok(())
     }
 
-    /// What a run that was killed wrote ahead of the published set is undone before anything is added to it.
-    async fn roll_back(&mut self) -> Result<()> {
+    /// What a run that was killed wrote ahead of the published set is undone before anything is added to it. So is what another
+    /// program wrote, and that is said.
+    async fn roll_back(&mut self) -> Result<Vec<Finding>> {
+        let mut findings = Vec::new();
         let warehouse = &self.workspace.opened.warehouse;
         let mut names: Vec<String> = self.workspace.published.tables.keys().cloned().collect();
         // Tables that are added to count even where none was published yet: half a run must not be added to twice.
@@ -154,8 +165,13 @@ impl Publisher<'_> {
         // What was accepted stays written, whatever became of the run.
         for name in names.iter().filter(|name| *name != "runs" && *name != "audit") {
             let published = self.workspace.published.version(name);
-            let actual = warehouse.version(name).await?;
-            if actual > published && actual.is_some() {
+            let Some(table) = warehouse.table(name, None).await? else { continue };
+            let actual = table.version();
+            if published.is_none_or(|published| actual > published) {
+                let ahead = actual - published.unwrap_or(0);
+                if published.is_some() && table.commits_of_others(ahead as usize).await? > 0 {
+                    findings.push(written_by_another(name, actual));
+                }
                 let _turn = self.lease.turn().await?;
                 let version = warehouse.roll_back(name, published, &self.commit).await?;
                 if let (Some(_), Some(version)) = (published, version) {
@@ -163,7 +179,7 @@ impl Publisher<'_> {
                 }
             }
         }
-        Ok(())
+        Ok(findings)
     }
 
     /// Replaces the rows of a table, unless they are those that are published.
@@ -177,8 +193,10 @@ impl Publisher<'_> {
             None => {
                 let plan = workspace.plan(from).await?;
                 let _turn = self.lease.turn().await?;
-                let opened = &workspace.opened;
-                (opened.warehouse.overwrite(spec, plan, &self.commit, &opened.session).await?.version, true)
+                let (opened, started) = (&workspace.opened, Instant::now());
+                let written = opened.warehouse.overwrite(spec, plan, &self.commit, &opened.session).await?;
+                self.timed(spec, started, written.rows);
+                (written.version, true)
             }
         };
         self.note(
@@ -196,10 +214,15 @@ impl Publisher<'_> {
 
     async fn add(&mut self, spec: &TableSpec, rows: Input) -> Result<()> {
         let _turn = self.lease.turn().await?;
-        let opened = &self.workspace.opened;
+        let (opened, started) = (&self.workspace.opened, Instant::now());
         let Written { rows, version, .. } = opened.warehouse.append(spec, rows, &self.commit, &opened.session).await?;
+        self.timed(spec, started, rows);
         self.note(spec, None, PublishedRows { table: spec.name.clone(), rows, version, is_written: true });
         Ok(())
+    }
+
+    fn timed(&self, spec: &TableSpec, since: Instant, rows: u64) {
+        self.workspace.stage.timings.note(format!("writing `{}`", spec.name), since, Some(rows), None);
     }
 
     fn note(&mut self, spec: &TableSpec, fingerprint: Option<String>, table: PublishedRows) {

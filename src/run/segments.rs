@@ -38,6 +38,8 @@ pub struct SegmentChange {
     pub kept: Option<Reason>,
     /// Had its guard tripped when it was last looked at? Until it is built again, what it sends is held back.
     pub was_held: bool,
+    /// By the guard of which segment; else empty.
+    pub held_by: String,
     /// Was it there before?
     pub is_new: bool,
     /// The name under which its stays were remembered until now.
@@ -57,10 +59,10 @@ impl SegmentChange {
     #[must_use]
     pub fn failure(&self) -> Option<Failure> {
         let tripped = self.tripped.as_ref().filter(|_| !self.accepted)?;
-        let name = &self.segment;
+        let (name, guarded) = (&self.segment, &tripped.segment);
         let failure = Failure::world("G601", format!("publishing the segment `{name}`"), &tripped.reason);
         Some(Failure { fault: Fault::Guard, ..failure }.help(format!(
-            "look at `cohorte plan --select {name}`; if it is right, run once with `--accept {name}`; until then the members stay as they were"
+            "look at `cohorte plan --select {guarded}`; if it is right, run once with `--accept {guarded}`; until then the members stay as they were"
         )))
     }
 }
@@ -70,6 +72,8 @@ impl SegmentChange {
 pub struct TrippedSegment {
     /// In words, with the figures.
     pub reason: String,
+    /// The segment whose guard it is: the one that is held, or one that it needs.
+    pub segment: String,
 }
 
 /// Leaves `segment_members` and, unless the entity is kept as it is, its published form on the stage.
@@ -140,6 +144,10 @@ pub(super) async fn run(
             accepted,
             kept: unbuilt,
             was_held: before_it.is_some_and(|step| step.ended == Ended::Held),
+            held_by: before_it
+                .filter(|step| step.ended == Ended::Held)
+                .map(|step| step.why.clone())
+                .unwrap_or_default(),
             is_new,
             old_name: old.map(str::to_owned),
             hash,
@@ -149,8 +157,9 @@ pub(super) async fn run(
     workspace.stage.keep(session, "segment_members", &segments::stays(entity)).await?;
     if is_built {
         let names = customer::columns(project, entity);
+        let is_kept = definitions.iter().any(|(.., is_kept)| *is_kept);
         let before = before_customer(workspace, entity, &names).await?;
-        workspace.stage.keep(session, &entity.name, &customer::published(project, entity, before)).await?;
+        workspace.stage.keep(session, &entity.name, &customer::published(project, entity, before, is_kept)).await?;
     }
     Ok(changes)
 }
@@ -173,14 +182,15 @@ async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String
 fn needs_held(graph: &Graph, name: &str, changes: &[SegmentChange]) -> Option<TrippedSegment> {
     let model = graph.models().iter().find(|model| model.kind == Kind::Segment && model.name == name)?;
     let needs = model.needs.iter().filter_map(|&need| graph.get(need)).filter(|need| need.kind == Kind::Segment);
-    let mut held = needs.filter(|need| changes.iter().any(|change| change.segment == need.name && change.is_held()));
-    let held = held.next()?;
-    Some(TrippedSegment { reason: format!("it needs `{}`, which a guard holds back", held.name) })
+    let held = needs.filter_map(|need| changes.iter().find(|change| change.segment == need.name && change.is_held()));
+    let held = held.into_iter().next()?;
+    let segment = held.tripped.as_ref()?.segment.clone();
+    Some(TrippedSegment { reason: format!("it needs `{}`, which a guard holds back", held.segment), segment })
 }
 
 fn guard(segment: &Segment, members: u64, before: u64, entered: u64, exited: u64) -> Option<TrippedSegment> {
     let guard = segment.guard.as_ref()?;
-    let tripped = |reason: String| Some(TrippedSegment { reason });
+    let tripped = |reason: String| Some(TrippedSegment { reason, segment: segment.name.clone() });
     if let Some(min) = &guard.min
         && members < min.value
     {

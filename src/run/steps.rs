@@ -66,7 +66,7 @@ pub(super) struct Step {
     /// `kind:name`, or `table:name`.
     pub(super) model: String,
     pub(super) ended: Ended,
-    /// The source that blocks it; else empty.
+    /// The source that blocks it, or the segment whose guard holds it; else empty.
     pub(super) why: String,
     /// The old name whose memory it has taken over; else empty.
     pub(super) was: String,
@@ -95,8 +95,10 @@ pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
             let (ended, why) = match &change.kept {
                 Some(Reason::Blocked(source)) => (Ended::Blocked, source.clone()),
                 Some(Reason::NotSelected) if !change.was_held => (Ended::Kept, String::new()),
-                Some(Reason::NotSelected) => (Ended::Held, String::new()),
-                None if change.is_held() => (Ended::Held, String::new()),
+                Some(Reason::NotSelected) => (Ended::Held, change.held_by.clone()),
+                None if change.is_held() => {
+                    (Ended::Held, change.tripped.as_ref().map(|tripped| tripped.segment.clone()).unwrap_or_default())
+                }
                 None => (Ended::Done, String::new()),
             };
             let (fingerprint, rows) = (change.hash.clone(), Some(change.members));

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Instant;
 
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use datafusion::datasource::{MemTable, provider_as_source};
+use datafusion::physical_plan::collect;
 
 use super::opened::Opened;
 use crate::compile;
@@ -100,7 +102,15 @@ impl Workspace {
 
     /// The rows of a statement, all at once: only for what does not grow with the customers.
     pub async fn collect(&self, doing: &str, sql: &str) -> Result<Vec<RecordBatch>> {
-        let run = async { self.opened.session.sql(sql).await?.collect().await };
+        let started = Instant::now();
+        let run = async {
+            let frame = self.opened.session.sql(sql).await?;
+            let context = Arc::new(frame.task_ctx());
+            let plan = frame.create_physical_plan().await?;
+            let batches = collect(Arc::clone(&plan), context).await?;
+            self.stage.timings.note(doing, started, None, Some(plan.as_ref()));
+            Ok(batches)
+        };
         run.await.map_err(|error| failure_from(doing, &error))
     }
 

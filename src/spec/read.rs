@@ -55,10 +55,9 @@ pub struct Spec {
     pub syncs: IndexMap<String, Named<Sync>>,
     /// The files of the project's own connectors, by name: who needs one reads it.
     pub connectors: IndexMap<String, FileId>,
-    /// Names of models that are written but could not be read: whoever names them is not to blame.
+    /// Names of models that are written but could not be read, and every word of files and sections that could not: whoever
+    /// names them is not to blame.
     pub broken: BTreeSet<String>,
-    /// A file or a section could not be read, and may hold any name: whoever names something is not to blame.
-    pub unread: bool,
 }
 
 /// Reads all files of a project: `warehouse` is one of them, `models` are the others in a fixed order. `variables` holds
@@ -85,8 +84,8 @@ pub fn read(
         syncs: IndexMap::new(),
         connectors: IndexMap::new(),
         broken: BTreeSet::new(),
-        unread: false,
     };
+    let mut unread = false;
     let given: Vec<String> = variables.vars.keys().cloned().collect();
     let mut known = BTreeSet::new();
     match tree(files, warehouse, findings) {
@@ -95,29 +94,33 @@ pub fn read(
             declared(&node, &mut known);
             spec.warehouse = settings(node, target, &mut variables, findings);
         }
-        None => spec.unread = true,
+        None => unread = true,
     }
     variables.env = None;
     for &file in models {
         let tree = tree(files, file, findings);
-        // Without the variables of the settings a model is not what it will be.
-        let Some(mut node) = tree.filter(|_| spec.warehouse.is_some() || !spec.unread) else {
-            spec.unread = true;
+        let Some(mut node) = tree else {
+            spec.broken.extend(words(&files.get(file).text));
+            unread = true;
             continue;
         };
+        // Without the variables of the settings a model is not what it will be.
+        if unread && spec.warehouse.is_none() {
+            continue;
+        }
         referred(&node, &mut known);
         interpolate(&mut node, &variables, false, findings);
         let Value::Map(sections) = &node.value else {
             let message = format!("a model file is a map of sections, {} was found", node.value.kind());
             findings.add(Finding::error("E102", message).at(node.span));
-            spec.unread = true;
+            spec.broken.extend(words(&files.get(file).text));
             continue;
         };
         for (section, models) in sections {
-            spec.section(section, models, findings);
+            spec.section(files, section, models, findings);
         }
     }
-    if !spec.unread {
+    if !unread {
         unknown_variables(&given, &known, findings);
     }
     spec
@@ -155,9 +158,12 @@ pub fn read_file<T: for<'de> Deserialize<'de>>(files: &Files, file: FileId, find
 }
 
 impl Spec {
-    fn section(&mut self, section: &Key, models: &Node, findings: &mut Findings) {
+    fn section(&mut self, files: &Files, section: &Key, models: &Node, findings: &mut Findings) {
         let broken = &mut self.broken;
-        self.unread |= !matches!(models.value, Value::Map(_) | Value::Null);
+        let known = MODEL_SECTIONS.contains(&section.text.as_str());
+        if !known || !matches!(models.value, Value::Map(_) | Value::Null) {
+            broken.extend(words(files.text(models.span)));
+        }
         match section.text.as_str() {
             "sources" => add(&mut self.sources, "source", models, broken, findings),
             "events" => add(&mut self.events, "event", &with_from(models), broken, findings),
@@ -175,10 +181,15 @@ impl Spec {
                 };
                 let message = format!("`{other}` is no section of a model file");
                 findings.add(Finding::error("E103", message).at(section.span).label("unknown section").help(help));
-                self.unread = true;
             }
         }
     }
+}
+
+/// The words of a text that could be names.
+fn words(text: &str) -> impl Iterator<Item = String> {
+    let words = text.split(|character: char| !character.is_ascii_alphanumeric() && character != '_');
+    words.filter(|word| is_name(word)).map(str::to_owned)
 }
 
 fn tree(files: &Files, file: FileId, findings: &mut Findings) -> Option<Node> {

@@ -11,8 +11,10 @@ use datafusion::physical_plan::ExecutionPlan;
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
 use deltalake::kernel::EagerSnapshot;
+use futures::TryStreamExt;
 
 use super::failures::{failure_from, reading};
+use super::write::OF_RUN;
 use crate::diag::Result;
 
 /// One version of a table. Holds the list of its files: some hundred bytes each.
@@ -77,6 +79,19 @@ impl StoredTable {
         let snapshot = self.table.snapshot().map_err(|error| reading(&self.path, &error))?;
         let version = snapshot.transaction_version(self.table.log_store().as_ref(), id).await;
         Ok(version.map_err(|error| reading(&self.path, &error))?.is_some())
+    }
+
+    /// How many of the latest `commits` were not made by a run of cohorte's.
+    pub async fn commits_of_others(&self, commits: usize) -> Result<usize> {
+        let history: Vec<_> =
+            self.table.history(Some(commits)).try_collect().await.map_err(|error| reading(&self.path, &error))?;
+        Ok(history.iter().filter(|commit| !commit.info.contains_key(OF_RUN)).count())
+    }
+
+    /// At its latest version: what was committed since is read, and no more.
+    pub(crate) async fn renewed(mut self) -> Result<Self> {
+        self.table.update_state().await.map_err(|error| reading(&self.path, &error))?;
+        Ok(self)
     }
 
     pub(crate) fn snapshot(&self) -> Result<&EagerSnapshot> {

@@ -45,6 +45,9 @@ pub struct TableSpec {
     pub description: String,
 }
 
+/// The key under which a commit names the run that made it.
+pub(crate) const OF_RUN: &str = "cohorte_run";
+
 /// What is recorded with a commit beside its data.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Commit {
@@ -63,7 +66,7 @@ impl Commit {
 
     pub(crate) fn properties(&self) -> CommitProperties {
         failpoint::pass();
-        let run = self.run.iter().map(|run| ("cohorte_run".to_owned(), serde_json::Value::String(run.clone())));
+        let run = self.run.iter().map(|run| (OF_RUN.to_owned(), serde_json::Value::String(run.clone())));
         let transactions = self.transactions.iter().map(|id| Transaction::new(id, 1)).collect();
         CommitProperties::default().with_metadata(run).with_application_transactions(transactions)
     }
@@ -119,7 +122,7 @@ impl Warehouse {
         let write = |builder: WriteBuilder, _: bool| {
             builder.with_save_mode(SaveMode::Overwrite).with_schema_mode(SchemaMode::Overwrite)
         };
-        self.write(&self.own(spec), spec, input.into(), commit, session, false, write).await
+        self.write(&mut None, &self.own(spec), spec, input.into(), commit, session, false, write).await
     }
 
     /// Adds rows to a table. Makes the table where there is none; adds columns that it lacks.
@@ -130,7 +133,7 @@ impl Warehouse {
         commit: &Commit,
         session: &SessionContext,
     ) -> Result<Written> {
-        self.append_at(&self.own(spec), spec, input, commit, session).await
+        self.append_to(&mut None, spec, input, commit, session).await
     }
 
     /// As [`Self::append`], to the table at a path below the root, such as `raw/orders`.
@@ -142,11 +145,19 @@ impl Warehouse {
         commit: &Commit,
         session: &SessionContext,
     ) -> Result<Written> {
-        let write = |builder: WriteBuilder, widen: bool| {
-            let builder = builder.with_save_mode(SaveMode::Append);
-            if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
-        };
-        self.write(path, spec, input.into(), commit, session, true, write).await
+        self.write(&mut None, path, spec, input.into(), commit, session, true, appending).await
+    }
+
+    /// As [`Self::append`], again and again: the table is kept as the last write left it, and of its log only what is new is read.
+    pub async fn append_to(
+        &self,
+        held: &mut Option<StoredTable>,
+        spec: &TableSpec,
+        input: impl Into<Input>,
+        commit: &Commit,
+        session: &SessionContext,
+    ) -> Result<Written> {
+        self.write(held, &self.own(spec), spec, input.into(), commit, session, true, appending).await
     }
 
     /// Replaces the rows of one partition: those where the partition column `column` is `value`. The input may only hold
@@ -165,7 +176,7 @@ impl Warehouse {
             let builder = builder.with_save_mode(SaveMode::Overwrite).with_replace_where(predicate);
             if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
         };
-        self.write(&self.own(spec), spec, input.into(), commit, session, true, write).await
+        self.write(&mut None, &self.own(spec), spec, input.into(), commit, session, true, write).await
     }
 
     fn own(&self, spec: &TableSpec) -> String {
@@ -175,6 +186,7 @@ impl Warehouse {
     #[allow(clippy::too_many_arguments)] // All of them vary from write to write.
     async fn write(
         &self,
+        held: &mut Option<StoredTable>,
         path: &str,
         spec: &TableSpec,
         input: Input,
@@ -183,7 +195,10 @@ impl Warehouse {
         keep_schema: bool,
         how: impl FnOnce(WriteBuilder, bool) -> WriteBuilder,
     ) -> Result<Written> {
-        let existing = self.table_at(path, None).await?;
+        let existing = match held.take() {
+            Some(table) => Some(table.renewed().await?),
+            None => self.table_at(path, None).await?,
+        };
         let widen = match &existing {
             Some(table) if keep_schema => lacks_columns(spec, table)?,
             _ => false,
@@ -210,8 +225,16 @@ impl Warehouse {
             .map_err(|error| gauge.failure().unwrap_or_else(|| writing(&spec.name, &error)))?;
         let table = mend_statistics(spec, table, commit).await?;
         let stored = StoredTable::new(&spec.name, table);
-        Ok(Written { version: stored.version(), rows: gauge.rows.load(Ordering::Relaxed), files: stored.files()? })
+        let rows = gauge.rows.load(Ordering::Relaxed);
+        let written = Written { version: stored.version(), rows, files: stored.files()? };
+        *held = Some(stored);
+        Ok(written)
     }
+}
+
+fn appending(builder: WriteBuilder, widen: bool) -> WriteBuilder {
+    let builder = builder.with_save_mode(SaveMode::Append);
+    if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }
 }
 
 /// Compares a table that keeps its schema with what cohorte would write. Does it lack columns that are to be added?

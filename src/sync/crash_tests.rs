@@ -57,7 +57,9 @@ async fn run(world: &Shared, kind: Kind, wanted: &Wanted, clear: bool) -> Option
     rows.sort_by(|a, b| (a.action, &a.key).cmp(&(b.action, &b.key)));
     let chunk = lock(world).roll(6) as usize + 1;
     let count = rows.len();
-    deliver(&mut fake, &target(), stream(&rows, chunk), &mut journal, &TERMS, &clock, &Cancel::default()).await;
+    let permit = Durable(Arc::clone(world));
+    deliver(&mut fake, &target(), stream(&rows, chunk), &mut journal, &permit, &TERMS, &clock, &Cancel::default())
+        .await;
     Some(count)
 }
 

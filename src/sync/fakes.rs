@@ -284,5 +284,6 @@ pub(super) async fn delivered(world: &Shared, kind: Kind, rows: &[DueRow], cance
     let mut fake = Fake { world: Arc::clone(world), kind };
     let mut journal = Durable(Arc::clone(world));
     let clock = Ticking(Arc::clone(world));
-    deliver(&mut fake, &target(), stream(rows, 5), &mut journal, &TERMS, &clock, cancel).await
+    let permit = Durable(Arc::clone(world));
+    deliver(&mut fake, &target(), stream(rows, 5), &mut journal, &permit, &TERMS, &clock, cancel).await
 }

@@ -191,7 +191,7 @@ impl Entry {
 /// Where intents and receipts are kept. What was written when a call returned `Ok` survives a crash, all of it or none, and in the
 /// order of the calls: the order is what the state is folded by.
 #[async_trait]
-pub trait Journal: Permit + Send + Sync {
+pub trait Journal: Send + Sync {
     /// Writes down what became of the rows that were sent last, and what is about to be sent next.
     async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure>;
 }
@@ -209,14 +209,6 @@ pub trait Permit: Send + Sync {
 pub struct MemoryJournal {
     /// Every entry, in order.
     pub entries: Vec<Entry>,
-}
-
-/// Nobody else sends.
-#[async_trait]
-impl Permit for MemoryJournal {
-    async fn permit(&self) -> Result<(), Failure> {
-        Ok(())
-    }
 }
 
 #[async_trait]

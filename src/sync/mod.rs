@@ -14,6 +14,7 @@ pub mod journal;
 pub mod postgres;
 pub mod queue;
 pub mod reason;
+mod sender;
 pub mod settle;
 pub mod state;
 pub mod syncer;

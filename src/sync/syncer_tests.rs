@@ -89,6 +89,7 @@ async fn a_destination_that_is_down_is_tried_and_given_up_and_nothing_is_lost() 
         &target(),
         stream(&rows, 4),
         &mut journal,
+        &Durable(Arc::clone(&world)),
         &TERMS,
         &clock,
         &Cancel::default(),
@@ -101,7 +102,7 @@ async fn a_destination_that_is_down_is_tried_and_given_up_and_nothing_is_lost() 
     assert_eq!(world.sent.len(), 6, "two batches, three attempts each");
     let state = fold([], &world.journal, &Backoff::BETWEEN_RUNS);
     assert!(state.iter().all(|row| row.delivered_hash.is_none() && row.doubt.is_none()), "{state:?}");
-    assert_eq!(state.len(), 7, "the last two rows were never read into a window");
+    assert_eq!(state.len(), 7, "the last two rows were never intended");
 }
 
 #[tokio::test]
@@ -155,14 +156,25 @@ async fn a_queue_that_breaks_and_a_connector_that_miscounts_end_the_sync() {
     }
     let world = Shared::default();
     let mut journal = Durable(Arc::clone(&world));
+    let permit = Durable(Arc::clone(&world));
     let clock = Ticking(Arc::clone(&world));
-    let run =
-        deliver(&mut Miscounts, &target(), stream(&adds(2), 2), &mut journal, &TERMS, &clock, &Cancel::default()).await;
+    let run = deliver(
+        &mut Miscounts,
+        &target(),
+        stream(&adds(2), 2),
+        &mut journal,
+        &permit,
+        &TERMS,
+        &clock,
+        &Cancel::default(),
+    )
+    .await;
     assert!(matches!(&run.ended, Ended::Failed(failure) if failure.code == "W606"), "{run:?}");
     assert_eq!(run.count(Verdict::Unknown), 2, "nobody knows what became of them");
 
     let broken = futures::stream::iter([Err(DataFusionError::Execution("spilled".into()))]);
     let broken = Box::pin(RecordBatchStreamAdapter::new(queue_schema(), broken));
-    let run = deliver(&mut Miscounts, &target(), broken, &mut journal, &TERMS, &clock, &Cancel::default()).await;
+    let run =
+        deliver(&mut Miscounts, &target(), broken, &mut journal, &permit, &TERMS, &clock, &Cancel::default()).await;
     assert!(matches!(&run.ended, Ended::Failed(failure) if failure.code == "W605"), "{run:?}");
 }

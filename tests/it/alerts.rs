@@ -52,8 +52,9 @@ fn with_alerts(mail: &str, desk: &str, alerts: &str) -> Folder {
     );
     let folder = project(mail, &models);
     let warehouse = std::fs::read_to_string(folder.path().join("warehouse.yaml")).unwrap();
-    let desk =
-        format!("  desk: {{connector: webhook, url: \"{desk}\"}}\n  folder: {{connector: files, path: ./out}}\n");
+    let desk = format!(
+        "  desk: {{connector: webhook, url: \"{desk}\", deliver: true}}\n  folder: {{connector: files, path: ./out}}\n"
+    );
     folder.write("warehouse.yaml", &format!("{warehouse}{desk}alerts:\n{alerts}"));
     folder
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cohorte::compile::Part;
 use cohorte::compile::passes::{Pass, passes};
+use cohorte::compile::{Part, golden};
 use cohorte::engine::fused;
 use cohorte::report::NoProgress;
 use cohorte::run::{BuildOptions, Built, build};
@@ -74,7 +74,9 @@ fn lines(case: usize) -> Vec<String> {
 
 fn the_passes(built: &Built) -> Vec<Pass> {
     let opened = &built.workspace.opened;
-    passes(&opened.project, &opened.project.entities["customer"], &opened.clock, &Part::default())
+    let entity = &opened.project.entities["customer"];
+    let passes = passes(&opened.project, entity, &opened.clock, &Part::default());
+    passes.into_iter().chain(golden::pass(&opened.project, entity)).collect()
 }
 
 /// Rows of every feature by the fused pass, which must be those of the readable SQL.
@@ -90,12 +92,13 @@ async fn compared(
         let readable = by_id(session.sql(&pass.readable).await.unwrap(), "customer_id").await;
         assert_eq!(fused.keys().collect::<Vec<_>>(), readable.keys().collect::<Vec<_>>(), "{doing}: {}", pass.name);
         for (feature, rows) in &fused {
-            let model = built.workspace.opened.project.features.get(feature).unwrap();
+            // Attributes are no features of the project.
+            let model = built.workspace.opened.project.features.get(feature);
             assert!(!rows.is_empty(), "{doing}: {} has no rows", pass.name);
             let other = &readable[feature];
             let differs = rows.iter().find(|(id, value)| other.get(*id) != Some(value));
             if let Some((id, value)) = differs {
-                differences.push(format!("{doing}: {id}: {value}, readable {:?}: {model:#?}", other.get(id)));
+                differences.push(format!("{doing}: {id}: {value}, readable {:?}: {feature} {model:#?}", other.get(id)));
             } else if rows.len() != other.len() {
                 differences.push(format!("{doing}: {} customers, readable {}: {model:#?}", rows.len(), other.len()));
             }

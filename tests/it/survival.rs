@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::delivery::{MODELS, Person, cohorte, people, project, said};
-use crate::fakes::faults::Faults;
+use crate::fakes::faults::{Faults, draw};
 use crate::fakes::http::{Asked, Reply};
 use crate::fakes::mailchimp::Mailchimp;
 use crate::fakes::server::{Fake, Vendor};
@@ -242,15 +242,6 @@ fn w612_rows_that_are_not_taken_end_with_2_and_a_reason() {
     let (code, text) = run(&["--retry"]);
     assert_eq!(code, Some(0), "{text}");
     assert!(shop.till.state().entries.is_empty(), "{text}");
-}
-
-/// SplitMix64 (public domain, Sebastiano Vigna).
-fn draw(state: &mut u64, below: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) % below
 }
 
 const HISTORIES: [&[Person<'static>]; 2] = [

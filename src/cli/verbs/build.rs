@@ -1,9 +1,10 @@
 //! `cohorte build`: brings the tables up to date; what is unchanged is skipped.
 
-use crate::cli::summary;
 use crate::cli::{Context, Exit};
+use crate::cli::{summary, timings};
 use crate::diag::Result;
 use crate::run::{self, BuildOptions};
+use crate::sync::clock::Cancel;
 
 /// Bring the tables up to date
 #[derive(Debug, clap::Args)]
@@ -11,6 +12,9 @@ pub struct Arguments {
     /// Build everything anew from the sources; ids of customers are kept
     #[arg(long)]
     pub full_refresh: bool,
+    /// Also show what each step of the build cost: time, rows, bytes read and spilled
+    #[arg(long)]
+    pub timings: bool,
 }
 
 /// Runs the verb.
@@ -28,8 +32,14 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
         plan_only: false,
     };
     let progress = context.printer.progress();
-    match run::build(opened, &options, progress.as_ref()).await {
-        Ok(built) => summary::built(context, &built),
+    match run::build_alone(opened, &options, &Cancel::default(), progress.as_ref()).await {
+        Ok(built) => {
+            let exit = summary::built(context, &built)?;
+            if arguments.timings {
+                timings::steps(&context.printer, &built)?;
+            }
+            Ok(exit)
+        }
         Err(stopped) => context.stopped(stopped),
     }
 }

@@ -1,7 +1,7 @@
 //! `cohorte run`: builds, then syncs: the main job.
 
 use crate::cli::{Context, Exit};
-use crate::cli::{summary, summary_syncs};
+use crate::cli::{summary, summary_syncs, timings};
 use crate::diag::Result;
 use crate::run::{self, BuildOptions, SyncOptions};
 use crate::sync::clock::Cancel;
@@ -12,6 +12,9 @@ pub struct Arguments {
     /// Build everything anew from the sources; ids of customers are kept
     #[arg(long)]
     pub full_refresh: bool,
+    /// Also show what each step of the build cost: time, rows, bytes read and spilled
+    #[arg(long)]
+    pub timings: bool,
     /// Show what would be sent, and send nothing
     #[arg(long)]
     pub dry_run: bool,
@@ -43,6 +46,9 @@ pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit>
     match run::run(opened, &build, &options, &cancel, progress.as_ref()).await {
         Ok((built, syncs)) => {
             let exit = summary::built(context, &built)?;
+            if arguments.timings {
+                timings::steps(&context.printer, &built)?;
+            }
             summary_syncs::delivered(context, &built.workspace, &syncs, exit, true)
         }
         Err(stopped) => context.stopped(stopped),

@@ -9,7 +9,8 @@ use crate::sql::{Select, ident, indent, text_literal};
 /// What is due, one row per key: `pass` (0 withdrawals; 1 what no guard holds back either and makes no row: consents that
 /// are not granted, and updates that replace a contact point that lost its consent; 2 the rest), `rank` (the order
 /// of actions), `action`, `customer_id`, `key`, `desired_hash`, `deliveries`, `destination_id` (where the state has one), and a column `field_…` per sent value. Reads
-/// `_sync_rows` (the result of [`super::rows`]), `_sync_state` (what the destination has) and [`super::CONSENTS`]. `now` is in microseconds;
+/// `_sync_rows_open` (the result of [`super::rows`]), `_sync_state_open` (what the destination has), both of them without rows that are there as
+/// they should be, and [`super::CONSENTS`]. `now` is in microseconds;
 /// `resend` says whether a row may be sent twice; `type_of` names the SQL type of a column of the key.
 ///
 /// The same decision for one row in memory is `sync::state::due`.
@@ -26,8 +27,8 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
         }
         Gate::None(_) => "false".to_owned(),
     };
-    let mut joined = Select::from("(select * from _sync_rows where is_member and withheld is null) as w")
-        .join("full join _sync_state as s on s.key = w.key")
+    let mut joined = Select::from("(select * from _sync_rows_open where is_member and withheld is null) as w")
+        .join("full join _sync_state_open as s on s.key = w.key")
         .join(format!("left join (\n{}\n) as k on k.key = s.key", indent(&known())));
     if let Some(points) = gate::lost_points(project, sync) {
         joined = joined.join(format!("left join (\n{}\n) as l on l.key = s.key", indent(&points)));
@@ -143,7 +144,7 @@ const STATE_COLUMNS: [&str; 9] = [
 fn known() -> String {
     let reasons: Vec<String> = CONSENT_REASONS.iter().map(|reason| text_literal(reason)).collect();
     format!(
-        "select key, bool_or(coalesce(withheld in ({}), false)) as is_lost, bool_or(coalesce(withheld = {}, false)) as is_kept\nfrom _sync_rows where key is not null group by key",
+        "select key, bool_or(coalesce(withheld in ({}), false)) as is_lost, bool_or(coalesce(withheld = {}, false)) as is_kept\nfrom _sync_rows_open where key is not null group by key",
         reasons.join(", "),
         text_literal(ECHO)
     )

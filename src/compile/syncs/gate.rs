@@ -111,7 +111,7 @@ pub(super) fn hashes(sync: &Sync) -> Option<String> {
 /// behind that of the row.
 pub(super) fn lost_points(project: &Project, sync: &Sync) -> Option<String> {
     let Gate::Consent { purpose, scope, .. } = &sync.gate else { return None };
-    let hashes = "select key, delivered_hash as hash from _sync_state where delivered_at is not null\nunion all\nselect key, in_doubt_hash as hash from _sync_state";
+    let hashes = "select key, delivered_hash as hash from _sync_state_open where delivered_at is not null\nunion all\nselect key, in_doubt_hash as hash from _sync_state_open";
     let each = format!(
         "select key, unnest(string_to_array(substr(hash, 34), ':')) as hash from (\n{}\n) as h where length(hash) > 33",
         indent(hashes)

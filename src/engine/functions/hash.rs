@@ -3,7 +3,6 @@
 //! 128 bits of BLAKE3 as 32 hexadecimal digits: two different rows among a billion collide with odds of about 1 in 10^21.
 //! Syncs keep these to know what they delivered, so the encoding below is a promise: it may grow, never change.
 
-use std::fmt::Write;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
@@ -21,19 +20,14 @@ pub(super) fn functions() -> Vec<Function> {
         let columns = arguments.columns()?;
         let encoders = columns.iter().map(Encoder::new).collect::<Result<Vec<_>>>()?;
         let mut builder = StringViewBuilder::with_capacity(arguments.rows);
-        let (mut bytes, mut hex) = (Vec::new(), String::with_capacity(32));
+        let mut bytes = Vec::new();
         for row in 0..arguments.rows {
             bytes.clear();
             push_length(&mut bytes, encoders.len());
             for encoder in &encoders {
                 encoder.push(&mut bytes, row);
             }
-            hex.clear();
-            for byte in &blake3::hash(&bytes).as_bytes()[..16] {
-                // Writing to a string cannot fail.
-                let _ = write!(hex, "{byte:02x}");
-            }
-            builder.append_value(&hex);
+            builder.append_value(&blake3::hash(&bytes).to_hex()[..32]);
         }
         Ok(Arc::new(builder.finish()))
     })]

@@ -17,7 +17,7 @@ use datafusion::arrow::datatypes::{
 use datafusion::common::{Result, exec_err};
 
 /// A column, widened to the type that its kind of value is spelled from.
-pub(super) struct Values {
+pub(crate) struct Values {
     column: ArrayRef,
     spelling: Spelling,
 }
@@ -41,7 +41,7 @@ enum Spelling {
 
 impl Values {
     /// The values of a column; an error where its type has no spelling.
-    pub(super) fn new(column: &ArrayRef) -> Result<Self> {
+    pub(crate) fn new(column: &ArrayRef) -> Result<Self> {
         use DataType as T;
         let (target, spelling) = match column.data_type() {
             T::Null => (T::Null, Spelling::Null),

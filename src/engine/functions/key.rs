@@ -21,20 +21,25 @@ pub(super) fn functions() -> Vec<Function> {
         let mut builder = StringViewBuilder::with_capacity(arguments.rows);
         let mut key = String::new();
         for row in 0..arguments.rows {
-            if columns.iter().all(|values| values.is_null(row)) {
-                builder.append_null();
-                continue;
-            }
             key.clear();
-            for (place, values) in columns.iter().enumerate() {
-                key.push(if place == 0 { '[' } else { ',' });
-                values.push_text(&mut key, row);
-            }
-            key.push(']');
-            builder.append_value(&key);
+            let is_there = push_key(&mut key, &columns, row);
+            builder.append_option(is_there.then_some(&key));
         }
         Ok(Arc::new(builder.finish()))
     })]
+}
+
+/// Writes the key of a row; false where all values are null: there is none.
+pub(crate) fn push_key(out: &mut String, columns: &[Values], row: usize) -> bool {
+    if columns.iter().all(|values| values.is_null(row)) {
+        return false;
+    }
+    for (place, values) in columns.iter().enumerate() {
+        out.push(if place == 0 { '[' } else { ',' });
+        values.push_text(out, row);
+    }
+    out.push(']');
+    true
 }
 
 #[cfg(test)]

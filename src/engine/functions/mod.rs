@@ -10,14 +10,16 @@ mod clock;
 mod dates;
 mod decay;
 mod email;
+pub mod find;
 mod hash;
 mod json_object;
 mod json_text;
-mod json_value;
-mod key;
+pub(crate) mod json_value;
+pub(crate) mod key;
 mod name;
 mod name_case;
 mod name_key;
+mod names;
 mod phone;
 mod timestamp;
 mod zone;
@@ -70,6 +72,7 @@ pub fn all() -> Vec<ScalarUDF> {
         json_object::functions(),
         key::functions(),
         name_key::functions(),
+        names::functions(),
         hash::functions(),
     ]
     .into_iter()

@@ -1,6 +1,6 @@
 //! Distinct (tag, text) pairs numbered as they come, in one buffer. A string map would cost several times the texts.
 
-use std::hash::{DefaultHasher, Hasher};
+use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::NONE;
 
@@ -98,10 +98,7 @@ impl Interner {
 }
 
 fn hash(tag: u16, text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    hasher.write_u16(tag);
-    hasher.write(text.as_bytes());
-    hasher.finish()
+    xxh3_64_with_seed(text.as_bytes(), tag.into())
 }
 
 #[cfg(test)]

@@ -136,7 +136,10 @@ pub(super) fn feature(spec: &PassSpec, feature: &PassFeature, rows: &[Row], grou
     let column = stream.value.unwrap();
     // Truths have two values only.
     let one = |number: u8| if TYPES[column] == DataType::Boolean { if number > 2 { 3 } else { 0 } } else { number };
-    let valued = |row: &&Row| row.values[column].map(|number| ((row.time, row.key), one(number)));
+    // The greatest number and none are alike for whoever wants the first: 4 stands for the greatest.
+    let none = (stream.aggregate == Aggregate::First).then_some(4);
+    let at = |row: &Row| stream.order.map_or(row.time, |order| row.values[order].or(none).map(i64::from));
+    let valued = |row: &&Row| row.values[column].map(|number| ((at(row), row.key), one(number)));
     let rows: Vec<((Option<i64>, u8), u8)> = rows.iter().filter_map(valued).collect();
     let numbers = rows.iter().map(|(_, number)| *number);
     let total: i128 = numbers.clone().map(|number| decimal(i64::from(number) - 2)).sum();

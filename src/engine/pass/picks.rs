@@ -3,9 +3,9 @@
 use std::cmp::Ordering;
 
 use datafusion::arrow::array::ArrayRef;
-use datafusion::common::Result;
+use datafusion::common::{Result, exec_err};
 
-use super::batch::{Batch, Data, Kind};
+use super::batch::{Batch, Column, Data, Kind};
 use super::state::{Hit, State, text_column, vec_size, wide_column};
 use super::wire::{Wire, broken, push_signed, push_text, push_usize};
 
@@ -16,6 +16,8 @@ use super::wire::{Wire, broken, push_signed, push_text, push_usize};
 #[derive(Debug)]
 pub(super) struct Picks {
     value: usize,
+    /// The column that orders rows, where it is not their time.
+    order: Option<usize>,
     kind: Kind,
     classes: usize,
     last: bool,
@@ -56,8 +58,8 @@ struct Row<'a> {
 }
 
 impl Picks {
-    pub(super) fn new(value: usize, kind: Kind, classes: usize, last: bool) -> Self {
-        Self { value, kind, classes, last, slots: Vec::new(), owned: 0 }
+    pub(super) fn new(value: usize, order: Option<usize>, kind: Kind, classes: usize, last: bool) -> Self {
+        Self { value, order, kind, classes, last, slots: Vec::new(), owned: 0 }
     }
 
     fn wanted(&self) -> Ordering {
@@ -103,6 +105,13 @@ impl State for Picks {
     fn update(&mut self, batch: &Batch<'_>, hits: &[Hit]) -> Result<()> {
         let column = &batch.columns[self.value];
         let timeless = if self.last { i64::MIN } else { i64::MAX };
+        let order = match self.order.map(|order| &batch.columns[order]) {
+            None => None,
+            Some(Column { data: Data::Long(longs), .. }) => Some(longs.as_ref()),
+            Some(_) => return exec_err!("the order of cohorte_pass is no whole number"),
+        };
+        let by = self.order;
+        let is_ordered = |row| by.is_none_or(|order| batch.columns[order].is_valid(row));
         for hit in hits {
             let row = hit.row as usize;
             let (number, text) = match &column.data {
@@ -114,8 +123,8 @@ impl State for Picks {
                     None => continue,
                 },
             };
-            let time = batch.times[row];
-            let time = if time == i64::MIN { timeless } else { time };
+            let time = order.map_or(batch.times[row], |order| order[row]);
+            let time = if time == i64::MIN || !is_ordered(row) { timeless } else { time };
             let key = batch.keys.at(row).unwrap_or_default();
             self.take(hit.slot(batch, self.classes), Row { time, key, number, text });
         }

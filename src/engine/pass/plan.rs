@@ -3,7 +3,7 @@
 use datafusion::arrow::datatypes::{DataType as ArrowType, Field, Fields, TimeUnit};
 use datafusion::common::{Result, plan_err};
 
-use super::batch::{BEFORE_FILTERS, Kind};
+use super::batch::{BEFORE_FILTERS, Kind, Long};
 use super::domain::{Numbers, Texts};
 use super::extremes::Extremes;
 use super::picks::Picks;
@@ -146,6 +146,9 @@ impl Plan {
         if stream.filter.is_some_and(|filter| filter >= self.n_filters) {
             return plan_err!("stream {index} of cohorte_pass has no filter");
         }
+        if stream.order.is_some_and(|order| !matches!(self.kinds.get(order), Some(Kind::Long(Long::Integer)))) {
+            return plan_err!("stream {index} of cohorte_pass is ordered by no whole number");
+        }
         if stream.aggregate == Aggregate::Count {
             return Ok(());
         }
@@ -175,7 +178,6 @@ impl Plan {
     }
 
     fn gives(&self, stream: &Stream) -> ArrowType {
-        use super::batch::Long;
         match (stream.aggregate, self.kind(stream)) {
             (Aggregate::Count | Aggregate::CountDistinct, _) => ArrowType::Int64,
             (Aggregate::Sum | Aggregate::Avg, _) => ArrowType::Float64,
@@ -205,8 +207,8 @@ impl Plan {
             (Aggregate::Max, Kind::Long(_)) => Box::new(Extremes::<i64, true>::new(value, kind, classes)),
             (Aggregate::Min, Kind::Decimal) => Box::new(Extremes::<i128, false>::new(value, kind, classes)),
             (Aggregate::Max, Kind::Decimal) => Box::new(Extremes::<i128, true>::new(value, kind, classes)),
-            (Aggregate::First, _) => Box::new(Picks::new(value, kind, classes, false)),
-            (Aggregate::Last, _) => Box::new(Picks::new(value, kind, classes, true)),
+            (Aggregate::First, _) => Box::new(Picks::new(value, stream.order, kind, classes, false)),
+            (Aggregate::Last, _) => Box::new(Picks::new(value, stream.order, kind, classes, true)),
             (Aggregate::CountDistinct, Kind::Text) => Box::new(Distinct::new(value, classes, Texts::default())),
             (Aggregate::CountDistinct, Kind::Long(_)) => {
                 Box::new(Distinct::new(value, classes, Numbers::<i64>::new(kind)))

@@ -31,9 +31,11 @@ fn streams() -> impl Strategy<Value = Vec<Stream>> {
         Aggregate::Mode,
     ]);
     let since = prop::collection::btree_set(prop_oneof![4 => 0_i64..60, 1 => Just(i64::MIN)], 1..12);
-    let stream = (prop::option::of(0..FILTERS), 0..TYPES.len(), aggregates, since);
-    let stream = stream.prop_map(|(filter, value, aggregate, since)| Stream {
+    // The first column has whole numbers.
+    let stream = (prop::option::of(0..FILTERS), 0..TYPES.len(), prop::option::of(Just(0)), aggregates, since);
+    let stream = stream.prop_map(|(filter, value, order, aggregate, since)| Stream {
         filter,
+        order: order.filter(|_| matches!(aggregate, Aggregate::First | Aggregate::Last)),
         value: match aggregate {
             Aggregate::Count => None,
             Aggregate::Sum | Aggregate::Avg => Some(2),
@@ -148,7 +150,13 @@ proptest! {
 fn what_a_group_owns_is_counted_down_to_nothing() {
     let since = vec![i64::MIN];
     let aggregates = [Aggregate::CountDistinct, Aggregate::Mode, Aggregate::Min, Aggregate::Last];
-    let streams = aggregates.map(|aggregate| Stream { filter: None, value: Some(5), aggregate, since: since.clone() });
+    let streams = aggregates.map(|aggregate| Stream {
+        filter: None,
+        value: Some(5),
+        order: None,
+        aggregate,
+        since: since.clone(),
+    });
     let spec = spec(streams.to_vec(), 0);
     let row = |group: usize| Row {
         group,
@@ -175,7 +183,8 @@ fn what_a_group_owns_is_counted_down_to_nothing() {
 
 #[test]
 fn a_specification_that_does_not_fit_is_refused() {
-    let stream = |aggregate, value, since: &[i64]| Stream { filter: None, value, aggregate, since: since.to_vec() };
+    let stream =
+        |aggregate, value, since: &[i64]| Stream { filter: None, value, order: None, aggregate, since: since.to_vec() };
     let wrong = [
         stream(Aggregate::Count, None, &[]),
         stream(Aggregate::Count, None, &[1, 2]),

@@ -64,7 +64,13 @@ fn noise(row: i64, salt: i64) -> i64 {
 }
 
 fn features() -> PassSpec {
-    let stream = |filter, value, aggregate, since: &[i64]| Stream { filter, value, aggregate, since: since.to_vec() };
+    let stream = |filter, value, aggregate, since: &[i64]| Stream {
+        filter,
+        value,
+        order: None,
+        aggregate,
+        since: since.to_vec(),
+    };
     let feature = |name: &str, stream, window, data_type| PassFeature { name: name.into(), stream, window, data_type };
     PassSpec {
         n_filters: 2,

@@ -115,11 +115,11 @@ pub(super) fn sample(
     let mut record = ByteRecord::new();
     for _ in 0..rows {
         // A row that is broken is said here: types judged by the rows before it would only blame the models.
-        let Some((record, _)) = open.next(source, file, &mut record)? else { break };
+        let Some((record, line)) = open.next(source, file, &mut record)? else { break };
         into.rows += 1;
         for (index, cell) in record.iter().enumerate() {
             if let Ok(cell) = std::str::from_utf8(cell) {
-                into.column(&open.header[index]).cell(cell);
+                into.cell(&open.header[index], cell, &file.name, line);
             }
         }
     }

@@ -141,9 +141,35 @@ pub(super) struct Sample {
     /// Rows of CSV files that were looked at.
     pub(super) rows: u64,
     pub(super) columns: Vec<(String, Seen)>,
+    /// The first cell of each column that does not have the type of those before it.
+    pub(super) breaks: BTreeMap<String, Break>,
+}
+
+/// A cell because of which a column is text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Break {
+    /// The file.
+    pub file: String,
+    /// The line.
+    pub line: u64,
+    /// What the cells before it were.
+    pub before: &'static str,
 }
 
 impl Sample {
+    /// Looks at a cell of a CSV file.
+    pub(super) fn cell(&mut self, name: &str, cell: &str, file: &str, line: u64) {
+        let seen = self.column(name);
+        let before = *seen;
+        seen.cell(cell);
+        let breaks =
+            before != Seen::default() && before.cell_type() != CellType::Text && seen.cell_type() == CellType::Text;
+        if breaks {
+            let one = Break { file: file.to_owned(), line, before: before.cell_type().name() };
+            self.breaks.insert(name.to_owned(), one);
+        }
+    }
+
     /// What was seen of a column.
     pub(super) fn column(&mut self, name: &str) -> &mut Seen {
         let at = match self.index.get(name) {

@@ -31,6 +31,7 @@ use datafusion::prelude::SessionContext;
 use self::failures::{no_table, unknown_column, unreadable};
 use self::file_table::FileTable;
 use self::files::SourceFile;
+pub use self::layout::Break;
 use self::layout::{Layout, Sample};
 pub use self::load::{Load, Loaded, load};
 pub use self::schema_types::model_type;
@@ -137,6 +138,8 @@ pub struct Opened {
     pub paths: Vec<String>,
     /// Text files without a row: columns that are not declared may be of any type, and those of NDJSON are not known.
     pub is_blank: bool,
+    /// Columns of CSV files, of no declared type, that are text because of one cell.
+    pub breaks: BTreeMap<String, Break>,
 }
 
 /// Opens sources. `base` is the project's folder.
@@ -167,7 +170,14 @@ async fn open_delta(spec: &ReaderSpec, warehouse: &Warehouse, path: &str, shown:
     let schema = provider.schema();
     check_declared(spec, &schema)?;
     let fingerprint = format!("delta:{}:{}", table.id()?, table.version());
-    Ok(Opened { provider, schema, fingerprint, paths: vec![shown.to_owned()], is_blank: false })
+    Ok(Opened {
+        provider,
+        schema,
+        fingerprint,
+        paths: vec![shown.to_owned()],
+        is_blank: false,
+        breaks: BTreeMap::new(),
+    })
 }
 
 async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> {
@@ -175,7 +185,7 @@ async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> 
         let (spec, files) = (spec.clone(), files.clone());
         tokio::task::spawn_blocking(move || sample(&spec, &files)).await
     };
-    let (layout, is_blank) = sampled.map_err(|error| unreadable(&spec.name, &spec.name, error))??;
+    let Sampled { layout, is_blank, breaks } = sampled.map_err(|error| unreadable(&spec.name, &spec.name, error))??;
     let schema = layout.schema();
     check_declared(spec, &schema)?;
     Ok(Opened {
@@ -183,12 +193,20 @@ async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> 
         paths: files.iter().map(SourceFile::place).collect(),
         schema,
         is_blank,
+        breaks,
         provider: Arc::new(FileTable::new(spec, layout, files)),
     })
 }
 
-/// The columns. Were there none but header lines?
-fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<(Layout, bool)> {
+/// What the first rows of text files tell.
+struct Sampled {
+    layout: Layout,
+    /// Were there none but header lines?
+    is_blank: bool,
+    breaks: BTreeMap<String, Break>,
+}
+
+fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<Sampled> {
     let mut sample = Sample::default();
     let mut any = false;
     for (index, file) in files.iter().enumerate() {
@@ -211,7 +229,9 @@ fn sample(spec: &ReaderSpec, files: &[SourceFile]) -> Result<(Layout, bool)> {
     }
     let none = if spec.format == Format::Csv { sample.rows == 0 } else { !any };
     let is_blank = none && files.len() <= SAMPLE_FILES;
-    Ok((Layout::new(spec, sample.columns)?, is_blank))
+    let mut breaks = sample.breaks;
+    breaks.retain(|name, _| !spec.types.contains_key(name));
+    Ok(Sampled { layout: Layout::new(spec, sample.columns)?, is_blank, breaks })
 }
 
 /// A declared column must be there.

@@ -1,5 +1,6 @@
 //! Parquet: scanned by the engine. The columns of several files are united by name; one that changes its type is a failure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
@@ -70,5 +71,5 @@ pub(super) async fn open(spec: &ReaderSpec, files: Vec<SourceFile>, session: &Se
             });
         Arc::new(listed.map_err(|error| unreadable(&spec.name, &spec.name, error.strip_backtrace()))?)
     };
-    Ok(Opened { provider, schema, fingerprint, paths, is_blank: false })
+    Ok(Opened { provider, schema, fingerprint, paths, is_blank: false, breaks: BTreeMap::new() })
 }

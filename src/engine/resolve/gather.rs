@@ -1,15 +1,17 @@
 //! The nodes of every source, as a stream, into the builder of evidence.
 
-use datafusion::arrow::array::{Array, RecordBatch};
+use datafusion::arrow::array::{Array, RecordBatch, StringViewArray};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use super::columns::{Columns, cell};
 use super::doing;
+use super::tuples::{self, Tuples};
 use crate::compile::identity;
 use crate::diag::{Failure, Result};
 use crate::engine::identity::{EvidenceBuilder, IdentifierRule, RawNode};
 use crate::project::{Entity, IdentitySource, Project};
+use crate::spec::Role;
 use crate::store::failure_from;
 
 /// When a node, or a value, was first and last seen, in microseconds; never, so far.
@@ -21,6 +23,11 @@ pub(super) struct Seen {
 
 impl Seen {
     pub(super) const NEVER: Self = Self { first: i64::MAX, last: i64::MIN };
+
+    /// Once.
+    pub(super) fn at(micros: i64) -> Self {
+        Self { first: micros, last: micros }
+    }
 
     /// Both sights.
     pub(super) fn and(self, other: Self) -> Self {
@@ -60,6 +67,15 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
         let kinds = kinds(entity, identity)?;
         let doing = format!("reading the identifiers of the source `{}`", identity.source);
         let failed = |error| failure_from(doing.clone(), &error);
+        if identity.role == Role::Link {
+            let n_scopes = identity.scopes.len();
+            let parts =
+                tuples::distinct(session, &identity::tuples(source, identity), n_scopes).await.map_err(failed)?;
+            for part in parts {
+                gathered.add_tuples(&part, identity, &kinds, n_scopes, &doing)?;
+            }
+            continue;
+        }
         let frame = session.sql(&sql).await.map_err(failed)?;
         let mut stream = frame.execute_stream().await.map_err(failed)?;
         while let Some(batch) = stream.next().await {
@@ -83,6 +99,26 @@ fn kinds(entity: &Entity, identity: &IdentitySource) -> Result<Vec<u16>> {
 }
 
 impl Gathered {
+    fn add_tuples(
+        &mut self,
+        part: &Tuples,
+        identity: &IdentitySource,
+        kinds: &[u16],
+        n_scopes: usize,
+        doing: &str,
+    ) -> Result<()> {
+        let mut nodes = part.keys.iter().zip(&part.seen);
+        for batch in &part.rows {
+            let cells = Cells::of(&Columns { batch, doing }, kinds, n_scopes)?;
+            let mut row = Row::default();
+            for (place, (key, seen)) in (0..batch.num_rows()).zip(nodes.by_ref()) {
+                cells.read(place, &mut row);
+                self.add_node(identity, key, None, &row, *seen)?;
+            }
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         batch: &RecordBatch,
@@ -94,31 +130,67 @@ impl Gathered {
         let columns = Columns { batch, doing };
         let (keys, names) = (columns.text("key")?, columns.text("name")?);
         let (first, last) = (columns.instant("first_seen_at")?, columns.instant("last_seen_at")?);
-        let scopes = (0..n_scopes).map(|index| columns.text(&format!("scope_{index}"))).collect::<Result<Vec<_>>>()?;
-        let values = (0..kinds.len()).map(|index| columns.text(&format!("id_{index}"))).collect::<Result<Vec<_>>>()?;
-        let mut scopes_here = Vec::with_capacity(scopes.len());
-        let mut identifiers = Vec::with_capacity(values.len());
-        for row in 0..batch.num_rows() {
-            let Some(key) = cell(&keys, row) else { continue };
-            scopes_here.clear();
-            scopes_here.extend(scopes.iter().map(|scope| cell(scope, row)));
-            identifiers.clear();
-            // A blank value is no value; it is not even worth a line in the report.
-            let there = values.iter().zip(kinds).filter_map(|(values, &kind)| Some((kind, cell(values, row)?)));
-            identifiers.extend(there.filter(|(_, value)| !value.trim().is_empty()));
-            let source = identity.source.as_str();
-            let node =
-                RawNode { source, key, name: cell(&names, row), scopes: &scopes_here, identifiers: &identifiers };
-            let number = self.builder.add(&node)? as usize;
-            if self.seen.len() <= number {
-                self.seen.resize(number + 1, Seen::NEVER);
-            }
-            let here = Seen {
-                first: if first.is_valid(row) { first.value(row) } else { i64::MAX },
-                last: if last.is_valid(row) { last.value(row) } else { i64::MIN },
+        let cells = Cells::of(&columns, kinds, n_scopes)?;
+        let mut row = Row::default();
+        for place in 0..batch.num_rows() {
+            let Some(key) = cell(&keys, place) else { continue };
+            cells.read(place, &mut row);
+            let seen = Seen {
+                first: if first.is_valid(place) { first.value(place) } else { i64::MAX },
+                last: if last.is_valid(place) { last.value(place) } else { i64::MIN },
             };
-            self.seen[number] = self.seen[number].and(here);
+            self.add_node(identity, key, cell(&names, place), &row, seen)?;
         }
         Ok(())
+    }
+
+    fn add_node(
+        &mut self,
+        identity: &IdentitySource,
+        key: &str,
+        name: Option<&str>,
+        row: &Row<'_>,
+        seen: Seen,
+    ) -> Result<()> {
+        let (scopes, identifiers) = (row.scopes.as_slice(), row.identifiers.as_slice());
+        let node = RawNode { source: identity.source.as_str(), key, name, scopes, identifiers };
+        let number = self.builder.add(&node)? as usize;
+        if self.seen.len() <= number {
+            self.seen.resize(number + 1, Seen::NEVER);
+        }
+        self.seen[number] = self.seen[number].and(seen);
+        Ok(())
+    }
+}
+
+/// The scopes and identifiers of a batch.
+struct Cells<'k> {
+    scopes: Vec<StringViewArray>,
+    values: Vec<StringViewArray>,
+    kinds: &'k [u16],
+}
+
+/// Those of one row.
+#[derive(Default)]
+struct Row<'c> {
+    scopes: Vec<Option<&'c str>>,
+    identifiers: Vec<(u16, &'c str)>,
+}
+
+impl<'k> Cells<'k> {
+    fn of(columns: &Columns<'_>, kinds: &'k [u16], n_scopes: usize) -> Result<Self> {
+        let texts = |what: &str, n: usize| {
+            (0..n).map(|index| columns.text(&format!("{what}_{index}"))).collect::<Result<Vec<_>>>()
+        };
+        Ok(Self { scopes: texts("scope", n_scopes)?, values: texts("id", kinds.len())?, kinds })
+    }
+
+    fn read<'c>(&'c self, place: usize, row: &mut Row<'c>) {
+        row.scopes.clear();
+        row.scopes.extend(self.scopes.iter().map(|scope| cell(scope, place)));
+        row.identifiers.clear();
+        // A blank value is no value; it is not even worth a line in the report.
+        let there = self.values.iter().zip(self.kinds).filter_map(|(values, &kind)| Some((kind, cell(values, place)?)));
+        row.identifiers.extend(there.filter(|(_, value)| !value.trim().is_empty()));
     }
 }

@@ -7,6 +7,7 @@
 //! Memory, beside what [`super::identity`] says: 16 bytes per node for when it was seen, 4 for its customer and 3 for shared
 //! devices; what the ledger has, see [`Remembered`]; and the batches themselves, which hold every text once more.
 
+mod base;
 mod columns;
 mod devices;
 mod gather;
@@ -14,17 +15,21 @@ mod memory;
 mod outcome;
 mod partition;
 mod report;
+mod tuples;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::prelude::SessionContext;
 
+pub use self::base::base_schema;
 use self::partition::Partition;
 pub use self::report::{DroppedValues, Report};
 use crate::diag::{Failure, Result};
+use crate::engine::Timings;
 use crate::project::{Entity, Project};
 
 /// What earlier runs left: names of tables that are registered with the session; `None` on a first run.
@@ -55,6 +60,8 @@ pub struct Resolved {
     pub events: Vec<RecordBatch>,
     /// The ids that this run merged into others, as [`merged_schema`] says.
     pub merged: Vec<RecordBatch>,
+    /// One row per customer: what identity knows of it, as [`base_schema`] says.
+    pub base: Vec<RecordBatch>,
     /// Counts for people.
     pub report: Report,
 }
@@ -72,6 +79,16 @@ pub fn contested_schema() -> SchemaRef {
     crate::store::contested("").schema
 }
 
+/// The run that resolves.
+pub struct Now<'a> {
+    /// Its id.
+    pub run_id: &'a str,
+    /// Its time.
+    pub as_of: DateTime<Utc>,
+    /// Where what it costs is noted.
+    pub timings: &'a Timings,
+}
+
 /// Resolves an entity. The session has the sources' relations under their names, the functions and the clock, and the
 /// remembered tables.
 ///
@@ -82,14 +99,27 @@ pub async fn resolve(
     project: &Project,
     entity: &Entity,
     remembered: &Remembered,
-    run_id: &str,
-    as_of: DateTime<Utc>,
+    now: &Now<'_>,
 ) -> Result<Resolved> {
+    let note = |what: &str, since: Instant, rows: u64| {
+        now.timings.note(format!("{what} of `{}`", entity.name), since, Some(rows), None);
+    };
+    let started = Instant::now();
     let gathered = gather::gather(session, project, entity).await?;
+    let nodes = gathered.seen.len() as u64;
+    note("gathering the records", started, nodes);
+    let started = Instant::now();
     let partition = heavy(entity, move || Partition::of(gathered)).await?;
+    note("clustering the records", started, nodes);
+    let started = Instant::now();
     let ledger = memory::read(session, entity, remembered, &partition.built.nodes).await?;
-    let told = outcome::Telling { entity: entity.clone(), run_id: run_id.to_owned(), at: as_of.timestamp_micros() };
-    heavy(entity, move || outcome::tables(&told, &partition, &ledger)).await?
+    note("reading the earlier ids", started, nodes);
+    let started = Instant::now();
+    let (run_id, at) = (now.run_id.to_owned(), now.as_of.timestamp_micros());
+    let told = outcome::Telling { entity: entity.clone(), run_id, at };
+    let resolved = heavy(entity, move || outcome::tables(&told, &partition, &ledger)).await?;
+    note("naming the customers", started, nodes);
+    resolved
 }
 
 /// Runs heavy work where it holds up no stream.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use datafusion::arrow::array::{ArrayRef, Float64Array, ListBuilder, RecordBatch, StringArray, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field};
 
+use super::base::base;
 use super::columns::{batches, instants, some_texts, texts, truths, wholes};
 use super::devices::{Device, devices};
 use super::gather::Seen;
@@ -44,6 +45,7 @@ pub(super) fn tables(telling: &Telling, partition: &Partition, ledger: &Ledger) 
         nodes: outcome.nodes()?,
         events: outcome.events()?,
         merged: outcome.merged()?,
+        base: outcome.base()?,
         report: outcome.report(),
     })
 }
@@ -303,6 +305,12 @@ impl Outcome<'_> {
         batches("merged_ids", &merged_schema(), rows, |rows: &[(CustomerId, CustomerId)]| {
             vec![texts(rows.iter().map(|row| row.0)), texts(rows.iter().map(|row| row.1))]
         })
+    }
+
+    fn base(&self) -> Result<Vec<RecordBatch>> {
+        let is_link = self.is_link();
+        let is_link = |node| is_link[usize::from(self.partition.built.nodes.group(node))];
+        base(&self.telling.entity, self.partition, &self.names.clusters, &self.names.ids, is_link)
     }
 
     fn report(&self) -> Report {

@@ -12,10 +12,11 @@ use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::{Remembered, Resolved, contested_schema, merged_schema, resolve};
-use crate::compile::{Clock, resolved, sources};
+use super::{Now, Remembered, Resolved, contested_schema, merged_schema, resolve};
+use crate::compile::resolved::{self, Finding};
+use crate::compile::{Clock, customer, sources};
 use crate::diag::{Findings, Result};
-use crate::engine::{Limits, session};
+use crate::engine::{Limits, lookup, session};
 use crate::project::{self, Project, RawColumn};
 use crate::sql::DataType;
 use crate::store::tables;
@@ -150,7 +151,9 @@ impl World {
     pub(super) async fn try_run(&mut self) -> Result<Resolved> {
         self.runs += 1;
         let entity = self.project.entities["customer"].clone();
-        resolve(&self.session, &self.project, &entity, &self.remembered, &format!("run{}", self.runs), as_of()).await
+        let timings = crate::engine::Timings::default();
+        let now = Now { run_id: &format!("run{}", self.runs), as_of: as_of(), timings: &timings };
+        resolve(&self.session, &self.project, &entity, &self.remembered, &now).await
     }
 
     /// Resolves, and remembers.
@@ -165,6 +168,12 @@ impl World {
         self.hold("customer_links", tables::links("customer").schema, found.links.clone());
         self.hold("customer_contested", contested_schema(), found.contested.clone());
         self.hold("customer_merged", merged_schema(), found.merged.clone());
+        // What is made of the numbers is what the statement makes of the tables.
+        let entity = &self.project.entities["customer"];
+        let base = self.query(&format!("select * from ({}) as b order by 1", customer::base(entity))).await;
+        let mut made = all(&found.base);
+        made.sort();
+        assert_eq!(made, base);
         found
     }
 
@@ -174,12 +183,20 @@ impl World {
         batches.iter().flat_map(rows).collect()
     }
 
-    /// `<source>_resolved`: key and customer. Its parents must have been asked for before.
+    /// `<source>_resolved`: key and customer, found by functions and by joins alike. Its parents must have been asked for before.
     pub(super) async fn resolved(&self, source: &str) -> BTreeMap<String, String> {
-        for (name, sql) in resolved::devices(&self.project, &self.project.sources[source]) {
+        let shared = lookup::register(&self.session, &self.project).await.unwrap();
+        let looked_up = self.found(source, Finding::Functions(&shared)).await;
+        let joined = self.found(source, Finding::Joins).await;
+        assert_eq!(looked_up, joined);
+        joined
+    }
+
+    async fn found(&self, source: &str, finding: Finding<'_>) -> BTreeMap<String, String> {
+        for (name, sql) in resolved::devices(&self.project, &self.project.sources[source], finding) {
             self.view(&name, &sql).await;
         }
-        let sql = resolved::relation(&self.project, &self.project.sources[source]).unwrap();
+        let sql = resolved::relation(&self.project, &self.project.sources[source], finding).unwrap();
         let name = format!("{source}_resolved");
         self.view(&name, &sql).await;
         let rows = self.query(&format!("select _key, _customer_id from {name}")).await;

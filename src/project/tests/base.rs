@@ -214,7 +214,7 @@ impl Checked {
     /// The text under a finding's span.
     pub(super) fn underlined(&self, finding: &Finding) -> &str {
         let Some(span) = finding.span else { return "" };
-        &self.files.get(span.file).text[span.start as usize..span.end as usize]
+        self.files.text(span)
     }
 
     /// `CODE underlined text | message | help`, one line per finding.

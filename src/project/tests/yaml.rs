@@ -15,6 +15,30 @@ fn yaml_that_cannot_be_read() {
 }
 
 #[test]
+fn what_cannot_be_read_hides_nothing_else() {
+    // A file that is no YAML, and a section that is misspelt, may hold any of their words; all other names are looked up.
+    let models = concat!(
+        "traits:\n  mean: {avg: purchase.amont}\n  trips: {count: voyages}\n  stays: {count: hotels}\n",
+        "segments:\n  travellers: {when: \"trips > 3 and miles > 5 and countri = 'FR'\"}\n  keen: {when: {in: travelers}}\n",
+    );
+    let checked = check(&[
+        ("models/a.yaml", models),
+        ("models/b.yaml", "sources:\n  voyages: {table: raw/voyages, key: [voyage_id}\n"),
+        ("models/c.yaml", "trats:\n  miles: {sum: voyages.miles}\n"),
+    ]);
+    let found: Vec<(&str, &str)> = checked.findings.iter().map(|one| (one.code, checked.underlined(one))).collect();
+    let expected = [
+        ("E202", "purchase.amont"),
+        ("E202", "hotels"),
+        ("E202", "countri"),
+        ("E202", "travelers"),
+        ("E101", "}"),
+        ("E103", "trats"),
+    ];
+    assert_eq!(found, expected, "{}", checked.text());
+}
+
+#[test]
 fn values_of_the_wrong_shape() {
     added("segments: [a]").only("E102", "[a]", "a map of names is expected here, a list was found");
     added("- a").only("E102", "- a", "a model file is a map of sections");

@@ -244,6 +244,7 @@ impl Delivery<'_> {
             sync_run_id: self.sync_run_id,
             seq: 0,
             folded: 0,
+            table: None,
         };
         remembered.register(workspace, self.place).await?;
         let settled = self.settle(destination, &wanted, &mut journal).await?;
@@ -360,9 +361,9 @@ impl Delivery<'_> {
         let stream = async { self.workspace.opened.session.sql(&sql).await?.execute_stream().await };
         let stream = stream.await.map_err(|error| failure_from(doing, &error))?;
         let terms = Terms { on_withdraw: destination::withdrawal(self.sync), ..Terms::default() };
+        let clock = self.how.clock.as_ref();
         let summary =
-            syncer::deliver(destination, target, stream, journal, &terms, self.how.clock.as_ref(), self.how.cancel)
-                .await;
+            syncer::deliver(destination, target, stream, journal, self.lease, &terms, clock, self.how.cancel).await;
         Ok(summary)
     }
 

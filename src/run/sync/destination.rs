@@ -14,7 +14,7 @@ use crate::spec::Mode;
 use crate::store::Lease;
 use crate::sync::destination::{Destination, Operation, Target};
 use crate::sync::files::{self, Files, Format};
-use crate::sync::http::{self, Account, Http, what};
+use crate::sync::http::{self, Account, Accounts, Http, what};
 use crate::sync::postgres::{self, Postgres};
 
 /// The sync's connection.
@@ -46,13 +46,20 @@ pub(super) fn open<'a>(
         Connector::Postgres => {
             Box::new(Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?)
         }
-        Connector::Http(http) => {
+        Connector::Http(_) => {
             let remote = remote(sync, connection)?;
-            // The same account behind two connections has one quota.
-            let account = how.accounts.of(&account_key(connection), || account(connection, http))?;
+            let account = shared_account(how.accounts, connection)?;
             Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone(), Some(lease)))
         }
     })
+}
+
+/// The account of a connection to an HTTP API. The same account behind two connections has one quota.
+pub(in crate::run) fn shared_account(accounts: &Accounts, connection: &Connection) -> Result<Arc<Account>> {
+    let Connector::Http(http) = &connection.connector else {
+        return Err(lacks(connection, format!("`{}` is no HTTP API", connection.connector.name())));
+    };
+    accounts.of(&account_key(connection), || account(connection, http))
 }
 
 /// Names the account that a connection leads to.

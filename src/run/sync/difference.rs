@@ -1,6 +1,7 @@
 //! What a sync would do: desired rows against delivered ones, counted. Nothing is written.
 
 use std::collections::BTreeMap;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 use datafusion::arrow::array::{AsArray, RecordBatch};
@@ -16,6 +17,7 @@ use super::rehearse::Rehearsed;
 use super::remembered::{Place, Remembered, texts};
 use crate::compile::{consents, syncs};
 use crate::diag::{Failure, Result};
+use crate::engine::same::compare;
 use crate::project::Sync;
 use crate::spec::FirstRun;
 use crate::store::failure_from;
@@ -133,6 +135,7 @@ impl Difference {
         let project = &workspace.opened.project;
         let resend = destination::may_resend(connection, sync);
         let type_of = |name: &str| destination::sql_type(&wanted.target, name);
+        let same = open(workspace, &sync.name).await?;
         let due = syncs::due(project, sync, at.timestamp_micros(), resend, type_of);
         keep(workspace, "_sync_due", &due).await?;
 
@@ -151,14 +154,12 @@ impl Difference {
             delivered,
             ..Preview::default()
         };
-        let totals = "select \
-             count(*) filter (where w.withheld is null), \
-             count(*) filter (where w.withheld is null and s.delivered_hash = w.hash and s.in_doubt_operation is null) \
-             from _sync_rows as w left join _sync_state as s on s.key = w.key where w.is_member";
-        let totals = figures(&workspace.collect(&doing, totals).await?, &doing)?;
-        if let Some((_, figures)) = totals.first() {
-            (preview.desired, preview.unchanged) = (figures[0], figures[1]);
-        }
+        let desired = "select count(*) from _sync_rows where is_member and withheld is null";
+        let unchanged = "select count(*) from _sync_rows_open as w join _sync_state_open as s on s.key = w.key \
+             where w.is_member and w.withheld is null and s.delivered_hash = w.hash and s.in_doubt_operation is null";
+        preview.desired = figure(workspace, &doing, desired).await?;
+        // Those that failed since, and then became again what they had been.
+        preview.unchanged = same + figure(workspace, &doing, unchanged).await?;
         let withheld =
             "select withheld, count(*) from _sync_rows where is_member and withheld is not null group by withheld";
         preview.withheld = figures(&workspace.collect(&doing, withheld).await?, &doing)?
@@ -198,6 +199,31 @@ impl Difference {
         }
         Ok(Self { preview, passes })
     }
+}
+
+/// Makes `_sync_rows_open` and `_sync_state_open` readable: what both sides have alike is left out. Gives how many rows these are.
+async fn open(workspace: &Workspace, sync: &str) -> Result<u64> {
+    let (eligible, settled) = ("is_member and withheld is null", "in_doubt_operation is null and attempts = 0");
+    let doing = format!("comparing the sync `{sync}` with what was delivered");
+    let started = Instant::now();
+    let session = &workspace.opened.session;
+    let wanted = format!("select key, hash from _sync_rows where {eligible}");
+    let there = format!("select key, delivered_hash from _sync_state where {settled}");
+    let same = compare(session, &wanted, &there).await.map_err(|error| failure_from(doing.as_str(), &error))?;
+    workspace.stage.timings.note(doing, started, Some(same), None);
+    let rows = format!("select * from _sync_rows where not coalesce({eligible} and cohorte_is_same(key, hash), false)");
+    workspace.view("_sync_rows_open", &rows).await?;
+    let state = format!(
+        "select * from _sync_state where not coalesce({settled} and cohorte_is_same(key, delivered_hash), false)"
+    );
+    workspace.view("_sync_state_open", &state).await?;
+    Ok(same)
+}
+
+/// The one whole number of a statement.
+async fn figure(workspace: &Workspace, doing: &str, sql: &str) -> Result<u64> {
+    let figures = figures(&workspace.collect(doing, sql).await?, doing)?;
+    Ok(figures.first().and_then(|(_, figures)| figures.first().copied()).unwrap_or(0))
 }
 
 async fn samples(workspace: &Workspace, sync: &Sync, doing: &str) -> Result<Vec<Sample>> {

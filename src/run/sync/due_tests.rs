@@ -101,10 +101,10 @@ async fn the_statement_and_the_function_agree_on_every_state() {
         let states = states(shop.now);
         let batch = rows(&states, is_member, withheld);
         let table = MemTable::try_new(batch.schema(), vec![vec![batch]]).unwrap();
-        workspace.opened.session.register_table(TableReference::bare("_sync_rows"), Arc::new(table)).unwrap();
+        workspace.opened.session.register_table(TableReference::bare("_sync_rows_open"), Arc::new(table)).unwrap();
         workspace.view(syncs::CONSENTS, "select * from consents").await.unwrap();
         let known = state_batch(&states).unwrap();
-        workspace.stage.hold(&workspace.opened.session, "_sync_state", known.schema(), vec![known]).unwrap();
+        workspace.stage.hold(&workspace.opened.session, "_sync_state_open", known.schema(), vec![known]).unwrap();
         for resend in [true, false] {
             let now = shop.now.timestamp_micros();
             let sql = syncs::due(&workspace.opened.project, &sync, now, resend, |_| "varchar".to_owned());

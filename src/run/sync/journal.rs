@@ -6,11 +6,11 @@ use super::super::workspace::Workspace;
 use super::remembered::{Place, Remembered, with_constants};
 use crate::diag::{Failure, Result};
 use crate::report::Progress;
-use crate::store::{Commit, Lease, tables};
+use crate::store::{Commit, Lease, StoredTable, tables};
 use crate::sync::journal::{Intent, Journal, Permit, Receipt};
 use crate::sync::tables::journal_batch;
 
-/// Appends to `sync_journal`. Before each call the lease is asked: a run that stalled and was replaced sends nothing more.
+/// Appends to `sync_journal`.
 pub(super) struct DeltaJournal<'a> {
     pub(super) workspace: &'a Workspace,
     pub(super) lease: &'a Lease,
@@ -22,6 +22,8 @@ pub(super) struct DeltaJournal<'a> {
     pub(super) seq: i64,
     /// The number of the first entry that is not folded yet.
     pub(super) folded: i64,
+    /// The table as the last write left it.
+    pub(super) table: Option<StoredTable>,
 }
 
 impl DeltaJournal<'_> {
@@ -30,6 +32,8 @@ impl DeltaJournal<'_> {
         if self.seq > self.folded {
             Remembered::load(self.workspace, self.sync).await?.save(self.workspace, self.lease).await?;
             self.folded = self.seq;
+            // Folding has emptied it.
+            self.table = None;
         }
         Ok(())
     }
@@ -51,7 +55,8 @@ impl DeltaJournal<'_> {
         let _turn = self.lease.turn().await?;
         let commit = Commit::of_run(&self.workspace.run_id);
         let opened = &self.workspace.opened;
-        opened.warehouse.append(&tables::sync_journal(), batch, &commit, &opened.session).await?;
+        let spec = tables::sync_journal();
+        opened.warehouse.append_to(&mut self.table, &spec, batch, &commit, &opened.session).await?;
         self.seq += count as i64;
         Ok(())
     }
@@ -63,13 +68,6 @@ impl Journal for DeltaJournal<'_> {
         self.append(receipts, intents).await?;
         self.progress.advance(receipts.len() as u64);
         Ok(())
-    }
-}
-
-#[async_trait]
-impl Permit for DeltaJournal<'_> {
-    async fn permit(&self) -> Result<(), Failure> {
-        self.lease.check().await
     }
 }
 

@@ -253,6 +253,7 @@ async fn a_run_that_dies_in_a_fold_folds_nothing_twice() {
         sync_run_id: "r1",
         seq: 0,
         folded: 0,
+        table: None,
     };
     let receipts =
         [receipt("{\"email\":\"a@x.fr\"}", Verdict::Accepted), receipt("{\"email\":\"b@x.fr\"}", Verdict::Retry)];

@@ -71,9 +71,19 @@ fn a_type_that_changes_half_way() {
     }
     rows.push_str("6000,balthazar.quux@mailbox.test,quux,2025-01-01T00:00:00Z\n");
     refused(&Shop::new().append("data/orders.csv", &rows), &["E305", "line 5995", "`amount`", "type: text"]);
-    // Within the sample, the column is text: the trait that adds it up says so.
+    // Within the sample, the column is text: the trait that adds it up says so, and the line that made it text is named.
     let shop = Shop::new().append("data/orders.csv", "6000,balthazar.quux@mailbox.test,quux,2025-01-01T00:00:00Z\n");
-    refused(&shop, &["E204", "amount"]).underlines("orders.amount");
+    let said = refused(&shop, &["E204", "warning[E312]", "`orders.csv`, line 5,", "no number"]);
+    said.underlines("orders.amount");
+    // Where it is declared, it is the line's fault; a column of codes is nobody's.
+    let shop = shop.models(
+        "      email: {type: email}\nentities",
+        "      email: {type: email}\n      amount: {type: decimal}\nentities",
+    );
+    refused(&shop, &["E305", "line 5", "`amount`"]);
+    let said =
+        Shop::new().append("data/contacts.csv", "5,p@mailbox.test,P,FR,yes,2025-01-08T09:12:00Z\n").run(&["build"]);
+    assert!(!said.ends_with(0, &[]).err.contains("E312"), "{said}");
     // NDJSON says one thing and then another.
     let shop = Shop::new()
         .models("path: data/orders.csv\n    format: csv", "path: data/orders.ndjson\n    format: ndjson")

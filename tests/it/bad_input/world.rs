@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fs;
 use std::process::{Command, Stdio};
 
-use cohorte::store::{Commit, Input, Lease, LeaseOptions, TableSpec, Warehouse};
+use cohorte::store::{Commit, Input, Lease, LeaseOptions, TableSpec, Warehouse, tables};
 use datafusion::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 use datafusion::prelude::SessionContext;
 use std::sync::Arc;
@@ -72,6 +72,23 @@ fn files_in_the_place_of_tables() {
     fs::write(&log, "{\"add\": nonsense\n").unwrap();
     let said = shop.run(&["build"]);
     said.ends_with(2, &["runs"]);
+}
+
+#[tokio::test]
+async fn w414_a_table_that_another_program_has_written_to() {
+    let shop = Shop::new();
+    shop.run(&["build", "--as-of", "2025-03-01"]).ends_with(0, &[]);
+    let count = |shop: &Shop| shop.run(&["query", "select count(*) as n from consents", "--format", "csv"]).out;
+    let before = count(&shop);
+    let (warehouse, spec) = (Warehouse::open("warehouse", &shop.path(""), "cdp").unwrap(), tables::consents());
+    let nothing = RecordBatch::new_empty(Arc::clone(&spec.schema));
+    warehouse.overwrite(&spec, nothing, &Commit::default(), &SessionContext::new()).await.unwrap();
+    let shop = shop.append("data/orders.csv", "9,dagobert.quux@mailbox.test,1.0,2025-02-01T00:00:00Z\n");
+    let said = shop.run(&["build", "--as-of", "2025-03-02"]);
+    said.ends_with(0, &["warning[W414]", "`consents`", "version 1 "]);
+    assert_eq!(count(&shop), before);
+    let again = shop.run(&["build", "--as-of", "2025-03-03"]);
+    assert!(!again.ends_with(0, &[]).err.contains("W414"), "{again}");
 }
 
 #[test]

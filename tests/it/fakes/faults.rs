@@ -35,6 +35,15 @@ pub(crate) struct Faults {
     slow: bool,
 }
 
+/// SplitMix64 (public domain, Sebastiano Vigna).
+pub(crate) fn draw(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % below
+}
+
 impl Faults {
     /// All goes well.
     pub(crate) fn none() -> Self {
@@ -51,13 +60,8 @@ impl Faults {
         Self { state: seed, percent, storm: 0, slow: false }
     }
 
-    /// SplitMix64 (public domain, Sebastiano Vigna).
     fn draw(&mut self, below: u64) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.state;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (mixed ^ (mixed >> 31)) % below
+        draw(&mut self.state, below)
     }
 
     /// The fault of the next request.

@@ -1,0 +1,153 @@
+//! What identity knows of each customer, as `compile::customer::base` says in SQL: a list of one's addresses is cheap to make while
+//! everything is still numbered.
+
+use std::sync::Arc;
+
+use datafusion::arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
+use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+
+use super::columns::{batches, instants, texts, truths, wholes};
+use super::gather::Seen;
+use super::partition::Partition;
+use crate::diag::Result;
+use crate::engine::identity::CustomerId;
+use crate::project::Entity;
+use crate::spec::ColumnType;
+
+/// The columns of `<entity>_base`.
+#[must_use]
+pub fn base_schema(entity: &Entity) -> SchemaRef {
+    let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    let list = DataType::List(Arc::new(Field::new_list_field(DataType::Utf8, true)));
+    Arc::new(Schema::new(vec![
+        Field::new(entity.id(), DataType::Utf8, true),
+        Field::new("is_known", DataType::Boolean, true),
+        Field::new("first_seen_at", instant.clone(), true),
+        Field::new("last_seen_at", instant, true),
+        Field::new("n_records", DataType::Int64, true),
+        Field::new("emails", list.clone(), true),
+        Field::new("phones", list, true),
+    ]))
+}
+
+/// One row per customer. `ids` are those of the clusters, which ascend by least node; `is_link` says which nodes are no records.
+///
+/// Costs 29 bytes per customer and 8 per address, beside the rows.
+pub(super) fn base(
+    entity: &Entity,
+    partition: &Partition,
+    clusters: &[u32],
+    ids: &[CustomerId],
+    is_link: impl Fn(u32) -> bool,
+) -> Result<Vec<RecordBatch>> {
+    let Partition { clustering, seen, .. } = partition;
+    let mut place_of = vec![0_u32; clustering.cluster_of.len()];
+    for (place, &cluster) in (0_u32..).zip(clusters) {
+        place_of[cluster as usize] = place;
+    }
+    let place = |node: u32| place_of[clustering.cluster_of[node as usize] as usize] as usize;
+    let mut sights = vec![Seen::NEVER; ids.len()];
+    let mut records = vec![0_u32; ids.len()];
+    for (node, here) in (0_u32..).zip(seen) {
+        let place = place(node);
+        sights[place] = sights[place].and(*here);
+        records[place] += u32::from(!is_link(node));
+    }
+    let emails = Addresses::of(entity, partition, ColumnType::Email, ids.len(), place);
+    let phones = Addresses::of(entity, partition, ColumnType::Phone, ids.len(), place);
+    batches(&format!("{}_base", entity.name), &base_schema(entity), 0..ids.len(), |places: &[usize]| {
+        let of = || places.iter().copied();
+        vec![
+            texts(of().map(|place| ids[place])),
+            truths(of().map(|place| records[place] > 0)),
+            instants(of().map(|place| sights[place].first())),
+            instants(of().map(|place| sights[place].last())),
+            wholes(of().map(|place| Some(i64::from(records[place])))),
+            emails.column(partition, places),
+            phones.column(partition, places),
+        ]
+    })
+}
+
+/// The values of one semantic type, by customer.
+struct Addresses {
+    /// Where those of each customer end.
+    ends: Vec<u32>,
+    /// In the order of their texts.
+    values: Vec<u32>,
+}
+
+impl Addresses {
+    fn of(
+        entity: &Entity,
+        partition: &Partition,
+        kind: ColumnType,
+        customers: usize,
+        place: impl Fn(u32) -> usize,
+    ) -> Self {
+        let evidence = &partition.built.evidence;
+        let is_meant: Vec<bool> = evidence
+            .types
+            .iter()
+            .map(|one| entity.identifiers.iter().any(|rule| rule.name == one.name && rule.kind == Some(kind)))
+            .collect();
+        let meant = || {
+            let of_values = evidence.occurrences.chunk_by(|left, right| left.0 == right.0);
+            of_values.filter(|of_value| is_meant[usize::from(evidence.type_of_value[of_value[0].0 as usize])])
+        };
+        let holders = |of_value: &[(u32, u32)]| {
+            let mut places: Vec<usize> = of_value.iter().map(|&(_, node)| place(node)).collect();
+            places.sort_unstable();
+            places.dedup();
+            places
+        };
+        let mut ends = vec![0_u32; customers];
+        for of_value in meant() {
+            holders(of_value).into_iter().for_each(|place| ends[place] += 1);
+        }
+        let mut total = 0;
+        for end in &mut ends {
+            // For now where those of the customer begin; filling them in moves it to where they end.
+            (*end, total) = (total, total + *end);
+        }
+        let mut values = vec![0_u32; total as usize];
+        for of_value in meant() {
+            for place in holders(of_value) {
+                values[ends[place] as usize] = of_value[0].0;
+                ends[place] += 1;
+            }
+        }
+        let mut addresses = Self { ends, values };
+        if is_meant.iter().filter(|meant| **meant).count() > 1 {
+            addresses.sort(partition);
+        }
+        addresses
+    }
+
+    /// Values ascend by type, then by text: those of several types are put into one order.
+    fn sort(&mut self, partition: &Partition) {
+        let text = |value: &u32| partition.built.values.text(*value);
+        for place in 0..self.ends.len() {
+            let (from, to) = self.range(place);
+            self.values[from..to].sort_by(|left, right| text(left).cmp(text(right)));
+        }
+    }
+
+    fn range(&self, place: usize) -> (usize, usize) {
+        let from = if place == 0 { 0 } else { self.ends[place - 1] };
+        (from as usize, self.ends[place] as usize)
+    }
+
+    /// Null where a customer has none.
+    fn column(&self, partition: &Partition, places: &[usize]) -> ArrayRef {
+        let mut lists = ListBuilder::with_capacity(StringBuilder::new(), places.len());
+        for &place in places {
+            let (from, to) = self.range(place);
+            for &value in &self.values[from..to] {
+                lists.values().append_value(partition.built.values.text(value));
+            }
+            lists.append(to > from);
+        }
+        Arc::new(lists.finish())
+    }
+}
