@@ -10,6 +10,10 @@ pub(crate) struct Product {
     pub(crate) category: &'static str,
     pub(crate) brand: &'static str,
     pub(crate) cents: i64,
+    /// Its page on the site.
+    pub(crate) page: String,
+    /// The page of its category.
+    pub(crate) category_page: String,
 }
 
 /// (name, path on the site, products with their lowest and highest price in euros).
@@ -124,16 +128,19 @@ pub(crate) const SHOPS: u64 = 24;
 pub(crate) fn products() -> Vec<Product> {
     let mut dice = Dice::new(0, Topic::Catalogue, 0);
     let mut products = Vec::new();
-    for (category, _, kinds) in &CATEGORIES {
+    for (category, path, kinds) in &CATEGORIES {
         for (kind, low, high) in kinds {
             let first = dice.below(FINISHES.len() as u64) as usize;
             for variant in 0..VARIANTS {
+                let number = products.len() + 1;
                 products.push(Product {
-                    sku: format!("MA{:04}", products.len() + 1),
+                    sku: format!("MA{number:04}"),
                     name: format!("{kind} {}", FINISHES[(first + variant) % FINISHES.len()]),
                     category,
                     brand: dice.pick(&BRANDS),
                     cents: dice.between(*low, *high) * 100 + [0, 90, 99][dice.weighted(&[4, 4, 2])],
+                    page: format!("/produit/ma{number:04}"),
+                    category_page: format!("/categorie/{path}"),
                 });
             }
         }
@@ -150,9 +157,4 @@ pub(crate) fn choose<'a>(dice: &mut Dice, products: &'a [Product], taste: usize)
     let first = &products[category * per_category + dice.below(per_category as u64) as usize];
     let second = &products[category * per_category + dice.below(per_category as u64) as usize];
     if (first.cents <= second.cents) == dice.chance(0.8) { first } else { second }
-}
-
-/// Where a product's category is on the site.
-pub(crate) fn category_path(category: &str) -> &'static str {
-    CATEGORIES.iter().find(|(name, _, _)| *name == category).map_or("", |(_, path, _)| path)
 }

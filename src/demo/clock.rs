@@ -70,6 +70,11 @@ pub(crate) fn local(time: i64) -> String {
     text
 }
 
+/// The day of a moment, in UTC.
+pub(crate) fn day(time: i64) -> NaiveDate {
+    DateTime::from_timestamp(time, 0).unwrap_or_default().date_naive()
+}
+
 /// A day of that year.
 pub(crate) fn day_in_year(dice: &mut Dice, year: i32) -> NaiveDate {
     let first = NaiveDate::from_yo_opt(year, 1).unwrap_or_default();

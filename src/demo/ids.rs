@@ -1,5 +1,7 @@
 //! Identifiers that look opaque and never collide: bijections of small numbers.
 
+use std::fmt;
+
 /// What an identifier names: each kind shuffles in its own way.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Kind {
@@ -34,15 +36,37 @@ fn shuffle(seed: u64, kind: Kind, number: u64) -> u64 {
     x
 }
 
+/// Eight letters and digits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Code([u8; 8]);
+
+impl Code {
+    pub(crate) fn as_str(&self) -> &str {
+        // Letters and digits of ASCII are text.
+        str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.as_str())
+    }
+}
+
 /// Eight letters and digits for a number below 2^40.
-pub(crate) fn code(seed: u64, kind: Kind, number: u64) -> String {
+pub(crate) fn code(seed: u64, kind: Kind, number: u64) -> Code {
     let x = shuffle(seed, kind, number);
-    (0..8).rev().map(|place| char::from(LETTERS[(x >> (5 * place)) as usize & 31])).collect()
+    Code(std::array::from_fn(|place| LETTERS[(x >> (5 * (7 - place))) as usize & 31]))
 }
 
 /// Thirteen digits for a number below 2^40, as under a bar code.
 pub(crate) fn digits(seed: u64, kind: Kind, number: u64) -> String {
     format!("{:013}", shuffle(seed, kind, number))
+}
+
+/// The key of a distinct tuple of identifiers: a JSON array, as identity writes composite keys.
+pub(crate) fn tuple_key(values: &[Option<&str>]) -> String {
+    serde_json::to_string(values).unwrap_or_default()
 }
 
 /// The nine significant digits of a person's own mobile number: distinct for the first ninety million people.
@@ -61,11 +85,16 @@ mod tests {
 
     #[test]
     fn nothing_collides() {
-        let codes: BTreeSet<String> = (0..20_000).map(|number| code(1, Kind::Order, number)).collect();
+        let codes: BTreeSet<Code> = (0..20_000).map(|number| code(1, Kind::Order, number)).collect();
         assert_eq!(codes.len(), 20_000);
         let phones: BTreeSet<u64> = (0..20_000).map(|number| mobile(1, number)).collect();
         assert_eq!(phones.len(), 20_000);
         assert!(phones.iter().all(|phone| (600_000_000..800_000_000).contains(phone)));
+    }
+
+    #[test]
+    fn keys_are_json() {
+        assert_eq!(tuple_key(&[Some("a"), None]), r#"["a",null]"#);
     }
 
     #[test]

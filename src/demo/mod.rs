@@ -2,53 +2,78 @@
 //!
 //! Every person is made alone, from streams of chance seeded by (seed, topic, person number): any number of people, in
 //! any order, in bounded memory, the same bytes every time. Households, shared telephones and shared devices are
-//! functions of the person's number too. So shards of people could be made by as many threads as there are.
+//! functions of the person's number too. So parts of the Parquet form are made by as many threads as there are cores.
 //!
-//! Memory: one shard of rows (about 2 kB per person), the reference data, the compressors and one group of rows of the
-//! Parquet file; none grows with the number of people. Measured: 44 MB for 300,000 people.
+//! Memory: per thread one shard of events (numbers, sorted by time) and one group of rows of every Parquet file; none of it
+//! grows with the number of people or of events.
 //!
-//! `truth/records.csv.gz` names the person behind every row of `crm_contacts` and `web_accounts` (test rows have none) and
+//! `truth/records` names the person behind every row of `crm_contacts` and `web_accounts` (test rows have none) and
 //! behind every distinct tuple of identifiers of `loyalty_cards` (`card_no`, `contact_id`, `email`, `phone`), `orders`
 //! (`customer_ref`, `email`) and `web_events` (`anonymous_id`, `user_id`), as JSON arrays of normalised values. Tuples that several
 //! people share, such as a family tablet on which nobody logged in, are left out: nobody could know.
 
 mod catalogue;
+mod cells;
 mod clock;
+mod columns;
 mod dice;
 mod dirt;
 mod files;
 mod ids;
 mod messages;
-mod pages;
+mod parts;
 mod person;
 mod presence;
 mod purchases;
 mod reference;
+mod rows;
+mod text;
+mod volume;
 mod web;
 
+use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
 
 use self::catalogue::Product;
+use self::cells::Cents;
 use self::clock::Clock;
 use self::files::Files;
-use self::pages::{Output, Pages, csv_line, euros};
+use self::parts::Cut;
 use self::person::Person;
 use self::presence::Presence;
 use self::reference::Reference;
-use crate::diag::Result;
+use self::rows::{Output, PersonRow, ProductRow};
+use self::volume::Volume;
+use self::web::Event;
+use crate::diag::{Failure, Result};
 
 /// The end of the history, where none is given: 2026-11-01T00:00:00Z.
 const AS_OF: i64 = 1_793_491_200;
-/// People whose rows are in memory at the same time. Divides every number of people per part.
-const SHARD: u64 = 500;
+/// People whose rows are text in memory at the same time. Divides every number of people per part.
+const BLOCK: u64 = 500;
+
+/// How the sources are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Format {
+    /// As exports come: CSV and NDJSON, plain or gzip, and tickets as Parquet.
+    #[default]
+    Text,
+    /// Every source a folder of Parquet files, typed: for much data.
+    Parquet,
+}
 
 /// What to generate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Options {
     /// How many real people there are; nine in ten of them become known.
     pub customers: u64,
+    /// About how many web events there are in all, at most 10,000 a person; none = about three a person.
+    pub events: Option<u64>,
+    /// How the sources are written.
+    pub format: Format,
     /// Another seed, another world.
     pub seed: u64,
     /// The end of the history: nothing happens after it.
@@ -57,7 +82,13 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { customers: 10_000, seed: 1, as_of: DateTime::from_timestamp(AS_OF, 0).unwrap_or_default() }
+        Self {
+            customers: 10_000,
+            events: None,
+            format: Format::default(),
+            seed: 1,
+            as_of: DateTime::from_timestamp(AS_OF, 0).unwrap_or_default(),
+        }
     }
 }
 
@@ -91,67 +122,109 @@ impl Summary {
 struct Scene {
     seed: u64,
     clock: Clock,
+    volume: Volume,
     reference: Reference,
     products: Vec<Product>,
 }
 
+impl Scene {
+    fn set(options: &Options) -> Result<Self> {
+        Ok(Self {
+            seed: options.seed,
+            clock: Clock { as_of: options.as_of.timestamp() },
+            volume: Volume::of(options),
+            reference: Reference::unpack()?,
+            products: catalogue::products(),
+        })
+    }
+
+    /// Writes all of a person but what was done on the site: that is added to `events`.
+    fn person<'s>(&'s self, number: u64, events: &mut Vec<Event<'s>>, output: &mut impl Output) {
+        let person = Person::new(self.seed, &self.reference, number);
+        output.put(&PersonRow {
+            person_id: &person.truth_id(),
+            household_id: &format!("H{:07}", person.household.id),
+            first_name: &person.first_name,
+            last_name: &person.last_name,
+            birth_date: person.birth,
+            persona: person.persona.name(),
+        });
+        let presence = Presence::write(self, &person, output);
+        let checkouts = purchases::write(self, &person, &presence, output);
+        web::make(self, &person, &presence, &checkouts, events, output);
+        messages::write(self, &person, &presence, output);
+    }
+
+    fn catalogue(&self, output: &mut impl Output) {
+        for product in &self.products {
+            output.put(&ProductRow {
+                sku: &product.sku,
+                name: &product.name,
+                category: product.category,
+                brand: product.brand,
+                price: Cents(product.cents),
+            });
+        }
+    }
+}
+
 /// Writes the sources of Maison, and `truth/`, into `dir`. `progress` hears the number of people done so far.
 pub fn write(dir: &Path, options: &Options, progress: &mut dyn FnMut(u64)) -> Result<Summary> {
-    let scene = Scene {
-        seed: options.seed,
-        clock: Clock { as_of: options.as_of.timestamp() },
-        reference: Reference::unpack()?,
-        products: catalogue::products(),
+    let scene = Scene::set(options)?;
+    let files = match options.format {
+        Format::Text => write_text(dir, &scene, options.customers, progress)?,
+        Format::Parquet => parts::write(dir, &scene, &Cut::of(&scene, options.customers), progress)?,
     };
+    Ok(Summary { people: options.customers, files })
+}
+
+fn write_text(dir: &Path, scene: &Scene, customers: u64, progress: &mut dyn FnMut(u64)) -> Result<Vec<FileSummary>> {
     let mut files = Files::create(dir)?;
-    files.write_whole("products.csv", &products_csv(&scene.products))?;
-    let mut pages = Pages::default();
-    let mut first = 0;
-    // A world without people has files all the same: headers, and no rows.
-    loop {
-        let end = (first + SHARD).min(options.customers);
-        for number in first..end {
-            write_person(&scene, number, &mut pages);
+    scene.catalogue(&mut files);
+    let mut events = Vec::new();
+    let people = BLOCK.min(scene.volume.people_per_shard);
+    for shard in ranges(0..customers, BLOCK).flat_map(|block| ranges(block, people)) {
+        for number in shard.clone() {
+            scene.person(number, &mut events, &mut files);
         }
-        files.write(first, &pages)?;
-        pages.clear();
-        progress(end);
-        first = end;
-        if first >= options.customers {
+        for event in events.drain(..) {
+            event.write(scene.seed, &mut files);
+        }
+        files.write(shard.start)?;
+        progress(shard.end);
+    }
+    files.finish()
+}
+
+/// A range in pieces; at least one, so that a world without people has files all the same.
+fn ranges(whole: Range<u64>, size: u64) -> impl Iterator<Item = Range<u64>> {
+    let pieces = (whole.end - whole.start).div_ceil(size).max(1);
+    (0..pieces).map(move |piece| {
+        let start = whole.start + piece * size;
+        start..whole.end.min(start + size)
+    })
+}
+
+fn make_folder(folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).map_err(|error| failure(folder, error))
+}
+
+/// Removes the parts of an earlier, larger output: nothing else in that folder is ours.
+fn remove_parts(dir: &Path, pattern: &str) -> Result<()> {
+    for part in 0_u64.. {
+        let path = dir.join(pattern.replace("{}", &format!("{part:05}")));
+        if !path.exists() {
             break;
         }
+        fs::remove_file(&path).map_err(|error| failure(&path, error))?;
     }
-    let mut summary = files.finish()?;
-    summary.push(FileSummary { path: "products.csv".to_owned(), rows: scene.products.len() as u64 });
-    Ok(Summary { people: options.customers, files: summary })
+    Ok(())
 }
 
-fn write_person(scene: &Scene, number: u64, pages: &mut Pages) {
-    let person = Person::new(scene.seed, &scene.reference, number);
-    pages.csv(
-        Output::People,
-        &[
-            &person.truth_id(),
-            &format!("H{:07}", person.household.id),
-            &person.first_name,
-            &person.last_name,
-            &person.birth.to_string(),
-            person.persona.name(),
-        ],
-    );
-    let presence = Presence::write(scene, &person, pages);
-    let checkouts = purchases::write(scene, &person, &presence, pages);
-    web::write(scene, &person, &presence, &checkouts, pages);
-    messages::write(scene, &person, &presence, pages);
-}
-
-fn products_csv(products: &[Product]) -> Vec<u8> {
-    let mut text = Vec::new();
-    csv_line(&mut text, &["sku", "name", "category", "brand", "price"]);
-    for product in products {
-        csv_line(&mut text, &[&product.sku, &product.name, product.category, product.brand, &euros(product.cents)]);
-    }
-    text
+fn failure(path: &Path, cause: impl std::fmt::Display) -> Failure {
+    Failure::world("W901", format!("writing `{}`", path.display()), cause).help(
+        "give a folder that you may write to, with room for about 500 bytes per customer and 50 bytes per web event",
+    )
 }
 
 #[cfg(test)]

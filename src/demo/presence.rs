@@ -1,17 +1,19 @@
 //! Under which names the retailer knows a person: contacts in the CRM, accounts on the site, a loyalty card.
 
 use super::Scene;
-use super::clock::DAY;
+use super::cells::{Local, Utc, filled};
+use super::clock::{DAY, day};
 use super::dice::{Dice, Topic};
 use super::dirt;
-use super::ids::{self, Kind};
-use super::pages::{Output, Pages, tuple_key};
+use super::ids::{self, Code, Kind, tuple_key};
 use super::person::{Person, Persona};
+use super::rows::{AccountRow, CardRow, ContactRow, Output, Source, StaffRow};
 
 /// An account on the site.
 #[derive(Debug)]
 pub(crate) struct Account {
-    pub(crate) id: String,
+    pub(crate) number: u64,
+    pub(crate) id: Code,
     pub(crate) email: String,
     pub(crate) created_at: i64,
 }
@@ -28,12 +30,12 @@ pub(crate) struct Presence {
 
 impl Presence {
     /// Decides on it, and writes contacts, accounts, card and staff.
-    pub(crate) fn write(scene: &Scene, person: &Person, pages: &mut Pages) -> Self {
+    pub(crate) fn write(scene: &Scene, person: &Person, output: &mut impl Output) -> Self {
         let mut presence = Self::default();
         let dice = &mut Dice::new(scene.seed, Topic::Presence, person.number);
         let truth = person.truth_id();
-        presence.write_accounts(scene, person, dice, pages, &truth);
-        let contact = presence.write_contacts(scene, person, pages, &truth);
+        presence.write_accounts(scene, person, dice, output, &truth);
+        let contact = presence.write_contacts(scene, person, output, &truth);
         if person.persona.goes_to_shops() && dice.chance(0.72) {
             let issued = scene.clock.days_ago(dice, person.left, person.joined);
             let card_no = ids::digits(scene.seed, Kind::Card, person.number);
@@ -45,33 +47,31 @@ impl Presence {
                 (0..=8, _) => email = Some(person.email.as_str()),
                 _ => tel = Some(phone.as_str()),
             }
-            let issued_on = super::clock::utc(issued);
-            pages.csv(
-                Output::Cards,
-                &[
-                    &card_no,
-                    contact_id.unwrap_or_default(),
-                    email.unwrap_or_default(),
-                    tel.unwrap_or_default(),
-                    &issued_on[..10],
-                ],
-            );
+            output.put(&CardRow { card_no: &card_no, contact_id, email, phone: tel, issued_at: day(issued) });
             let e164 = tel.map(|_| person.e164());
             let key = tuple_key(&[Some(&card_no), contact_id, email, e164.as_deref()]);
-            pages.truth("loyalty_cards", &key, &truth);
+            output.truth(Source::Cards, &key, Some(&truth));
             presence.card = Some(card_no);
         }
         if dice.chance(0.004) && !person.email_is_shared {
-            pages.csv(Output::Staff, &[&person.email]);
+            output.put(&StaffRow { email: &person.email });
         }
         presence
     }
 
-    fn write_accounts(&mut self, scene: &Scene, person: &Person, dice: &mut Dice, pages: &mut Pages, truth: &str) {
+    fn write_accounts(
+        &mut self,
+        scene: &Scene,
+        person: &Person,
+        dice: &mut Dice,
+        output: &mut impl Output,
+        truth: &str,
+    ) {
         let registers = person.persona.buys_online() && dice.chance(0.82);
         let n = if registers { 1 + u64::from(dice.chance(0.03)) } else { 0 };
         for copy in 0..n {
-            let id = ids::code(scene.seed, Kind::Account, person.number * 4 + copy);
+            let number = person.number * 4 + copy;
+            let id = ids::code(scene.seed, Kind::Account, number);
             let earliest = if copy == 0 { person.joined } else { (person.joined / 2).max(2) };
             let latest = if copy == 0 && dice.chance(0.7) { person.joined } else { person.left };
             let created_at = scene.clock.days_ago(dice, latest.min(earliest), earliest);
@@ -87,29 +87,32 @@ impl Presence {
             let last = if dice.chance(0.1) { dirt::name(dice, &person.last_name) } else { person.last_name.clone() };
             let phone = if dice.chance(0.45) { dirt::phone(dice, person.mobile) } else { String::new() };
             let country = ["FR", "BE", "CH", "LU"][dice.weighted(&[94, 3, 2, 1])];
-            pages.csv(
-                Output::Accounts,
-                &[
-                    &id,
-                    &email,
-                    &first,
-                    &last,
-                    &phone,
-                    country,
-                    &super::clock::utc(created_at),
-                    &super::clock::utc(modified_at),
-                ],
-            );
-            pages.truth("web_accounts", &id, truth);
+            output.put(&AccountRow {
+                id,
+                email: &email,
+                first_name: &first,
+                last_name: &last,
+                phone: filled(&phone),
+                country,
+                created_at: Utc(created_at),
+                modified_at: Utc(modified_at),
+            });
+            output.truth(Source::Accounts, id.as_str(), Some(truth));
             if copy == 0 && email == person.email && dice.chance(0.4) {
                 self.newsletter = Some((email.clone(), created_at));
             }
-            self.accounts.push(Account { id, email, created_at });
+            self.accounts.push(Account { number, id, email, created_at });
         }
     }
 
     /// Writes the contacts; the key of the first one.
-    fn write_contacts(&mut self, scene: &Scene, person: &Person, pages: &mut Pages, truth: &str) -> Option<String> {
+    fn write_contacts(
+        &mut self,
+        scene: &Scene,
+        person: &Person,
+        output: &mut impl Output,
+        truth: &str,
+    ) -> Option<String> {
         let dice = &mut Dice::new(scene.seed, Topic::Contacts, person.number);
         let known = match person.persona {
             Persona::Visitor => 0.0,
@@ -125,8 +128,8 @@ impl Presence {
             if row.optin == "oui" && row.has_email {
                 self.newsletter = Some((row.email.trim().to_owned(), row.created_at));
             }
-            row.write(pages, &id, "false");
-            pages.truth("crm_contacts", &id, truth);
+            row.write(output, &id, false);
+            output.truth(Source::Contacts, &id, Some(truth));
             first_id.get_or_insert(id);
         }
         if person.number % 250 == 17 {
@@ -134,8 +137,8 @@ impl Presence {
             let mut row = Contact::draw(scene, person, dice, 0);
             row.email = format!("test+{}@maison.example", person.number);
             "TEST".clone_into(&mut row.last_name);
-            row.write(pages, &id, "true");
-            pages.truth("crm_contacts", &id, "");
+            row.write(output, &id, true);
+            output.truth(Source::Contacts, &id, None);
         }
         first_id
     }
@@ -156,7 +159,7 @@ struct Contact {
     postcode: String,
     city: String,
     optin: &'static str,
-    optin_at: String,
+    optin_at: Option<i64>,
     created_at: i64,
     modified_at: i64,
 }
@@ -181,7 +184,7 @@ impl Contact {
             postcode: person.household.postcode.clone(),
             city: person.household.city.clone(),
             optin: ["oui", "non", ""][dice.weighted(&[58, 30, 12])],
-            optin_at: String::new(),
+            optin_at: None,
             created_at,
             modified_at,
         };
@@ -231,32 +234,29 @@ impl Contact {
             row.city = dirt::without_accents(&row.city).to_uppercase();
         }
         if row.optin == "oui" || (row.optin == "non" && dice.chance(0.5)) {
-            row.optin_at = super::clock::local(scene.clock.after(dice, created_at, 0, 30 * DAY));
+            row.optin_at = Some(scene.clock.after(dice, created_at, 0, 30 * DAY));
         }
         row
     }
 
-    fn write(&self, pages: &mut Pages, id: &str, is_test: &str) {
-        pages.csv(
-            Output::Contacts,
-            &[
-                id,
-                self.civility,
-                &self.first_name,
-                &self.last_name,
-                &self.email,
-                &self.email2,
-                &self.phone,
-                &self.birth,
-                &self.street,
-                &self.postcode,
-                &self.city,
-                self.optin,
-                &self.optin_at,
-                &super::clock::local(self.created_at),
-                &super::clock::local(self.modified_at),
-                is_test,
-            ],
-        );
+    fn write(&self, output: &mut impl Output, id: &str, is_test: bool) {
+        output.put(&ContactRow {
+            contact_id: id,
+            civility: self.civility,
+            first_name: &self.first_name,
+            last_name: &self.last_name,
+            email: filled(&self.email),
+            email2: filled(&self.email2),
+            tel_mobile: filled(&self.phone),
+            birth_date: filled(&self.birth),
+            addr1: &self.street,
+            postcode: &self.postcode,
+            city: &self.city,
+            optin: filled(self.optin),
+            optin_at: self.optin_at.map(Local),
+            created_at: Local(self.created_at),
+            modified_at: Local(self.modified_at),
+            is_test,
+        });
     }
 }

@@ -9,6 +9,8 @@ use flate2::read::GzDecoder;
 
 use super::*;
 
+mod parquet;
+
 fn generate(customers: u64, seed: u64) -> (tempfile::TempDir, Summary) {
     let dir = tempfile::tempdir().unwrap();
     let options = Options { customers, seed, ..Options::default() };
@@ -79,7 +81,8 @@ fn people_are_the_same_in_a_larger_world() {
 #[test]
 fn another_end_moves_the_history_and_not_the_people() {
     let dir = tempfile::tempdir().unwrap();
-    let options = Options { customers: 300, seed: 3, as_of: "2025-03-10T12:00:00Z".parse().unwrap() };
+    let as_of = "2025-03-10T12:00:00Z".parse().unwrap();
+    let options = Options { customers: 300, seed: 3, as_of, ..Options::default() };
     write(dir.path(), &options, &mut |_| {}).unwrap();
     let (usual, _) = generate(300, 3);
     assert_eq!(people(dir.path()), people(usual.path()));

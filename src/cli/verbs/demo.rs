@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
-use crate::cli::{Context, Exit, Format};
+use crate::cli::{Context, Exit, Format, FormatOption};
 use crate::demo::{self, Options, Summary};
 use crate::diag::Result;
 use crate::report::{Table, count};
@@ -21,9 +22,31 @@ pub struct Arguments {
     /// How many people
     #[arg(long, value_name = "N", default_value_t = 10_000)]
     pub customers: u64,
+    /// About how many web events, at most 10,000 a person [default: about three a person]
+    #[arg(long, value_name = "N")]
+    pub events: Option<u64>,
+    /// How the data is written
+    #[arg(long, value_parser = format_option(), default_value = "text")]
+    pub format: FormatOption,
     /// Another seed gives other people; the same seed gives the same files
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
+}
+
+/// The words of `--format`: in the first two how the sources are written, in the others what the output is for.
+fn format_option() -> impl TypedValueParser<Value = FormatOption> {
+    PossibleValuesParser::new([
+        PossibleValue::new("text").help("The data as exports come: CSV and NDJSON, plain or gzip"),
+        PossibleValue::new("parquet").help("The data as folders of Parquet files, typed: for much of it"),
+        PossibleValue::new("human").help("The data as text, what is said of it as well"),
+        PossibleValue::new("json").help("The data as text, what is said of it as one JSON object per line"),
+    ])
+    .map(|word| match word.as_str() {
+        "parquet" => FormatOption::Parquet,
+        "human" => FormatOption::Human,
+        "json" => FormatOption::Json,
+        _ => FormatOption::Text,
+    })
 }
 
 /// The zone of Maison.
@@ -32,7 +55,10 @@ const ZONE: chrono_tz::Tz = chrono_tz::Europe::Paris;
 /// Runs the verb.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
     let as_of = context.global.as_of.map_or(Options::default().as_of, |as_of| as_of.resolve(ZONE));
-    let options = Options { customers: arguments.customers, seed: arguments.seed, as_of };
+    let is_parquet = arguments.format == FormatOption::Parquet;
+    let format = if is_parquet { demo::Format::Parquet } else { demo::Format::Text };
+    let Arguments { customers, events, seed, .. } = arguments;
+    let options = Options { customers, events, format, seed, as_of };
     let progress = context.printer.progress();
     progress.step("writing people", Some(options.customers));
     let mut before = 0;
