@@ -47,7 +47,9 @@ class Comparison:
             for row in self.rows(f"from ({sql}) limit {SHOWN}"):
                 print(f"           {row}", file=sys.stderr)
 
-    def only_on_one_side(self, name: str, key: str, what: str) -> None:
+    def same_keys(self, name: str, key: str, what: str) -> None:
+        """Each is once on our side, and on their side, too."""
+        self.check(f"{what} that are there twice", f"select {key} from our_{name} group by {key} having count(*) > 1")
         for side, other in (("our", "their"), ("their", "our")):
             self.check(f"{what} on {side} side alone", f"select {key} from {side}_{name} anti join {other}_{name} using ({key})")
 
@@ -55,10 +57,10 @@ class Comparison:
         """The same records and identifiers in the same components."""
         record = "source, record_key"
         self.load("records", "customer_records", f"{record}, customer_id", "role = 'record'")
-        self.only_on_one_side("records", record, "records")
+        self.same_keys("records", record, "records")
         pairs = f"select o.customer_id as ours, t.customer_id as theirs from our_records o join their_records t using ({record})"
         if self.load("identifiers", "customer_identifiers", "type, value, customer_id"):
-            self.only_on_one_side("identifiers", "type, value", "identifiers")
+            self.same_keys("identifiers", "type, value", "identifiers")
             pairs += " union select o.customer_id, t.customer_id from our_identifiers o join their_identifiers t using (type, value)"
         self.db.execute(f"create table same as select distinct * from ({pairs})")
         self.check("customers that are several in DuckDB", "select ours, list(theirs) from same group by ours having count(*) > 1")
@@ -66,8 +68,9 @@ class Comparison:
 
     def customers(self) -> None:
         self.load("customers", "customer", "*")
+        self.check("customers that are there twice", "select customer_id from our_customers group by customer_id having count(*) > 1")
         self.db.execute("create table matched as select customer_id, theirs from our_customers left join same on ours = customer_id")
-        self.check("customers on our side alone", "select customer_id from matched where theirs is null")
+        self.check("customers on our side alone", "select m.customer_id from matched m anti join their_customers t on t.customer_id = m.theirs")
         self.check("customers on their side alone", "select customer_id from their_customers t anti join matched m on m.theirs = t.customer_id")
         joined = "our_customers o join matched m using (customer_id) join their_customers t on t.customer_id = m.theirs"
         for column, kind in self.columns("their_customers").items():
@@ -79,6 +82,7 @@ class Comparison:
         if not self.load("members", "segment_members", "segment, entity_id as customer_id", "exited_at is null", "members/*.parquet"):
             return
         self.db.execute("create table our_mapped as select segment, theirs as customer_id from our_members join same on ours = customer_id")
+        self.check("members that are there twice", "select segment, customer_id from our_members group by all having count(*) > 1")
         self.check("members on our side alone", "from our_mapped except from their_members")
         self.check("members on their side alone", "from their_members except from our_mapped")
 
