@@ -56,9 +56,9 @@ class Bench:
     def duck(self, work: str, out: str, **settings) -> tuple[Cost, dict]:
         """DuckDB's side of something, in a process of its own; its results are in the folder `out`."""
         options = self.options
-        sizes = {"threads": options.threads, "memory": options.memory, "traits": options.traits, "segments": options.segments, "new": 0}
-        given = sizes | {"work": work, "out": str(self.folder(out))} | {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
-        cost, answer = measure.run([sys.executable, "-m", "duck", json.dumps(given)], HERE)
+        given = {"threads": options.threads, "memory": options.memory, "traits": options.traits, "segments": options.segments, "new": 0}
+        given |= settings | {"work": work, "out": self.folder(out)}
+        cost, answer = measure.run([sys.executable, "-m", "duck", json.dumps(given, default=str)], HERE)
         return cost, json.loads(answer)
 
     def measured(self, stage: str, by: str, rows: int, once) -> Cost:

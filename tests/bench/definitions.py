@@ -3,7 +3,7 @@
 import random
 from dataclasses import dataclass
 
-from catalogue import ATTRIBUTES, BY_NAME, EVENTS, WINDOWS, Event, plain
+from catalogue import ATTRIBUTES, BY_NAME, EVENTS, WINDOWS, Event
 
 # How many rows a condition asks for at least: visits are many, purchases few.
 COUNTS = {"web_events": {1: 4, 2: 3, 3: 3, 5: 2, 10: 1}}
@@ -212,7 +212,5 @@ def draw(traits: int, segments: int, seed: int = 1) -> Models:
 def with_new(models: Models, number: int) -> Models:
     """The same and so many segments more, which ask only what is computed already."""
     counts = [feature for feature in models.features() if feature.aggregate == "count"]
-    new = {
-        f"new_{n:03}": All((Did(counts[n % len(counts)]), Not(Did(counts[(n + len(counts) // 2) % len(counts)], 2)))) for n in range(number)
-    }
+    new = {f"new_{n:03}": All((Did(counts[n % len(counts)]), Not(Did(counts[(n + len(counts) // 2) % len(counts)], 2)))) for n in range(number)}
     return Models(models.traits, {**models.segments, **new})

@@ -38,6 +38,8 @@ def run(command: list[str], folder: Path | None = None) -> tuple[Cost, str]:
 
     This process stays small: a child's greatest memory begins with that of its parent.
     """
+    # What others wrote is not to be written back while this is measured.
+    os.sync()
     with tempfile.TemporaryFile("w+") as err:
         started = time.perf_counter()
         child = subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, stderr=err, text=True)

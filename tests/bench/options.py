@@ -65,7 +65,7 @@ def parse() -> Options:
     parser.add_argument("--repeat", type=int, default=3, help="runs, of which the median counts")
     parser.add_argument("--threads", type=int, default=2, help="of both engines")
     parser.add_argument("--memory", type=mib, default=f"{of_the_machine}MiB", help="limit of both engines")
-    parser.add_argument("--work", type=Path, default=target / "bench", help="folder of the data, which stays for the next time, and of everything that is built")
+    parser.add_argument("--work", type=Path, default=target / "bench", help="folder of the data, which stays, and of all that is built")
     parser.add_argument("--only", type=stages, default=",".join(STAGES), metavar="STAGE,…", help="these stages")
     parser.add_argument("--keep", action="store_true", help="keep what was built, too")
     arguments = vars(parser.parse_args())

@@ -22,7 +22,8 @@ def table(bench: Bench) -> str:
         lines.append(line(figure, seconds.get((figure.stage, COHORTE)), limit))
         lines += [("", f"· {name}", "", f"{part:.2f}", *[""] * 6) for name, part in figure.parts]
     widths = [max(len(cells[column]) for cells in lines) for column in range(len(HEADS))]
-    return "\n".join("| " + " | ".join(pad(cell, width, column) for column, (cell, width) in enumerate(zip(cells, widths))) + " |" for cells in lines)
+    padded = ([pad(cell, widths[column], column) for column, cell in enumerate(cells)] for cells in lines)
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in padded)
 
 
 def line(figure: Figure, ours: float | None, limit: float | None) -> tuple[str, ...]:
@@ -62,6 +63,11 @@ def machine() -> dict:
     return {"cpu": cpu, "cores": os.cpu_count(), "memory_gib": round(gib, 1)}
 
 
+def as_json(figure: Figure) -> dict:
+    parts = {name: round(seconds, 3) for name, seconds in figure.parts}
+    return {"stage": figure.stage, "by": figure.by, "rows": figure.rows, **figure.cost.as_json(), "parts": parts}
+
+
 def keep(bench: Bench, load: float, version: str) -> None:
     """Appends a line to the results."""
     commit = subprocess.run(["git", "describe", "--always", "--dirty"], cwd=bench.options.results.parent, capture_output=True, text=True)
@@ -75,10 +81,7 @@ def keep(bench: Bench, load: float, version: str) -> None:
         "sizes": bench.options.sizes(),
         "features": len(bench.models.features()),
         "ratios": ratios(bench),
-        "figures": [
-            {"stage": figure.stage, "by": figure.by, "rows": figure.rows, **figure.cost.as_json(), "parts": {name: round(s, 3) for name, s in figure.parts}}
-            for figure in bench.figures
-        ],
+        "figures": [as_json(figure) for figure in bench.figures],
     }
     with bench.options.results.open("a", encoding="utf-8") as results:
         results.write(json.dumps(kept, ensure_ascii=False) + "\n")

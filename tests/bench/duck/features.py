@@ -34,7 +34,8 @@ GOLDEN = """
         first(city order by modified_at desc, place, record_key) filter (city is not null) as city,
         first(postcode order by modified_at desc, place, record_key) filter (postcode is not null) as postcode
     from records join (
-        select 'crm_contacts' as source, contact_id as record_key, 0 as place, modified_at, address(email) as email, null as country, city, postcode from crm_contacts
+        select 'crm_contacts' as source, contact_id as record_key, 0 as place, modified_at,
+            address(email) as email, null as country, city, postcode from crm_contacts
         union all select 'web_accounts', id, 1, modified_at, address(email), country, null, null from web_accounts
     ) using (source, record_key)
     group by records.customer_id"""
@@ -119,4 +120,3 @@ def condition(tree: Condition, did) -> str:
             return "(" + " and ".join(condition(inner, did) for inner in several) + ")"
         case Any(conditions=several):
             return "(" + " or ".join(condition(inner, did) for inner in several) + ")"
-

@@ -42,7 +42,8 @@ select a, b from once union all select b, a from once
 """
 
 RECORDS = """
-select 'crm_contacts' as source, contact_id as record_key, customer_id from crm_contacts join who on vertex = hash('crm_id', contact_id) where not is_test
+select 'crm_contacts' as source, contact_id as record_key, customer_id
+from crm_contacts join who on vertex = hash('crm_id', contact_id) where not is_test
 union all
 select 'web_accounts', id, customer_id from web_accounts join who on vertex = hash('account_id', id)
 """

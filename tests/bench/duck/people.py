@@ -11,7 +11,8 @@ from duck.session import Session
 
 GENERATE = """
 with drawn as (
-    select record, cast(floor({records} * 0.4 * dice(record, 1)) as bigint) as person, dice(record, 2) as x, dice(record, 3) as y, dice(record, 4) as z
+    select record, cast(floor({records} * 0.4 * dice(record, 1)) as bigint) as person,
+        dice(record, 2) as x, dice(record, 3) as y, dice(record, 4) as z
     from range({records}) numbers(record))
 select 'R' || record as record_id,
     case when x < 0.001 then 'shop' || cast(floor(300 * dice(record, 5) ** 2) as integer) || '@maison.example'
@@ -54,5 +55,6 @@ def resolve(session: Session, people: Path, out: Path, propagate=components.prop
     session.table("links", "select a, b from once union all select b, a from once")
     session.step("links")
     propagate(session)
-    session.write("select 'people' as source, record_id as record_key, label as customer_id from records join labels using (vertex)", out / "records.parquet")
+    named = "select 'people' as source, record_id as record_key, label as customer_id from records join labels using (vertex)"
+    session.write(named, out / "records.parquet")
     session.step("components")
