@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, BooleanArray, RecordBatch};
+use datafusion::arrow::array::{BooleanArray, RecordBatch};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::{Result, exec_err};
 use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility};
@@ -96,8 +96,8 @@ impl ScalarUDFImpl for IsSame {
         let [keys, hashes] = arrays.as_slice() else { return exec_err!("a key and a hash were expected") };
         let (keys, hashes) = (Text::of(keys.as_ref())?, Text::of(hashes.as_ref())?);
         let is_same = |row| digest(&keys, &hashes, row).is_some_and(|one| self.rows.get(&one) == Some(&true));
-        let rows = arrays.first().map_or(0, |array| array.len());
-        Ok(ColumnarValue::Array(Arc::new(BooleanArray::from_iter((0..rows).map(|row| Some(is_same(row)))))))
+        let rows = arrays[0].len();
+        Ok(ColumnarValue::Array(Arc::new((0..rows).map(|row| Some(is_same(row))).collect::<BooleanArray>())))
     }
 }
 

@@ -205,7 +205,9 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     };
     // Codes of mixed letters and digits are text, and rightly so; where a type does not fit, one stray cell may be why.
     if findings.iter().any(|finding| finding.code == "E204") {
-        breaks.into_iter().for_each(|finding| findings.add(finding));
+        for finding in breaks {
+            findings.add(finding);
+        }
     }
     if findings.has_errors() {
         return Err(Stopped::Findings(Box::new(files), findings.sorted()));

@@ -95,7 +95,7 @@ pub async fn deliver(
     let broke = ended.and(syncer.write_down().await).err();
     let (batches, ended) = syncer.sender.ended();
     let ended = broke.map(Ended::Failed).or(ended).unwrap_or_default();
-    Summary { ended, batches, ..syncer.summary }
+    Summary { batches, ended, ..syncer.summary }
 }
 
 struct Syncer<'a> {

@@ -8,6 +8,7 @@ use crate::sync::clock::Cancel;
 
 /// Build, then sync: the main job
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools)] // Each is a switch of its own.
 pub struct Arguments {
     /// Build everything anew from the sources; ids of customers are kept
     #[arg(long)]

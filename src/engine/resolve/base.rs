@@ -103,7 +103,9 @@ impl Addresses {
         };
         let mut ends = vec![0_u32; customers];
         for of_value in meant() {
-            holders(of_value).into_iter().for_each(|place| ends[place] += 1);
+            for place in holders(of_value) {
+                ends[place] += 1;
+            }
         }
         let mut total = 0;
         for end in &mut ends {
