@@ -51,7 +51,7 @@ def parse() -> Options:
         description="Cohorte against DuckDB on the same data: seconds, memory, bytes; and do both say the same, row for row?",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
         epilog="Stages: limit, what a bare scan costs; full, a build from nothing; unchanged, the same again; segment, one new segment on "
-        "known features; grown, after 1 %% new events; check, `cohorte check` on 2,000 traits and 500 segments; identity, records to "
+        "known features; grown, after 1 % new events; check, `cohorte check` on 2,000 traits and 500 segments; identity, records to "
         "named customers alone.",
     )
     of_the_machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // (1 << 20) * 7 // 10
