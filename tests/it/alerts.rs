@@ -127,6 +127,37 @@ fn what_changes_is_told_once() {
 }
 
 #[test]
+fn a_connection_that_does_not_deliver_says_nothing_and_a_build_alone_is_told() {
+    let mail = Fake::start(Mailchimp::default(), Faults::none());
+    let desk = Fake::start(Desk::default(), Faults::none());
+    let folder = with_alerts(&mail.url(), &desk.url(), "  team: {to: desk}\n");
+    let warehouse = std::fs::read_to_string(folder.path().join("warehouse.yaml")).unwrap();
+    let silent = warehouse.replace(&format!("\"{}\", deliver: true", desk.url()), &format!("\"{}\"", desk.url()));
+    assert_ne!(silent, warehouse);
+    folder.write("warehouse.yaml", &silent);
+    people(&folder, FEW);
+    let build = |day: u32| cohorte(&folder, &["build", "--as-of", &format!("2026-06-{day:02}")], Some("key"));
+    assert!(build(1).status.success());
+    let crm = std::fs::read_to_string(folder.path().join("crm.csv")).unwrap();
+    folder.write("crm.csv", &format!("{crm}nine,x@x.fr,X,Lyon\n"));
+    assert!(!build(2).status.success());
+    assert_eq!(heard(&desk), [""; 0]);
+    // Nobody has heard of it yet: it is said as soon as somebody can.
+    folder.write("warehouse.yaml", &warehouse);
+    assert!(!build(3).status.success());
+    assert!(!build(4).status.success());
+    let told = heard(&desk);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("build failure on: shop: the build fails: E3"), "{told:?}");
+    folder.write("crm.csv", &crm);
+    let output = build(5);
+    assert!(output.status.success(), "{}", said(&output));
+    assert_eq!(heard(&desk), ["build failure off: shop: the build works again"]);
+    assert!(build(6).status.success());
+    assert_eq!(heard(&desk), [""; 0]);
+}
+
+#[test]
 fn e158_alerts_that_cannot_be_delivered() {
     let alerts =
         "  a: {to: folder}\n  b: {to: desk, object: rwo}\n  c: {to: mail, object: member}\n  d: {to: nowhere}\n";

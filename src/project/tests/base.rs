@@ -167,11 +167,12 @@ pub(super) fn run_with(texts: &[(&str, &str)], target: Option<&str>, vars: &[(&s
     let spec = read(&files, ids[0], &ids[1..], target, variables, &mut findings);
     // Sources that the base does not have are given what its orders have.
     let mut schemas = schemas();
+    let orders = schemas["orders"].clone();
     for named in spec.sources.values() {
         if location(named, &mut findings).is_none() {
             schemas.remove(&named.name);
         } else if !schemas.contains_key(&named.name) {
-            schemas.insert(named.name.clone(), schemas["orders"].clone());
+            schemas.insert(named.name.clone(), orders.clone());
         }
     }
     let project = resolve(&files, &spec, &schemas, &mut findings);
