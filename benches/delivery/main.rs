@@ -19,10 +19,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-/// That of the executable.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 /// Rows of a request, and requests at once: those of the connector `webhook`.
 const BATCH: u64 = 500;
 const AT_ONCE: usize = 4;
