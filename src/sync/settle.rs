@@ -24,8 +24,8 @@ pub struct Settled {
 /// A row in doubt, and what was intended with it.
 type Doubted<'a> = (&'a State, Intent);
 
-/// Asks the destination about the rows that an earlier run left in doubt. `doubts` are rows of the state that have one: at most a
-/// window from a crash, and what was answered with "unknown". Only after this the state says what is due.
+/// Asks the destination about the rows that an earlier run left in doubt. `doubts` are rows of the state that have one: at most two
+/// windows from a crash, and what was answered with "unknown". Only after this the state says what is due.
 pub async fn settle(
     destination: &dyn Destination,
     target: &Target,
