@@ -64,7 +64,7 @@ pub struct Global {
 
     /// What the output is for
     #[arg(long, global = true, value_enum, default_value_t)]
-    pub format: FormatOption,
+    pub format: Format,
 
     /// Say nothing but findings, failures and the data that was asked for; twice, nothing at all
     #[arg(long, short, global = true, action = ArgAction::Count, conflicts_with = "verbose")]
@@ -80,12 +80,6 @@ pub struct Global {
 }
 
 impl Global {
-    /// What the output is for.
-    #[must_use]
-    pub fn format(&self) -> Format {
-        if self.format == FormatOption::Json { Format::Json } else { Format::Human }
-    }
-
     /// How much is said.
     #[must_use]
     pub fn verbosity(&self) -> Verbosity {
@@ -99,29 +93,13 @@ impl Global {
 }
 
 /// What the output is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Format {
-    /// Text for people.
-    Human,
-    /// One JSON object per line for programs.
-    Json,
-}
-
-/// What `--format` was given. The option of `demo` takes the place of the global one there, and says more; one option has one
-/// type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub enum FormatOption {
+pub enum Format {
     /// Text for people.
     #[default]
     Human,
     /// One JSON object per line for programs.
     Json,
-    /// `demo` alone: data as text, talk for people.
-    #[value(skip)]
-    Text,
-    /// `demo` alone: data as Parquet, talk for people.
-    #[value(skip)]
-    Parquet,
 }
 
 fn exact(text: &str) -> Result<Duration, String> {
@@ -159,22 +137,7 @@ mod tests {
             assert_eq!(global.vars, [("k".to_owned(), "v=w".to_owned())]);
             assert_eq!(global.as_of, Some("2026-01-15".parse().unwrap()));
             assert_eq!(global.accept, ["g"]);
-            assert_eq!((global.format(), global.verbosity()), (Format::Human, Verbosity::Verbose));
-        }
-    }
-
-    #[test]
-    fn the_format_of_demo_is_also_that_of_the_data() {
-        for (line, format) in [
-            ("cohorte demo a", Format::Human),
-            ("cohorte demo a --format parquet", Format::Human),
-            ("cohorte demo a --format json", Format::Json),
-            ("cohorte --format json demo a", Format::Json),
-        ] {
-            let args = Args::try_parse_from(line.split(' ')).unwrap();
-            assert_eq!(args.global.format(), format, "{line}");
-            let Verb::Demo(demo) = args.verb else { panic!("{line}") };
-            assert_eq!(demo.format == FormatOption::Parquet, line.contains("parquet"), "{line}");
+            assert_eq!((global.format, global.verbosity()), (Format::Human, Verbosity::Verbose));
         }
     }
 
@@ -182,7 +145,7 @@ mod tests {
     fn wrong_values_are_refused() {
         for line in [
             "cohorte build --format parquet",
-            "cohorte demo a --format csv",
+            "cohorte demo a --as csv",
             "cohorte build --var k",
             "cohorte build --var =v",
             "cohorte build --as-of soon",

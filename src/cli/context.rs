@@ -20,7 +20,7 @@ impl Context {
     /// Looks at the terminal and the environment once.
     #[must_use]
     pub fn new(global: Global) -> Self {
-        let printer = Printer::new(global.format(), global.verbosity(), global.color);
+        let printer = Printer::new(global.format, global.verbosity(), global.color);
         Self { global, printer }
     }
 

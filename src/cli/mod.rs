@@ -22,7 +22,7 @@ use std::io::Write as _;
 
 use clap::Parser as _;
 
-pub use args::{Args, Format, FormatOption, Global};
+pub use args::{Args, Format, Global};
 pub use as_of::AsOf;
 pub use context::Context;
 pub use exit::Exit;

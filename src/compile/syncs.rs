@@ -52,6 +52,49 @@ pub fn value_column(name: &str) -> String {
 /// `consent_history`.
 #[must_use]
 pub fn rows(project: &Project, sync: &Sync) -> String {
+    numbered(sync, &format!("(\n{}\n) as h", indent(&candidates(project, sync))))
+}
+
+/// The same rows of `_sync_candidates`, where the keys are known that may be there more than once: no other is numbered.
+#[must_use]
+pub fn rows_of_candidates(sync: &Sync, are_keys_repeated: bool) -> String {
+    let once =
+        |candidates: &str| withheld(sync, candidates, &format!("{NO_KEY} when reason is not null then reason end"));
+    if !are_keys_repeated {
+        return once("_sync_candidates");
+    }
+    let part = |which: &str| format!("(select * from _sync_candidates where {which}) as h");
+    let (one, several) = (part("not cohorte_is_repeated(key)"), part("cohorte_is_repeated(key)"));
+    format!("{}\nunion all\n{}", once(&one), numbered(sync, &several))
+}
+
+const NO_KEY: &str = "case when key is null then 'no key'";
+
+/// A destination has one row per key: of two with one key a consent that was withdrawn goes first, then the first by id.
+fn numbered(sync: &Sync, candidates: &str) -> String {
+    let reason = format!(
+        "{NO_KEY} when reason is not null then reason \
+         when is_member and row_number() over (partition by key, is_member and reason is null order by creates, entity_id, hash) > 1 then 'duplicate key' end"
+    );
+    withheld(sync, candidates, &reason)
+}
+
+fn withheld(sync: &Sync, candidates: &str, reason: &str) -> String {
+    let values: Vec<String> = columns(sync).iter().map(|name| ident(&value_column(name))).collect();
+    Select::from(candidates)
+        .column(ident("entity_id"), "entity_id")
+        .column(ident("key"), "key")
+        .column(ident("is_member"), "is_member")
+        .column(ident("creates"), "creates")
+        .column(reason, "withheld")
+        .column(ident("hash"), "hash")
+        .column(values.join(",\n  "), "")
+        .to_string()
+}
+
+/// As [`rows`], before it is asked whether a key is there twice: `reason` is what else withholds a row.
+#[must_use]
+pub fn candidates(project: &Project, sync: &Sync) -> String {
     let entity = &project.entities[&sync.entity];
     let is_consents = matches!(sync.from, SyncFrom::Consents(_));
     let id = ident(&entity.id());
@@ -114,21 +157,7 @@ pub fn rows(project: &Project, sync: &Sync) -> String {
     for name in ["entity_id", "key", "is_member", "creates", "reason"] {
         hashed = hashed.column(ident(name), name);
     }
-    hashed = hashed.column(hash, "hash").column(values.join(",\n  "), "");
-    // A destination has one row per key: of two with one key a consent that was withdrawn goes first, then the first by id.
-    Select::from(format!("(\n{}\n) as h", indent(&hashed.to_string())))
-        .column(ident("entity_id"), "entity_id")
-        .column(ident("key"), "key")
-        .column(ident("is_member"), "is_member")
-        .column(ident("creates"), "creates")
-        .column(
-            "case when key is null then 'no key' when reason is not null then reason \
-             when is_member and row_number() over (partition by key, is_member and reason is null order by creates, entity_id, hash) > 1 then 'duplicate key' end",
-            "withheld",
-        )
-        .column(ident("hash"), "hash")
-        .column(values.join(",\n  "), "")
-        .to_string()
+    hashed.column(hash, "hash").column(values.join(",\n  "), "").to_string()
 }
 
 /// The customers that may be concerned, with `_is_member`. Everyone is looked at, not the members alone: a row that was

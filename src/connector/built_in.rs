@@ -29,7 +29,7 @@ const MODES: &[&str] = &["upsert", "update", "insert", "mirror"];
 pub const BUILT_IN: &[Capabilities] = &[
     Capabilities {
         name: "files",
-        description: "a folder; each batch is a file of what was added, updated or removed",
+        description: "a folder, here or in an object store; each batch is a file of what was added, updated or removed",
         settings: &["path", "deliver"],
         modes: MODES,
         removes: &["delete", "clear", "nothing"],

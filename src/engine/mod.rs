@@ -6,6 +6,7 @@ pub mod identity;
 pub mod lookup;
 pub mod pass;
 pub mod readers;
+pub mod repeated;
 mod repeats;
 pub mod resolve;
 pub mod same;

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, ListArray, UInt64Array};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, LargeListArray, UInt64Array};
 use datafusion::arrow::buffer::OffsetBuffer;
 use datafusion::arrow::datatypes::{DataType, Field, FieldRef, UInt64Type};
 use datafusion::common::{Result, ScalarValue};
@@ -45,7 +45,7 @@ impl AggregateUDFImpl for Repeats {
     }
 
     fn state_fields(&self, _: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {
-        Ok(vec![Arc::new(Field::new("digests", DataType::List(item()), true))])
+        Ok(vec![Arc::new(Field::new("digests", DataType::LargeList(item()), true))])
     }
 }
 
@@ -65,7 +65,7 @@ impl Accumulator for Digests {
     }
 
     fn merge_batch(&mut self, states: &[ArrayRef]) -> Result<()> {
-        let lists = states[0].as_list::<i32>();
+        let lists = states[0].as_list::<i64>();
         for list in lists.iter().flatten() {
             self.0.extend_from_slice(list.as_primitive::<UInt64Type>().values());
         }
@@ -77,8 +77,8 @@ impl Accumulator for Digests {
         let mut digests = std::mem::take(&mut self.0);
         digests.sort_unstable();
         let offsets = OffsetBuffer::from_lengths([digests.len()]);
-        let list = ListArray::try_new(item(), offsets, Arc::new(UInt64Array::from(digests)), None)?;
-        Ok(vec![ScalarValue::List(Arc::new(list))])
+        let list = LargeListArray::try_new(item(), offsets, Arc::new(UInt64Array::from(digests)), None)?;
+        Ok(vec![ScalarValue::LargeList(Arc::new(list))])
     }
 
     fn evaluate(&mut self) -> Result<ScalarValue> {

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use datafusion::arrow::datatypes::SchemaRef;
+use datafusion::arrow::datatypes::{Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -60,16 +60,17 @@ impl Stage {
         self.write(session, name, frame).await.map_err(|error| failure_from(format!("computing `{name}`"), &error))
     }
 
-    /// Keeps the rows of a stream under a name.
-    pub async fn keep_stream(
+    /// Keeps the rows of streams of the same columns under a name.
+    pub async fn keep_streams(
         &self,
         session: &SessionContext,
         name: &str,
-        rows: SendableRecordBatchStream,
+        streams: Vec<SendableRecordBatchStream>,
     ) -> Result<()> {
         let kept = async {
-            let (folder, schema) = (self.folder_of(name)?, rows.schema());
-            write_partition(folder.join("part.parquet"), Arc::clone(&schema), rows).await?;
+            let folder = self.folder_of(name)?;
+            let schema = streams.first().map_or_else(|| Arc::new(Schema::empty()), |stream| stream.schema());
+            write_partitions(&folder, &schema, streams).await?;
             register(session, name, &folder, schema)
         };
         kept.await.map_err(|error| failure_from(format!("computing `{name}`"), &error))
@@ -89,16 +90,9 @@ impl Stage {
         let task = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
         let schema = plan.schema();
-        let mut writers = tokio::task::JoinSet::new();
-        for partition in 0..plan.properties().partitioning.partition_count() {
-            let stream = plan.execute(partition, Arc::clone(&task))?;
-            let path = folder.join(format!("part-{partition:05}.parquet"));
-            writers.spawn(write_partition(path, Arc::clone(&schema), stream));
-        }
-        let mut rows = 0;
-        while let Some(done) = writers.join_next().await {
-            rows += done.map_err(|error| DataFusionError::External(Box::new(error)))??;
-        }
+        let partitions = 0..plan.properties().partitioning.partition_count();
+        let streams = partitions.map(|partition| plan.execute(partition, Arc::clone(&task)));
+        let rows = write_partitions(&folder, &schema, streams.collect::<EngineResult<_>>()?).await?;
         register(session, name, &folder, schema)?;
         self.timings.note(format!("computing `{name}`"), started, Some(rows), Some(plan.as_ref()));
         Ok(rows)
@@ -118,6 +112,24 @@ impl Stage {
         });
         held.map(|_| ()).map_err(|error| failure_from(format!("computing `{name}`"), &error))
     }
+}
+
+/// A file per stream; gives the number of rows.
+async fn write_partitions(
+    folder: &Path,
+    schema: &SchemaRef,
+    streams: Vec<SendableRecordBatchStream>,
+) -> EngineResult<u64> {
+    let mut writers = tokio::task::JoinSet::new();
+    for (partition, stream) in streams.into_iter().enumerate() {
+        let path = folder.join(format!("part-{partition:05}.parquet"));
+        writers.spawn(write_partition(path, Arc::clone(schema), stream));
+    }
+    let mut rows = 0;
+    while let Some(done) = writers.join_next().await {
+        rows += done.map_err(|error| DataFusionError::External(Box::new(error)))??;
+    }
+    Ok(rows)
 }
 
 async fn write_partition(path: PathBuf, schema: SchemaRef, mut stream: SendableRecordBatchStream) -> EngineResult<u64> {

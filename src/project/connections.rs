@@ -55,7 +55,7 @@ pub struct Connection {
     pub account: String,
     /// Was the account's name written?
     pub declares_account: bool,
-    /// Folder of `files`.
+    /// Folder of `files`, or the URL of one.
     pub path: Option<String>,
     /// URL of `postgres`, or of an HTTP API: may be a secret.
     pub url: Option<String>,

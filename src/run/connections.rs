@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::stored::Stored;
-use super::sync::{account, given};
+use super::sync::{account, folder, given};
 use crate::connector;
 use crate::diag::{Failure, Finding, Findings, Result, nearest};
 use crate::project::{Connection, Connector};
@@ -45,7 +45,7 @@ pub async fn check_connections(stored: &Stored, names: &[String]) -> Result<Vec<
     let mut checked = Vec::new();
     for connection in stored.connections.values().filter(|one| names.is_empty() || names.contains(&one.name)) {
         let failure = match &connection.connector {
-            Connector::Files => folder(connection, &stored.folder).err(),
+            Connector::Files => files(connection, &stored.folder).await.err(),
             Connector::Postgres => database(connection).await.err(),
             Connector::Http(http) => api(connection, http).await.err(),
         };
@@ -103,25 +103,6 @@ async fn database(connection: &Connection) -> Result<()> {
     Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?.check().await
 }
 
-/// A folder that may be written, or could be made: looking creates nothing that stays.
-fn folder(connection: &Connection, project: &Path) -> Result<()> {
-    let path = project.join(given(connection, "path", connection.path.as_ref())?);
-    let mut there: PathBuf = std::path::absolute(&path).unwrap_or_else(|_| path.clone());
-    while !there.exists() {
-        if !there.pop() {
-            break;
-        }
-    }
-    let refused = |error: std::io::Error| {
-        Failure::world(
-            "W601",
-            format!("checking the folder `{}` of the connection `{}`", path.display(), connection.name),
-            error,
-        )
-        .help("check that it is a folder, and that you may write there")
-    };
-    if !there.is_dir() {
-        return Err(refused(std::io::Error::from(std::io::ErrorKind::NotADirectory)));
-    }
-    tempfile::Builder::new().prefix(".cohorte-").tempfile_in(&there).map(|_| ()).map_err(refused)
+async fn files(connection: &Connection, project: &Path) -> Result<()> {
+    folder(connection, project)?.check().await
 }

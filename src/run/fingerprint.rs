@@ -1,20 +1,22 @@
 //! A fingerprint of a relation's rows, whatever their order: a table whose rows are those that are published is not
 //! written again.
 //!
-//! Each row has 128 bits of `cohorte_hash`, which tells lists, nulls and floats apart; the fingerprint is their sum, with
-//! the number of rows, so that a row which is there twice counts twice.
+//! Each row has 128 bits of a digest that tells lists, nulls and floats apart; the fingerprint is their sum, with the number of
+//! rows, so that a row which is there twice counts twice.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use datafusion::arrow::array::{Array, AsArray};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::DataType;
-use datafusion::physical_plan::execute_stream;
+use datafusion::arrow::array::RecordBatch;
+use datafusion::error::Result as EngineResult;
+use datafusion::execution::SendableRecordBatchStream;
+use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{ExecutionPlan, ExecutionPlanProperties};
 use futures::StreamExt;
 
 use super::workspace::Workspace;
 use crate::diag::Result;
+use crate::engine::functions::sum_of_rows;
 use crate::sql::ident;
 use crate::store::{TableSpec, failure_from, stored_schema};
 
@@ -25,35 +27,112 @@ pub(super) struct Rows {
     pub(super) fingerprint: String,
 }
 
-/// Reads what is about to be written to a table, once. Some columns say nothing about the row, such as which run wrote it.
-pub(super) async fn of(workspace: &Workspace, spec: &TableSpec, from: &str, ignored: &[&str]) -> Result<Rows> {
-    let doing = format!("comparing `{from}` with what is published");
+/// Adds up rows as they pass. Some columns say nothing about a row, such as which run wrote it.
+pub(super) struct Tally {
+    /// What the table is apart from its rows.
+    shape: String,
+    sum: Mutex<(u64, u128)>,
+}
+
+impl Tally {
+    fn of(spec: &TableSpec) -> Self {
+        let stored = stored_schema(&spec.schema);
+        let types: Vec<_> = stored.fields().iter().map(|field| (field.name(), field.data_type())).collect();
+        let shape = format!("{types:?}\0{:?}\0{:?}\0{}", spec.partition_by, spec.personal, spec.description);
+        Self { shape: blake3::hash(shape.as_bytes()).to_hex()[..16].to_owned(), sum: Mutex::default() }
+    }
+
+    fn add(&self, batch: &RecordBatch, ignored: &[&str]) -> EngineResult<()> {
+        let schema = batch.schema();
+        let told =
+            schema.fields().iter().zip(batch.columns()).filter(|(field, _)| !ignored.contains(&field.name().as_str()));
+        let columns: Vec<_> = told.map(|(_, column)| Arc::clone(column)).collect();
+        let sum = sum_of_rows(&columns, batch.num_rows())?;
+        let mut all = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        *all = (all.0 + batch.num_rows() as u64, all.1.wrapping_add(sum));
+        Ok(())
+    }
+
+    /// What has passed.
+    pub(super) fn rows(&self) -> Rows {
+        let (count, sum) = *self.sum.lock().unwrap_or_else(PoisonError::into_inner);
+        Rows { count, fingerprint: format!("{}-{count}-{sum:032x}", self.shape) }
+    }
+}
+
+/// The rows of a relation that are about to be written to a table, in its columns, and who adds them up as they are read.
+pub(super) async fn passing(
+    workspace: &Workspace,
+    spec: &TableSpec,
+    from: &str,
+    ignored: &'static [&'static str],
+) -> Result<(Vec<SendableRecordBatchStream>, Arc<Tally>)> {
+    let all = stored_schema(&spec.schema);
+    let columns: Vec<String> = all.fields().iter().map(|field| ident(field.name())).collect();
+    let (streams, tally, _) = tallied(workspace, spec, from, &columns, ignored).await?;
+    Ok((streams, tally))
+}
+
+/// Reads what is about to be written to a table, once.
+pub(super) async fn of(
+    workspace: &Workspace,
+    spec: &TableSpec,
+    from: &str,
+    ignored: &'static [&'static str],
+) -> Result<Rows> {
+    let started = Instant::now();
     let stored = stored_schema(&spec.schema);
     let names = stored.fields().iter().map(|field| field.name().as_str()).filter(|name| !ignored.contains(name));
     let columns: Vec<String> = names.map(ident).collect();
-    let sql = format!("select cohorte_hash({}) from {}", columns.join(", "), ident(from));
-    let started = Instant::now();
-    let stream = async {
+    let (streams, tally, plan) = tallied(workspace, spec, from, &columns, ignored).await?;
+    let mut readers = tokio::task::JoinSet::new();
+    for mut stream in streams {
+        readers.spawn(async move {
+            while let Some(batch) = stream.next().await {
+                batch?;
+            }
+            EngineResult::Ok(())
+        });
+    }
+    while let Some(read) = readers.join_next().await {
+        let read = read.map_err(|error| datafusion::error::DataFusionError::External(Box::new(error)));
+        read.flatten().map_err(|error| failure_from(doing(from), &error))?;
+    }
+    let rows = tally.rows();
+    workspace.stage.timings.note(doing(from), started, Some(rows.count), Some(plan.as_ref()));
+    Ok(rows)
+}
+
+fn doing(from: &str) -> String {
+    format!("comparing `{from}` with what is published")
+}
+
+async fn tallied(
+    workspace: &Workspace,
+    spec: &TableSpec,
+    from: &str,
+    columns: &[String],
+    ignored: &'static [&'static str],
+) -> Result<(Vec<SendableRecordBatchStream>, Arc<Tally>, Arc<dyn ExecutionPlan>)> {
+    let tally = Arc::new(Tally::of(spec));
+    let sql = format!("select {} from {}", columns.join(", "), ident(from));
+    let streams = async {
         let frame = workspace.opened.session.sql(&sql).await?;
         let context = Arc::new(frame.task_ctx());
         let plan = frame.create_physical_plan().await?;
-        Ok((execute_stream(Arc::clone(&plan), context)?, plan))
+        let parts = 0..plan.output_partitioning().partition_count();
+        let streams = parts.map(|part| {
+            let (stream, tally) = (plan.execute(part, Arc::clone(&context))?, Arc::clone(&tally));
+            let schema = stream.schema();
+            let told = stream.map(move |batch| {
+                let batch = batch?;
+                tally.add(&batch, ignored)?;
+                Ok(batch)
+            });
+            Ok(Box::pin(RecordBatchStreamAdapter::new(schema, told)) as SendableRecordBatchStream)
+        });
+        Ok((streams.collect::<EngineResult<Vec<_>>>()?, plan))
     };
-    let (mut stream, plan) = stream.await.map_err(|error| failure_from(doing.as_str(), &error))?;
-    let (mut count, mut sum) = (0_u64, 0_u128);
-    while let Some(batch) = stream.next().await {
-        let batch = batch.map_err(|error| failure_from(doing.as_str(), &error))?;
-        let hashes =
-            cast(batch.column(0), &DataType::Utf8View).map_err(|error| failure_from(doing.as_str(), &error.into()))?;
-        count += hashes.len() as u64;
-        for hash in hashes.as_string_view().iter().flatten() {
-            sum = sum.wrapping_add(u128::from_str_radix(hash, 16).unwrap_or_default());
-        }
-    }
-    workspace.stage.timings.note(doing, started, Some(count), Some(plan.as_ref()));
-    // The table's own shape counts, too: columns, which are personal, how it lies.
-    let types: Vec<_> = stored.fields().iter().map(|field| (field.name(), field.data_type())).collect();
-    let shape = format!("{types:?}\0{:?}\0{:?}\0{}", spec.partition_by, spec.personal, spec.description);
-    let shape = blake3::hash(shape.as_bytes()).to_hex();
-    Ok(Rows { count, fingerprint: format!("{}-{count}-{sum:032x}", &shape.as_str()[..16]) })
+    let (streams, plan) = streams.await.map_err(|error| failure_from(doing(from), &error))?;
+    Ok((streams, tally, plan))
 }

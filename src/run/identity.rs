@@ -1,5 +1,6 @@
 //! Identity, then what sources look like with it.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::workspace::Workspace;
@@ -12,7 +13,7 @@ use crate::project::Entity;
 use crate::spec::Pick;
 use crate::store::tables;
 
-/// Resolves an entity's records and leaves its tables on the stage under their published names.
+/// Resolves an entity's records and makes its tables readable under their published names.
 pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report> {
     let opened = &workspace.opened;
     let (ids, nodes) = (tables::ids(&entity.name), tables::nodes(&entity.name));
@@ -25,23 +26,19 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
     };
     let now = Now { run_id: &workspace.run_id, as_of: opened.clock.as_of, timings: &workspace.stage.timings };
     let found = resolve(&opened.session, &opened.project, entity, &remembered, &now).await?;
-    let hold = |name: &str,
-                batches: Vec<datafusion::arrow::record_batch::RecordBatch>,
-                schema: &datafusion::arrow::datatypes::SchemaRef| {
-        let schema = batches
-            .first()
-            .map_or_else(|| std::sync::Arc::clone(schema), datafusion::arrow::array::RecordBatch::schema);
-        workspace.stage.hold(&opened.session, name, schema, batches)
-    };
-    let specs = [tables::records(&entity.name), tables::identifiers(&entity.name), tables::links(&entity.name)];
-    for (spec, batches) in specs.iter().zip([found.records, found.identifiers, found.links]) {
-        hold(&spec.name, batches, &spec.schema)?;
+    let made = [
+        (tables::records(&entity.name).name, found.records),
+        (tables::identifiers(&entity.name).name, found.identifiers),
+        (tables::links(&entity.name).name, found.links),
+        (tables::contested(&entity.name).name, found.contested),
+        (nodes.name, found.nodes),
+        (ids.name, found.events),
+        (format!("{}_merged", entity.name), found.merged),
+        (format!("{}_base", entity.name), found.base),
+    ];
+    for (name, rows) in made {
+        workspace.register(&name, Arc::new(rows))?;
     }
-    hold(&nodes.name, found.nodes, &nodes.schema)?;
-    hold(&ids.name, found.events, &ids.schema)?;
-    hold(&format!("{}_merged", entity.name), found.merged, &crate::engine::resolve::merged_schema())?;
-    hold(&format!("{}_base", entity.name), found.base, &crate::engine::resolve::base_schema(entity))?;
-    hold(&format!("{}_contested", entity.name), found.contested, &crate::engine::resolve::contested_schema())?;
     Ok(found.report)
 }
 

@@ -183,27 +183,26 @@ impl Publisher<'_> {
     }
 
     /// Replaces the rows of a table, unless they are those that are published.
-    async fn overwrite(&mut self, spec: &TableSpec, from: &str, ignored: &[&str]) -> Result<()> {
+    async fn overwrite(&mut self, spec: &TableSpec, from: &str, ignored: &'static [&'static str]) -> Result<()> {
         let workspace = self.workspace;
-        let rows = fingerprint::of(workspace, spec, from, ignored).await?;
-        let before = self.before.get(&steps::of_table(&spec.name)).filter(|step| step.fingerprint == rows.fingerprint);
-        let version = self.there.get(&spec.name).copied().filter(|_| before.is_some() && !self.options.full_refresh);
-        let (version, is_written) = match version {
-            Some(version) => (version, false),
-            None => {
-                let plan = workspace.plan(from).await?;
-                let _turn = self.lease.turn().await?;
-                let (opened, started) = (&workspace.opened, Instant::now());
-                let written = opened.warehouse.overwrite(spec, plan, &self.commit, &opened.session).await?;
-                self.timed(spec, started, written.rows);
-                (written.version, true)
+        let version = self.there.get(&spec.name).copied().filter(|_| !self.options.full_refresh);
+        if let (Some(version), Some(before)) = (version, self.before.get(&steps::of_table(&spec.name))) {
+            let rows = fingerprint::of(workspace, spec, from, ignored).await?;
+            if rows.fingerprint == before.fingerprint {
+                let table = PublishedRows { table: spec.name.clone(), rows: rows.count, version, is_written: false };
+                self.note(spec, Some(rows.fingerprint), table);
+                return Ok(());
             }
-        };
-        self.note(
-            spec,
-            Some(rows.fingerprint),
-            PublishedRows { table: spec.name.clone(), rows: rows.count, version, is_written },
-        );
+        }
+        let (passing, tally) = fingerprint::passing(workspace, spec, from, ignored).await?;
+        let turn = self.lease.turn().await?;
+        let (opened, started) = (&workspace.opened, Instant::now());
+        let written = opened.warehouse.overwrite(spec, passing, &self.commit, &opened.session).await?;
+        drop(turn);
+        self.timed(spec, started, written.rows);
+        let rows = tally.rows();
+        let (table, version) = (spec.name.clone(), written.version);
+        self.note(spec, Some(rows.fingerprint), PublishedRows { table, rows: rows.count, version, is_written: true });
         Ok(())
     }
 

@@ -107,7 +107,7 @@ pub struct Connection {
     pub connector: Option<Text>,
     /// The account's name at the destination: quotas and state belong to it.
     pub account: Option<Text>,
-    /// Folder of `files`.
+    /// Folder of `files`: below the project's, or the URL of a place in an object store (`s3://`, `gs://`, `abfss://`).
     pub path: Option<Text>,
     /// URL of `postgres`, or of an HTTP API where the connector's own is not meant; usually `${env.NAME}`.
     pub url: Option<Text>,

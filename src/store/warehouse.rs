@@ -76,22 +76,26 @@ impl Warehouse {
 
     /// The table at a path below the root, such as `raw/crm_contacts`, whoever wrote it.
     pub async fn table_at(&self, path: &str, version: Option<u64>) -> Result<Option<StoredTable>> {
+        match self.load(path, version).await? {
+            Ok(table) => Ok(Some(table)),
+            Err(DeltaTableError::NotATable(_)) => Ok(None),
+            Err(_) if !self.is_table(path).await? => Ok(None),
+            // Missing at first and there a moment later: another writer has just made it.
+            Err(_) => self.load(path, version).await?.map(Some).map_err(|error| reading(path, &error)),
+        }
+    }
+
+    async fn load(&self, path: &str, version: Option<u64>) -> Result<Result<StoredTable, DeltaTableError>> {
         let mut table = self.handle(path)?;
         let loaded = match version {
             Some(version) => table.load_version(version).await,
             None => table.load().await,
         };
-        match loaded {
-            Ok(()) => Ok(Some(StoredTable::new(path, table))),
-            Err(error) => {
-                let exists = table.verify_deltatable_existence().await.map_err(|error| reading(path, &error))?;
-                match error {
-                    DeltaTableError::NotATable(_) => Ok(None),
-                    _ if !exists => Ok(None),
-                    error => Err(reading(path, &error)),
-                }
-            }
-        }
+        Ok(loaded.map(|()| StoredTable::new(path, table)))
+    }
+
+    async fn is_table(&self, path: &str) -> Result<bool> {
+        self.handle(path)?.verify_deltatable_existence().await.map_err(|error| reading(path, &error))
     }
 
     /// The table at a path below the root, not yet loaded.
@@ -178,7 +182,11 @@ fn unusable(root: &str, cause: &str) -> Failure {
 
 #[cfg(test)]
 mod tests {
+    use datafusion::prelude::SessionContext;
+
     use super::*;
+    use crate::store::testing::{lake, people, rows};
+    use crate::store::{Commit, TableSpec};
 
     #[test]
     fn relative_roots_start_at_the_project() {
@@ -210,6 +218,23 @@ mod tests {
         assert_eq!(warehouse.version("customer").await.unwrap(), None);
         assert!(warehouse.provider("customer", None).await.unwrap().is_none());
         assert!(!folder.path().join("lake").exists(), "looking creates nothing");
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_table_that_is_being_made_is_not_there_yet_or_whole() {
+        let (_folder, warehouse) = lake();
+        for n in 0..30 {
+            let spec = TableSpec { name: format!("people_{n}"), ..people() };
+            let (writing, name) = (warehouse.clone(), spec.name.clone());
+            let write = tokio::spawn(async move {
+                let (session, commit) = (SessionContext::new(), Commit::default());
+                writing.append(&spec, rows(&[("a", "b", 1)]), &commit, &session).await.unwrap();
+            });
+            while warehouse.table(&name, None).await.unwrap().is_none() {
+                tokio::task::yield_now().await;
+            }
+            write.await.unwrap();
+        }
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -87,8 +87,8 @@ pub struct Written {
 pub enum Input {
     /// The result of a plan, run on the session that is given to the write.
     Plan(Box<LogicalPlan>),
-    /// A stream.
-    Stream(SendableRecordBatchStream),
+    /// Streams of the same columns, read side by side.
+    Streams(Vec<SendableRecordBatchStream>),
 }
 
 impl From<LogicalPlan> for Input {
@@ -97,16 +97,16 @@ impl From<LogicalPlan> for Input {
     }
 }
 
-impl From<SendableRecordBatchStream> for Input {
-    fn from(stream: SendableRecordBatchStream) -> Self {
-        Self::Stream(stream)
+impl From<Vec<SendableRecordBatchStream>> for Input {
+    fn from(streams: Vec<SendableRecordBatchStream>) -> Self {
+        Self::Streams(streams)
     }
 }
 
 impl From<datafusion::arrow::record_batch::RecordBatch> for Input {
     fn from(batch: datafusion::arrow::record_batch::RecordBatch) -> Self {
         let schema = batch.schema();
-        Self::Stream(Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)]))))
+        Self::Streams(vec![Box::pin(RecordBatchStreamAdapter::new(schema, futures::stream::iter([Ok(batch)])))])
     }
 }
 
@@ -282,7 +282,10 @@ async fn source(
         from: stream,
     };
     let partitions: Vec<Arc<dyn PartitionStream>> = match input {
-        Input::Stream(stream) => vec![Arc::new(rows(Origin::Stream(Mutex::new(Some(stream)))))],
+        Input::Streams(streams) => streams
+            .into_iter()
+            .map(|stream| Arc::new(rows(Origin::Stream(Mutex::new(Some(stream))))) as Arc<dyn PartitionStream>)
+            .collect(),
         Input::Plan(plan) => {
             let plan =
                 session.state().create_physical_plan(&plan).await.map_err(|error| failure_from(&*doing, &error))?;

@@ -1,6 +1,9 @@
 //! The `files` destination: what each operation writes, formats, and failures.
 
+use std::fs::{self, File};
+
 use datafusion::arrow::array::{Int64Array, StringViewArray};
+use datafusion::arrow::datatypes::{DataType, Field};
 use datafusion::parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 use super::*;
@@ -40,6 +43,10 @@ fn batch(operation: Operation, id: &str) -> Batch {
     Batch { operation, id: id.to_owned(), ids: vec![None; rows.num_rows()], rows }
 }
 
+fn local(path: &Path) -> Folder {
+    Folder::Local(path.to_owned())
+}
+
 async fn sent(files: &mut Files, target: &Target, batch: &Batch) -> Vec<Outcome> {
     files.prepare(target).await.unwrap();
     files.send(target, batch).await.unwrap().outcomes
@@ -48,7 +55,7 @@ async fn sent(files: &mut Files, target: &Target, batch: &Batch) -> Vec<Outcome>
 #[tokio::test]
 async fn each_operation_writes_what_it_carries() {
     let folder = tempfile::tempdir().unwrap();
-    let mut files = Files::new(folder.path(), Format::Ndjson);
+    let mut files = Files::new(local(folder.path()), Format::Ndjson);
     let target = target(None);
     let read = |name: &str| fs::read_to_string(folder.path().join("prospects").join(name)).unwrap();
 
@@ -71,11 +78,11 @@ async fn each_operation_writes_what_it_carries() {
 async fn csv_quotes_and_parquet_round_trips() {
     let folder = tempfile::tempdir().unwrap();
     let target = target(Some("out/daily"));
-    sent(&mut Files::new(folder.path(), Format::Csv), &target, &batch(Operation::Update, "b")).await;
+    sent(&mut Files::new(local(folder.path()), Format::Csv), &target, &batch(Operation::Update, "b")).await;
     let text = fs::read_to_string(folder.path().join("out/daily/b.updated.csv")).unwrap();
     assert_eq!(text, "email,orders,city\na@x.fr,3,\"Nîmes, \"\"sud\"\"\"\nb@x.fr,,\n");
 
-    sent(&mut Files::new(folder.path(), Format::Parquet), &target, &batch(Operation::Update, "b")).await;
+    sent(&mut Files::new(local(folder.path()), Format::Parquet), &target, &batch(Operation::Update, "b")).await;
     let file = File::open(folder.path().join("out/daily/b.updated.parquet")).unwrap();
     let read: Vec<_> =
         ParquetRecordBatchReaderBuilder::try_new(file).unwrap().build().unwrap().map(Result::unwrap).collect();
@@ -85,7 +92,7 @@ async fn csv_quotes_and_parquet_round_trips() {
 #[tokio::test]
 async fn a_batch_is_delivered_when_its_file_is_there_and_is_written_once() {
     let folder = tempfile::tempdir().unwrap();
-    let mut files = Files::new(folder.path(), Format::Ndjson);
+    let mut files = Files::new(local(folder.path()), Format::Ndjson);
     let target = target(None);
     files.prepare(&target).await.unwrap();
     // What a crash in the middle of a write leaves is not a delivery.
@@ -102,7 +109,7 @@ async fn a_batch_is_delivered_when_its_file_is_there_and_is_written_once() {
 #[tokio::test]
 async fn objects_that_lead_out_of_the_folder_are_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let mut files = Files::new(folder.path().join("in"), Format::Ndjson);
+    let mut files = Files::new(local(&folder.path().join("in")), Format::Ndjson);
     for name in ["../out", "/tmp/out", "a/../../b", ""] {
         let failure = files.prepare(&target(Some(name))).await.unwrap_err();
         assert_eq!((failure.code, failure.exit_code()), ("E602", 1), "{name}");
@@ -114,7 +121,7 @@ async fn a_folder_that_cannot_be_written_is_a_failure_that_says_what_to_do() {
     let folder = tempfile::tempdir().unwrap();
     let occupied = folder.path().join("occupied");
     fs::write(&occupied, "").unwrap();
-    let failure = Files::new(occupied, Format::Ndjson).prepare(&target(None)).await.unwrap_err();
+    let failure = Files::new(local(&occupied), Format::Ndjson).prepare(&target(None)).await.unwrap_err();
     assert_eq!((failure.code, failure.exit_code()), ("W601", 2));
     assert!(failure.help.contains("path:"));
 }

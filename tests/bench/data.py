@@ -33,7 +33,7 @@ def generate(options: Options) -> Path:
         return folder
     stamp.unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
-    size = ["--customers", str(options.customers), "--events", str(options.events), "--format", "parquet"]
+    size = ["--customers", str(options.customers), "--events", str(options.events), "--as", "parquet"]
     measure.run([str(options.cohorte), "demo", str(folder), *size])
     stamp.write_text(json.dumps(wanted))
     return folder

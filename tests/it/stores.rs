@@ -20,7 +20,7 @@ name: shop
 warehouse: {root: "ROOT/a house"}
 timezone: Europe/Paris
 connections:
-  drop: {connector: files, path: ./outbox, deliver: true}
+  drop: {connector: files, path: "ROOT/an outbox", deliver: true}
 "#;
 
 const MODELS: &str = r#"
@@ -116,18 +116,11 @@ impl<'a> Shop<'a> {
     /// The keys that were delivered, and how many lines that took.
     fn delivered(&self) -> (BTreeSet<String>, usize) {
         let (mut keys, mut lines) = (BTreeSet::new(), 0);
-        let mut folders = vec![self.folder.path().join("outbox")];
-        while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
-                if entry.path().is_dir() {
-                    folders.push(entry.path());
-                    continue;
-                }
-                for line in std::fs::read_to_string(entry.path()).unwrap().lines() {
-                    let row: Value = serde_json::from_str(line).unwrap();
-                    keys.insert(row["email"].as_str().unwrap().to_owned());
-                    lines += 1;
-                }
+        for file in self.server.list("an outbox") {
+            for line in self.server.get(&file).lines() {
+                let row: Value = serde_json::from_str(line).unwrap();
+                keys.insert(row["email"].as_str().unwrap().to_owned());
+                lines += 1;
             }
         }
         (keys, lines)
@@ -162,6 +155,9 @@ fn a_warehouse_there(server: &Server) {
     customers(server, 0);
     shop.done(&["load", "orders", "orders.csv"]);
     shop.done(&["check"]);
+    let checked = shop.done(&["connector", "check"]);
+    assert!(checked.contains("drop (files) is in order"), "{checked}");
+    assert!(server.list("an outbox").is_empty(), "looking leaves nothing behind");
     let first = shop.done(&["run", "--as-of", "2025-06-01"]);
     assert_eq!(shop.delivered(), ((0..CUSTOMERS).map(|n| format!("p{n}@x.fr")).collect(), CUSTOMERS), "{first}");
     let spent = (0..CUSTOMERS).sum::<usize>() as f64;
@@ -249,6 +245,15 @@ fn w413_stores_that_are_not_there_or_let_nobody_in() {
     let (code, text) = shop.cohorte(&["load", "orders", "orders.csv"]);
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("W413") && text.contains("NoSuchBucket") && text.contains("bucket"), "{text}");
+    // Nor does the place of a connection's files.
+    std::fs::write(&path, WAREHOUSE.replace("ROOT/an outbox", "s3://pond").replace("ROOT", "s3://lake")).unwrap();
+    let (code, text) = shop.cohorte(&["connector", "check"]);
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("W413") && text.contains("NoSuchBucket") && text.contains("s3://pond"), "{text}");
+    std::fs::write(&path, WAREHOUSE.replace("ROOT/an outbox", "ftp://pond").replace("ROOT", "s3://lake")).unwrap();
+    let (code, text) = shop.cohorte(&["connector", "check"]);
+    assert_eq!(code, Some(1), "{text}");
+    assert!(text.contains("E110") && text.contains("`ftp://` is not known") && text.contains("path:"), "{text}");
     // A server that is not there.
     let mut command = shop.command(&["check"]);
     let output = command.env("AWS_ENDPOINT_URL", "http://127.0.0.1:1").output().unwrap();

@@ -263,11 +263,10 @@ fn the_demonstration_data_is_the_same_for_one_seed() {
     assert_eq!(table, stdout(dir.path(), &["demo", "b", "--customers", "20"]));
     let read = |folder: &str| fs::read(dir.path().join(folder).join("crm_contacts.csv")).unwrap();
     assert_eq!(read("a"), read("b"));
-    let much = ["demo", "c", "--customers", "20", "--events", "2000", "--format", "parquet"];
+    let much = ["demo", "c", "--customers", "20", "--events", "2000", "--as", "parquet"];
     let table = stdout(dir.path(), &much);
     assert!(table.contains("web_events/part-*.parquet"), "{table}");
     assert!(dir.path().join("c/web_events/part-00000.parquet").exists());
-    // The global option still says what the output is for.
     let lines = stdout(dir.path(), &["demo", "d", "--customers", "20", "--format", "json"]);
     assert!(lines.lines().any(|line| line.contains(r#""path":"crm_contacts.csv""#)), "{lines}");
 }

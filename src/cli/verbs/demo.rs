@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use serde_json::json;
 
-use crate::cli::{Context, Exit, Format, FormatOption};
+use crate::cli::{Context, Exit, Format};
 use crate::demo::{self, Options, Summary};
 use crate::diag::Result;
 use crate::report::{Table, count};
@@ -26,27 +25,21 @@ pub struct Arguments {
     #[arg(long, value_name = "N")]
     pub events: Option<u64>,
     /// How the data is written
-    #[arg(long, value_parser = format_option(), default_value = "text")]
-    pub format: FormatOption,
+    #[arg(long = "as", value_name = "FORM", value_enum, default_value_t)]
+    pub form: Form,
     /// Another seed gives other people; the same seed gives the same files
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub seed: u64,
 }
 
-/// The words of `--format`: in the first two how the sources are written, in the others what the output is for.
-fn format_option() -> impl TypedValueParser<Value = FormatOption> {
-    PossibleValuesParser::new([
-        PossibleValue::new("text").help("The data as exports come: CSV and NDJSON, plain or gzip"),
-        PossibleValue::new("parquet").help("The data as folders of Parquet files, typed: for much of it"),
-        PossibleValue::new("human").help("The data as text, what is said of it as well"),
-        PossibleValue::new("json").help("The data as text, what is said of it as one JSON object per line"),
-    ])
-    .map(|word| match word.as_str() {
-        "parquet" => FormatOption::Parquet,
-        "human" => FormatOption::Human,
-        "json" => FormatOption::Json,
-        _ => FormatOption::Text,
-    })
+/// How the data is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub enum Form {
+    /// As exports come: CSV and NDJSON, plain or gzip.
+    #[default]
+    Text,
+    /// As folders of Parquet files, typed: for much of it.
+    Parquet,
 }
 
 /// The zone of Maison.
@@ -55,8 +48,10 @@ const ZONE: chrono_tz::Tz = chrono_tz::Europe::Paris;
 /// Runs the verb.
 pub(super) async fn run(arguments: Arguments, context: &Context) -> Result<Exit> {
     let as_of = context.global.as_of.map_or(Options::default().as_of, |as_of| as_of.resolve(ZONE));
-    let is_parquet = arguments.format == FormatOption::Parquet;
-    let format = if is_parquet { demo::Format::Parquet } else { demo::Format::Text };
+    let format = match arguments.form {
+        Form::Text => demo::Format::Text,
+        Form::Parquet => demo::Format::Parquet,
+    };
     let Arguments { customers, events, seed, .. } = arguments;
     let options = Options { customers, events, format, seed, as_of };
     let progress = context.printer.progress();

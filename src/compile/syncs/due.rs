@@ -27,12 +27,14 @@ pub fn due(project: &Project, sync: &Sync, now: i64, resend: bool, type_of: impl
         }
         Gate::None(_) => "false".to_owned(),
     };
-    let mut joined = Select::from("(select * from _sync_rows_open where is_member and withheld is null) as w")
-        .join("full join _sync_state_open as s on s.key = w.key")
+    // What the destination has otherwise stands on the left, which is held in memory; the rows stream past it.
+    let mut joined = Select::from("_sync_state_open as s")
         .join(format!("left join (\n{}\n) as k on k.key = s.key", indent(&known())));
     if let Some(points) = gate::lost_points(project, sync) {
         joined = joined.join(format!("left join (\n{}\n) as l on l.key = s.key", indent(&points)));
     }
+    joined = joined
+        .join("full join (select * from _sync_rows_open where is_member and withheld is null) as w on w.key = s.key");
     joined = joined
         .column("w.key is not null", "_wanted")
         .column(format!("s.key is not null and coalesce({is_lost}, false)"), "_lost")
@@ -140,11 +142,11 @@ const STATE_COLUMNS: [&str; 9] = [
     "attempts",
 ];
 
-/// The keys that customers have: did one of them lose the consent, is one not to be sent back?
+/// The keys that the destination has and customers have, too: did one of them lose the consent, is one not to be sent back?
 fn known() -> String {
     let reasons: Vec<String> = CONSENT_REASONS.iter().map(|reason| text_literal(reason)).collect();
     format!(
-        "select key, bool_or(coalesce(withheld in ({}), false)) as is_lost, bool_or(coalesce(withheld = {}, false)) as is_kept\nfrom _sync_rows_open where key is not null group by key",
+        "select r.key, bool_or(coalesce(r.withheld in ({}), false)) as is_lost, bool_or(coalesce(r.withheld = {}, false)) as is_kept\nfrom _sync_state_open as s\njoin _sync_rows_open as r on r.key = s.key\ngroup by r.key",
         reasons.join(", "),
         text_literal(ECHO)
     )

@@ -35,6 +35,7 @@ pub use clock::register_clock;
 pub use dates::{parse_birth_date, parse_date};
 pub use decay::decay_weight;
 pub use email::normalise_email;
+pub use hash::sum_of_rows;
 pub use name::{normalise_family_name, normalise_given_name};
 pub use name_key::name_key;
 pub use phone::normalise_phone;

@@ -85,7 +85,7 @@ pub struct Built {
 ///
 /// Costs per node its key and about 30 bytes, and 4 per scope; per distinct value its text and about 20 bytes; 8 bytes
 /// per occurrence, and up to as much again for repeated ones. [`EvidenceBuilder::build`] adds 16 per node, of which 4
-/// stay, and 8 per value while it sorts.
+/// stay, and 24 per node or value while it sorts.
 #[derive(Default)]
 pub struct EvidenceBuilder {
     rules: Vec<IdentifierRule>,
@@ -182,10 +182,14 @@ impl EvidenceBuilder {
         };
         let sources: Vec<String> =
             (0..self.sources.texts().len() as u32).map(|tag| self.sources.texts().text(tag).to_owned()).collect();
-        let nodes = Table::new(&sources, &by_rank(&sources, &|_| 0), self.nodes.into_texts());
         let kinds: Vec<String> = self.rules.iter().map(|rule| rule.name.clone()).collect();
         let kinds_by_rank = by_rank(&kinds, &|tag| self.rules[tag].priority);
-        let values = Table::new(&kinds, &kinds_by_rank, self.values.into_texts());
+        let (node_texts, value_texts) = (self.nodes.into_texts(), self.values.into_texts());
+        let (nodes, values) = std::thread::scope(|scope| {
+            let nodes = scope.spawn(|| Table::new(&sources, &by_rank(&sources, &|_| 0), node_texts));
+            let values = Table::new(&kinds, &kinds_by_rank, value_texts);
+            (nodes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), values)
+        });
         let rules: Vec<&IdentifierRule> = kinds_by_rank.iter().map(|&tag| &self.rules[usize::from(tag)]).collect();
 
         let node_place = nodes.places();

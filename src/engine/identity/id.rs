@@ -26,15 +26,32 @@ impl CustomerId {
     }
 }
 
-impl fmt::Display for CustomerId {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+/// An id, spelt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IdText([u8; 22]);
+
+impl From<CustomerId> for IdText {
+    fn from(id: CustomerId) -> Self {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
         let mut text = *b"c_00000000000000000000";
-        for (pair, byte) in text[2..].chunks_exact_mut(2).zip(self.0) {
+        for (pair, byte) in text[2..].chunks_exact_mut(2).zip(id.0) {
             pair[0] = DIGITS[usize::from(byte >> 4)];
             pair[1] = DIGITS[usize::from(byte & 15)];
         }
-        formatter.write_str(std::str::from_utf8(&text).map_err(|_| fmt::Error)?)
+        Self(text)
+    }
+}
+
+impl AsRef<str> for IdText {
+    fn as_ref(&self) -> &str {
+        // All of them are digits.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Display for CustomerId {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(IdText::from(*self).as_ref())
     }
 }
 

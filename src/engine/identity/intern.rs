@@ -28,14 +28,23 @@ impl Texts {
         self.tags[index as usize]
     }
 
-    /// All indexes, ordered by rank of the tag, then by the bytes of the text.
+    /// All indexes, ordered by rank of the tag, then by the bytes of the text. Costs 24 bytes each while it sorts.
     pub(super) fn sorted(&self, rank: &[u16]) -> Vec<u32> {
-        let mut order: Vec<u32> = (0..self.len() as u32).collect();
-        order.sort_unstable_by(|&left, &right| {
-            let rank = |index: u32| rank[usize::from(self.tag(index))];
-            rank(left).cmp(&rank(right)).then_with(|| self.text(left).cmp(self.text(right)))
+        // What most texts are told apart by stands beside the index, so that the texts themselves are hardly looked at.
+        let beginning = |index: u32| {
+            let mut bytes = [0; 16];
+            let (text, tag) = (self.text(index).as_bytes(), rank[usize::from(self.tag(index))]);
+            let length = text.len().min(bytes.len() - 2);
+            bytes[..2].copy_from_slice(&tag.to_be_bytes());
+            bytes[2..2 + length].copy_from_slice(&text[..length]);
+            let (first, last) = bytes.split_at(8);
+            [first, last].map(|half| half.iter().fold(0_u64, |all, &byte| all << 8 | u64::from(byte)))
+        };
+        let mut order: Vec<([u64; 2], u32)> = (0..self.len() as u32).map(|index| (beginning(index), index)).collect();
+        order.sort_unstable_by(|&(begins, left), &(other, right)| {
+            begins.cmp(&other).then_with(|| self.text(left).cmp(self.text(right)))
         });
-        order
+        order.into_iter().map(|(_, index)| index).collect()
     }
 }
 
@@ -124,9 +133,10 @@ mod tests {
     #[test]
     fn order_is_rank_then_bytes() {
         let mut interner = Interner::default();
-        for (tag, text) in [(0, "b"), (1, "z"), (0, "a"), (0, "ab"), (1, "")] {
+        let long = "a text that is longer than what stands beside it";
+        for (tag, text) in [(0, "b"), (1, "z"), (0, "a"), (0, "ab"), (1, ""), (0, long), (0, &long[..20]), (0, "a\0")] {
             interner.intern(tag, text);
         }
-        assert_eq!(interner.into_texts().sorted(&[1, 0]), vec![4, 1, 2, 3, 0]);
+        assert_eq!(interner.into_texts().sorted(&[1, 0]), vec![4, 1, 2, 7, 6, 5, 3, 0]);
     }
 }

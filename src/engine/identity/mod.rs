@@ -22,7 +22,7 @@ mod table;
 
 pub use cluster::{Clustering, Contested, Reason, Refused, cluster};
 pub use evidence::{Built, Dropped, EvidenceBuilder, IdentifierRule, Junk, RawNode};
-pub use id::{CustomerId, NotAnId};
+pub use id::{CustomerId, IdText, NotAnId};
 pub use ids::{Former, LedgerEvent, Memory, Names, State, name};
 pub use table::Table;
 

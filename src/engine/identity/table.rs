@@ -54,6 +54,12 @@ impl Table {
         self.rank[usize::from(self.texts.tag(self.order[index as usize]))]
     }
 
+    /// The names of the groups, by their numbers.
+    #[must_use]
+    pub fn groups(&self) -> &[String] {
+        &self.groups
+    }
+
     /// Name of the entry's source or type.
     #[must_use]
     pub fn group_name(&self, index: u32) -> &str {

@@ -1,16 +1,19 @@
 //! What identity knows of each customer, as `compile::customer::base` says in SQL: a list of one's addresses is cheap to make while
 //! everything is still numbered.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, ListBuilder, RecordBatch, StringBuilder};
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use datafusion::common::stats::Precision;
+use datafusion::error::Result;
 
-use super::columns::{batches, instants, texts, truths, wholes};
+use super::columns::{ids, instants, truths, wholes};
 use super::gather::Seen;
+use super::made::{Rows, batch};
+use super::outcome::Outcome;
 use super::partition::Partition;
-use crate::diag::Result;
-use crate::engine::identity::CustomerId;
 use crate::project::Entity;
 use crate::spec::ColumnType;
 
@@ -30,43 +33,64 @@ pub fn base_schema(entity: &Entity) -> SchemaRef {
     ]))
 }
 
-/// One row per customer. `ids` are those of the clusters, which ascend by least node; `is_link` says which nodes are no records.
-///
-/// Costs 29 bytes per customer and 8 per address, beside the rows.
-pub(super) fn base(
-    entity: &Entity,
-    partition: &Partition,
-    clusters: &[u32],
-    ids: &[CustomerId],
-    is_link: impl Fn(u32) -> bool,
-) -> Result<Vec<RecordBatch>> {
-    let Partition { clustering, seen, .. } = partition;
-    let mut place_of = vec![0_u32; clustering.cluster_of.len()];
-    for (place, &cluster) in (0_u32..).zip(clusters) {
-        place_of[cluster as usize] = place;
+/// `<entity>_base`, by customer. Costs 36 bytes per customer and 4 per address.
+pub(super) struct Base {
+    of: Arc<Outcome>,
+    seen: Vec<Seen>,
+    /// How many of the customer's nodes are records.
+    records: Vec<u32>,
+    emails: Addresses,
+    phones: Addresses,
+}
+
+impl Base {
+    pub(super) fn of(outcome: &Arc<Outcome>) -> Self {
+        let (entity, partition) = (&outcome.telling.entity, &outcome.partition);
+        let clustering = &partition.clustering;
+        let mut place_of = vec![0_u32; clustering.cluster_of.len()];
+        for (place, &cluster) in (0_u32..).zip(&outcome.names.clusters) {
+            place_of[cluster as usize] = place;
+        }
+        let place = |node: u32| place_of[clustering.cluster_of[node as usize] as usize] as usize;
+        let customers = outcome.names.ids.len();
+        let mut seen = vec![Seen::NEVER; customers];
+        let mut records = vec![0_u32; customers];
+        for (node, here) in (0_u32..).zip(&partition.seen) {
+            let place = place(node);
+            seen[place] = seen[place].and(*here);
+            records[place] += u32::from(!outcome.is_link(node));
+        }
+        let emails = Addresses::of(entity, partition, ColumnType::Email, customers, place);
+        let phones = Addresses::of(entity, partition, ColumnType::Phone, customers, place);
+        Self { of: Arc::clone(outcome), seen, records, emails, phones }
     }
-    let place = |node: u32| place_of[clustering.cluster_of[node as usize] as usize] as usize;
-    let mut sights = vec![Seen::NEVER; ids.len()];
-    let mut records = vec![0_u32; ids.len()];
-    for (node, here) in (0_u32..).zip(seen) {
-        let place = place(node);
-        sights[place] = sights[place].and(*here);
-        records[place] += u32::from(!is_link(node));
+}
+
+impl Rows for Base {
+    fn schema(&self) -> SchemaRef {
+        base_schema(&self.of.telling.entity)
     }
-    let emails = Addresses::of(entity, partition, ColumnType::Email, ids.len(), place);
-    let phones = Addresses::of(entity, partition, ColumnType::Phone, ids.len(), place);
-    batches(&format!("{}_base", entity.name), &base_schema(entity), 0..ids.len(), |places: &[usize]| {
-        let of = || places.iter().copied();
-        vec![
-            texts(of().map(|place| ids[place])),
-            truths(of().map(|place| records[place] > 0)),
-            instants(of().map(|place| sights[place].first())),
-            instants(of().map(|place| sights[place].last())),
-            wholes(of().map(|place| Some(i64::from(records[place])))),
-            emails.column(partition, places),
-            phones.column(partition, places),
-        ]
-    })
+
+    fn things(&self) -> usize {
+        self.records.len()
+    }
+
+    fn count(&self) -> Precision<usize> {
+        Precision::Exact(self.records.len())
+    }
+
+    fn make(&self, things: Range<usize>, columns: &[usize]) -> Result<RecordBatch> {
+        let (seen, records) = (|| self.seen[things.clone()].iter(), || self.records[things.clone()].iter());
+        batch(&self.schema(), columns, things.len(), |column| match column {
+            0 => ids(self.of.names.ids[things.clone()].iter().copied()),
+            1 => truths(records().map(|records| *records > 0)),
+            2 => instants(seen().map(|seen| seen.first())),
+            3 => instants(seen().map(|seen| seen.last())),
+            4 => wholes(records().map(|records| Some(i64::from(*records)))),
+            5 => self.emails.column(&self.of.partition, things.clone()),
+            _ => self.phones.column(&self.of.partition, things.clone()),
+        })
+    }
 }
 
 /// The values of one semantic type, by customer.
@@ -141,9 +165,9 @@ impl Addresses {
     }
 
     /// Null where a customer has none.
-    fn column(&self, partition: &Partition, places: &[usize]) -> ArrayRef {
+    fn column(&self, partition: &Partition, places: Range<usize>) -> ArrayRef {
         let mut lists = ListBuilder::with_capacity(StringBuilder::new(), places.len());
-        for &place in places {
+        for place in places {
             let (from, to) = self.range(place);
             for &value in &self.values[from..to] {
                 lists.values().append_value(partition.built.values.text(value));

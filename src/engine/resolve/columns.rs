@@ -1,21 +1,18 @@
-//! Typed columns out of batches, and batches out of rows.
+//! Typed columns out of batches, and columns out of rows.
 
-use std::fmt::{Display, Write};
 use std::sync::Arc;
 
 use datafusion::arrow::array::{
-    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringBuilder, StringViewArray,
+    Array, ArrayRef, AsArray, BooleanArray, Int64Array, RecordBatch, StringArray, StringViewArray,
     TimestampMicrosecondArray,
 };
 use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type, SchemaRef, TimeUnit, TimestampMicrosecondType};
+use datafusion::arrow::datatypes::{DataType, Int64Type, TimeUnit, TimestampMicrosecondType};
 use datafusion::error::DataFusionError;
 
 use crate::diag::Result;
+use crate::engine::identity::{CustomerId, IdText};
 use crate::store::failure_from;
-
-/// Rows per batch.
-const ROWS: usize = 1 << 16;
 
 /// A batch whose columns are read by name; `doing` is for its failures.
 pub(super) struct Columns<'a> {
@@ -56,34 +53,19 @@ pub(super) fn cell(column: &StringViewArray, row: usize) -> Option<&str> {
     column.is_valid(row).then(|| column.value(row))
 }
 
-/// Cuts rows into batches: `columns` makes the columns of some of them.
-pub(super) fn batches<T>(
-    table: &str,
-    schema: &SchemaRef,
-    mut rows: impl Iterator<Item = T>,
-    columns: impl Fn(&[T]) -> Vec<ArrayRef>,
-) -> Result<Vec<RecordBatch>> {
-    let mut batches = Vec::new();
-    loop {
-        let some: Vec<T> = rows.by_ref().take(ROWS).collect();
-        if some.is_empty() {
-            return Ok(batches);
-        }
-        let batch = RecordBatch::try_new(Arc::clone(schema), columns(&some))
-            .map_err(|error| failure_from(format!("making the table `{table}`"), &error.into()))?;
-        batches.push(batch);
-    }
+/// Texts.
+pub(super) fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values))
 }
 
-/// Texts.
-pub(super) fn texts<T: Display>(values: impl Iterator<Item = T>) -> ArrayRef {
-    let mut texts = StringBuilder::with_capacity(values.size_hint().0, 0);
-    for value in values {
-        // Writing to a builder cannot fail; what was written so far becomes the value.
-        let _ = write!(texts, "{value}");
-        texts.append_value("");
-    }
-    Arc::new(texts.finish())
+/// Ids as texts.
+pub(super) fn ids(values: impl Iterator<Item = CustomerId>) -> ArrayRef {
+    Arc::new(StringArray::from_iter_values(values.map(IdText::from)))
+}
+
+/// Ids as texts, some of them null.
+pub(super) fn some_ids(values: impl Iterator<Item = Option<CustomerId>>) -> ArrayRef {
+    Arc::new(values.map(|id| id.map(IdText::from)).collect::<StringArray>())
 }
 
 /// Texts, some of them null.

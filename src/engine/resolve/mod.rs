@@ -1,31 +1,36 @@
 //! The identity stage of a build: from the relations of the sources to the tables of an entity (DESIGN §5.4).
 //!
 //! [`resolve()`] reads the nodes of every source as a stream, clusters them, names the clusters from what earlier runs left, and
-//! gives back every table as batches. It writes nothing. The same nodes and the same memory give the same rows, whatever
-//! the order and the split of the batches that came in.
+//! gives back every table as one that is made as it is read. It writes nothing. The same nodes and the same memory give the same
+//! rows, whatever the order and the split of the batches that came in.
 //!
-//! Memory, beside what [`super::identity`] says: 16 bytes per node for when it was seen, 4 for its customer and 3 for shared
-//! devices; what the ledger has, see [`Remembered`]; and the batches themselves, which hold every text once more.
+//! Memory, beside what [`super::identity`] says: 16 bytes per node for when it was seen, 14 for its customer, 4 for how often it has
+//! minted and 3 for shared devices; 36 bytes per customer; what the ledger has, see [`Remembered`]. It is held for as long as one of
+//! the tables can be read.
 
 mod base;
 mod columns;
 mod devices;
 mod gather;
+mod holders;
+mod made;
 mod memory;
 mod outcome;
 mod partition;
 mod report;
+mod tables;
 mod tuples;
 
 use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, Utc};
-use datafusion::arrow::array::RecordBatch;
 use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::prelude::SessionContext;
 
 pub use self::base::base_schema;
+pub use self::made::Made;
+use self::outcome::Outcome;
 use self::partition::Partition;
 pub use self::report::{DroppedValues, Report};
 use crate::diag::{Failure, Result};
@@ -43,27 +48,44 @@ pub struct Remembered {
     pub nodes: Option<String>,
 }
 
-/// The tables of an entity. Their schemas are those of [`crate::store::entity_tables`]; a table without rows has no batch.
-#[derive(Clone)]
+/// The tables of an entity. Their schemas are those of [`crate::store::entity_tables`].
+#[derive(Debug, Clone)]
 pub struct Resolved {
     /// All of `<entity>_records`.
-    pub records: Vec<RecordBatch>,
+    pub records: Made,
     /// All of `<entity>_identifiers`.
-    pub identifiers: Vec<RecordBatch>,
+    pub identifiers: Made,
     /// All of `<entity>_links`.
-    pub links: Vec<RecordBatch>,
+    pub links: Made,
     /// All of `<entity>_contested`.
-    pub contested: Vec<RecordBatch>,
+    pub contested: Made,
     /// All of `<entity>_nodes`.
-    pub nodes: Vec<RecordBatch>,
+    pub nodes: Made,
     /// New rows of `<entity>_ids`.
-    pub events: Vec<RecordBatch>,
+    pub events: Made,
     /// The ids that this run merged into others, as [`merged_schema`] says.
-    pub merged: Vec<RecordBatch>,
+    pub merged: Made,
     /// One row per customer: what identity knows of it, as [`base_schema`] says.
-    pub base: Vec<RecordBatch>,
+    pub base: Made,
     /// Counts for people.
     pub report: Report,
+}
+
+impl Resolved {
+    fn of(outcome: Outcome) -> Self {
+        let outcome = Arc::new(outcome);
+        Self {
+            records: Made::of(tables::Records(Arc::clone(&outcome))),
+            identifiers: Made::of(tables::Identifiers(Arc::clone(&outcome))),
+            links: Made::of(tables::Links(Arc::clone(&outcome))),
+            contested: Made::of(tables::ContestedRows::of(&outcome)),
+            nodes: Made::of(tables::Nodes::of(&outcome)),
+            events: Made::of(tables::Events::of(&outcome)),
+            merged: Made::of(tables::Merged::of(&outcome)),
+            base: Made::of(base::Base::of(&outcome)),
+            report: outcome.report(),
+        }
+    }
 }
 
 /// `old_id`, `new_id`.
@@ -71,12 +93,6 @@ pub struct Resolved {
 pub fn merged_schema() -> SchemaRef {
     let text = |name: &str| Field::new(name, DataType::Utf8, true);
     Arc::new(Schema::new(vec![text("old_id"), text("new_id")]))
-}
-
-/// The columns of `<entity>_contested`.
-#[must_use]
-pub fn contested_schema() -> SchemaRef {
-    crate::store::contested("").schema
 }
 
 /// The run that resolves.
@@ -116,10 +132,10 @@ pub async fn resolve(
     note("reading the earlier ids", started, nodes);
     let started = Instant::now();
     let (run_id, at) = (now.run_id.to_owned(), now.as_of.timestamp_micros());
-    let told = outcome::Telling { entity: entity.clone(), run_id, at };
-    let resolved = heavy(entity, move || outcome::tables(&told, &partition, &ledger)).await?;
+    let telling = outcome::Telling { entity: entity.clone(), run_id, at };
+    let resolved = heavy(entity, move || Resolved::of(Outcome::of(telling, partition, ledger))).await?;
     note("naming the customers", started, nodes);
-    resolved
+    Ok(resolved)
 }
 
 /// Runs heavy work where it holds up no stream.

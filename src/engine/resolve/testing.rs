@@ -12,7 +12,7 @@ use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::{Now, Remembered, Resolved, contested_schema, merged_schema, resolve};
+use super::{Made, Now, Remembered, Resolved, resolve};
 use crate::compile::resolved::{self, Finding};
 use crate::compile::{Clock, customer, sources};
 use crate::diag::{Findings, Result};
@@ -159,15 +159,21 @@ impl World {
     /// Resolves, and remembers.
     pub(super) async fn run(&mut self) -> Resolved {
         let found = self.try_run().await.unwrap();
-        self.ids.extend(found.events.iter().cloned());
+        self.ids.extend(found.events.batches());
         self.hold("before_ids", tables::ids("customer").schema, self.ids.clone());
-        self.hold("before_nodes", tables::nodes("customer").schema, found.nodes.clone());
+        self.hold("before_nodes", tables::nodes("customer").schema, found.nodes.batches());
         self.remembered = Remembered { ids: Some("before_ids".into()), nodes: Some("before_nodes".into()) };
-        self.hold("customer_records", tables::records("customer").schema, found.records.clone());
-        self.hold("customer_identifiers", tables::identifiers("customer").schema, found.identifiers.clone());
-        self.hold("customer_links", tables::links("customer").schema, found.links.clone());
-        self.hold("customer_contested", contested_schema(), found.contested.clone());
-        self.hold("customer_merged", merged_schema(), found.merged.clone());
+        let made = [
+            ("customer_records", &found.records),
+            ("customer_identifiers", &found.identifiers),
+            ("customer_links", &found.links),
+            ("customer_contested", &found.contested),
+            ("customer_merged", &found.merged),
+        ];
+        for (name, rows) in made {
+            self.session.deregister_table(TableReference::bare(name)).unwrap();
+            self.session.register_table(TableReference::bare(name), Arc::new(rows.clone())).unwrap();
+        }
         // What is made of the numbers is what the statement makes of the tables.
         let entity = &self.project.entities["customer"];
         let base = self.query(&format!("select * from ({}) as b order by 1", customer::base(entity))).await;
@@ -217,8 +223,8 @@ pub(super) fn rows(batch: &RecordBatch) -> Vec<String> {
 }
 
 /// All rows, in order.
-pub(super) fn all(batches: &[RecordBatch]) -> Vec<String> {
-    batches.iter().flat_map(rows).collect()
+pub(super) fn all(table: &Made) -> Vec<String> {
+    table.batches().iter().flat_map(rows).collect()
 }
 
 /// The customer of each node, by `source key`.

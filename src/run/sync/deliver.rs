@@ -277,7 +277,9 @@ impl Delivery<'_> {
             report.waited = destination.waited();
         }
         let finished = how.clock.now();
-        record::withheld(workspace, self.lease, &sync.name, self.sync_run_id, finished).await?;
+        if !report.preview.withheld.is_empty() {
+            record::withheld(workspace, self.lease, &sync.name, self.sync_run_id, finished).await?;
+        }
         record::run(workspace, self.lease, self.place, &report, started, finished).await?;
         Ok(report)
     }

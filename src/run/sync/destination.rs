@@ -1,8 +1,10 @@
 //! A connection of the project becomes a destination, and a sync a target there.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, Schema};
+use url::Url;
 
 use super::super::workspace::Workspace;
 use super::How;
@@ -11,9 +13,9 @@ use crate::connector::{self, Peer};
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Connector, Remote, Sync, Withdraw};
 use crate::spec::Mode;
-use crate::store::Lease;
+use crate::store::{Lease, locate, object_store, refusal};
 use crate::sync::destination::{Destination, Operation, Target};
-use crate::sync::files::{self, Files, Format};
+use crate::sync::files::{self, Files, Folder, Format};
 use crate::sync::http::{self, Account, Accounts, Http, what};
 use crate::sync::postgres::{self, Postgres};
 
@@ -39,9 +41,8 @@ pub(super) fn open<'a>(
 ) -> Result<Box<dyn Destination + 'a>> {
     Ok(match &connection.connector {
         Connector::Files => {
-            let path = workspace.opened.folder.join(given(connection, "path", connection.path.as_ref())?);
-            let path = std::path::absolute(&path).map_err(|error| lacks(connection, error).help("name a folder"))?;
-            Box::new(Files::new(path, Format::named(&sync.format)?))
+            let place = folder(connection, &workspace.opened.folder)?;
+            Box::new(Files::new(place, Format::named(&sync.format)?))
         }
         Connector::Postgres => {
             Box::new(Postgres::new(&connection.name, given(connection, "url", connection.url.as_ref())?)?)
@@ -54,7 +55,32 @@ pub(super) fn open<'a>(
     })
 }
 
-/// The account of a connection to an HTTP API. The same account behind two connections has one quota.
+/// Where the files of a connection go. Nothing is asked yet.
+pub(in crate::run) fn folder(connection: &Connection, project: &Path) -> Result<Folder> {
+    let url = place(connection, given(connection, "path", connection.path.as_ref())?, project)?;
+    if let Ok(path) = url.to_file_path() {
+        return Ok(Folder::Local(path));
+    }
+    let (store, path) = object_store(&url)?;
+    Ok(Folder::Store { url, store, path, refused })
+}
+
+/// A folder below the project's, unless it says otherwise, as a URL.
+pub(super) fn place(connection: &Connection, path: &str, project: &Path) -> Result<Url> {
+    locate(path, project).map_err(|failure| {
+        lacks(connection, failure.cause)
+            .help("set `path:` to a folder or to a URL that starts with s3://, gs:// or abfss://")
+    })
+}
+
+fn refused(doing: String, error: &object_store::Error) -> Failure {
+    refusal(doing.clone(), error).unwrap_or_else(|| {
+        Failure::world("W601", doing, error)
+            .help("check that the connection's `path:` is a place that may be written to")
+    })
+}
+
+/// The account of a connection to an HTTP API. The same/// The account of a connection to an HTTP API. The same account behind two connections has one quota.
 pub(in crate::run) fn shared_account(accounts: &Accounts, connection: &Connection) -> Result<Arc<Account>> {
     let Connector::Http(http) = &connection.connector else {
         return Err(lacks(connection, format!("`{}` is no HTTP API", connection.connector.name())));

@@ -17,8 +17,9 @@ use super::rehearse::Rehearsed;
 use super::remembered::{Place, Remembered, texts};
 use crate::compile::{consents, syncs};
 use crate::diag::{Failure, Result};
+use crate::engine::repeated;
 use crate::engine::same::compare;
-use crate::project::Sync;
+use crate::project::{Connection, Sync};
 use crate::spec::FirstRun;
 use crate::store::failure_from;
 use crate::sync::clock::{Clock as _, SystemClock};
@@ -98,7 +99,7 @@ pub async fn preview(workspace: &Workspace, sync: &Sync) -> Result<Preview> {
     Ok(Difference::stage(workspace, sync, &wanted, SystemClock.now()).await?.preview)
 }
 
-/// The rows of a sync, staged as `_sync_rows`.
+/// The rows of a sync, readable as `_sync_rows`.
 pub(super) struct Wanted {
     pub(super) target: Target,
 }
@@ -107,18 +108,16 @@ impl Wanted {
     pub(super) async fn stage(workspace: &Workspace, sync: &Sync) -> Result<Self> {
         let project = &workspace.opened.project;
         workspace.view(syncs::CONSENTS, &consents::state_at(project, &workspace.opened.present)).await?;
-        let sql = syncs::rows(project, sync);
-        keep(workspace, "_sync_rows", &sql).await?;
+        let session = &workspace.opened.session;
+        workspace.stage.keep(session, "_sync_candidates", &syncs::candidates(project, sync)).await?;
+        let doing = format!("looking for keys that the sync `{}` has twice", sync.name);
+        let keys = "select key from _sync_candidates where is_member and reason is null";
+        let repeated = repeated::find(session, keys).await;
+        let repeated = repeated.map_err(|error| failure_from(doing.as_str(), &error))?;
+        workspace.view("_sync_rows", &syncs::rows_of_candidates(sync, repeated > 0)).await?;
         let schema = workspace.schema("_sync_rows").await?;
         Ok(Self { target: destination::target(sync, &schema)? })
     }
-}
-
-/// Stages a statement under a name that other syncs use, too: each has a folder of its own.
-async fn keep(workspace: &Workspace, name: &str, sql: &str) -> Result<()> {
-    let own = format!("{name}_{}", uuid::Uuid::new_v4().simple());
-    workspace.stage.keep(&workspace.opened.session, &own, sql).await?;
-    workspace.view(name, &format!("select * from {own}")).await
 }
 
 /// What is due, staged as `_sync_due`, and counted.
@@ -129,7 +128,7 @@ pub(super) struct Difference {
 }
 
 impl Difference {
-    /// Computes it; `_sync_rows` are staged, and `_sync_state` is registered.
+    /// Computes it; `_sync_rows` can be read, and `_sync_state` is registered.
     pub(super) async fn stage(workspace: &Workspace, sync: &Sync, wanted: &Wanted, at: DateTime<Utc>) -> Result<Self> {
         let connection = destination::connection(workspace, sync)?;
         let project = &workspace.opened.project;
@@ -137,7 +136,6 @@ impl Difference {
         let type_of = |name: &str| destination::sql_type(&wanted.target, name);
         let same = open(workspace, &sync.name).await?;
         let due = syncs::due(project, sync, at.timestamp_micros(), resend, type_of);
-        keep(workspace, "_sync_due", &due).await?;
 
         let doing = format!("comparing the sync `{}` with what was delivered", sync.name);
         let there = "select count(*), count(*) filter (where delivered_at is not null and delivered_hash not in ('cleared', 'withdrawn')) from _sync_state";
@@ -145,17 +143,24 @@ impl Difference {
         let (known, delivered) = there.first().map_or((0, 0), |(_, figures)| (figures[0], figures[1]));
         let place = Place::of(sync, connection);
         let is_first = known == 0 && !record::has_run(workspace, sync, &place).await?;
+        let is_baseline = is_first && sync.first_run == FirstRun::Baseline;
+        if is_baseline {
+            // Nothing is sent: it is there for whoever asks for one of its rows.
+            workspace.view("_sync_due", &due).await?;
+        } else {
+            workspace.stage.keep(&workspace.opened.session, "_sync_due", &due).await?;
+        }
         let mut preview = Preview {
             sync: sync.name.clone(),
             connection: connection.name.clone(),
             delivers: connection.deliver,
             is_first,
-            is_baseline: is_first && sync.first_run == FirstRun::Baseline,
+            is_baseline,
             delivered,
             ..Preview::default()
         };
         let desired = "select count(*) from _sync_rows where is_member and withheld is null";
-        let unchanged = "select count(*) from _sync_rows_open as w join _sync_state_open as s on s.key = w.key \
+        let unchanged = "select count(*) from _sync_state_open as s join _sync_rows_open as w on w.key = s.key \
              where w.is_member and w.withheld is null and s.delivered_hash = w.hash and s.in_doubt_operation is null";
         preview.desired = figure(workspace, &doing, desired).await?;
         // Those that failed since, and then became again what they had been.
@@ -167,18 +172,8 @@ impl Difference {
             .map(|(reason, figures)| (reason, figures[0]))
             .collect();
         let mut passes = [0; 3];
-        let due = "select action, pass, count(*) from _sync_due group by action, pass";
-        for (action, figures) in figures(&workspace.collect(&doing, due).await?, &doing)? {
-            let [pass, rows] = figures[..] else { continue };
-            passes[pass.min(2) as usize] += rows;
-            preview.batches += rows.div_ceil(destination::rows_per_request(connection, sync));
-            *(match action.as_str() {
-                "withdraw" => &mut preview.withdrawals,
-                "remove" => &mut preview.removes,
-                "clear" => &mut preview.clears,
-                "add" => &mut preview.adds,
-                _ => &mut preview.updates,
-            }) += rows;
+        if !is_baseline {
+            passes = count_due(workspace, sync, connection, &doing, &mut preview).await?;
         }
         let limits = limits(sync);
         let leaving = Figures {
@@ -188,17 +183,37 @@ impl Difference {
             withdrawn: preview.withdrawals,
         };
         preview.tripped = guard::check(&limits, &leaving);
-        if preview.is_baseline {
-            (preview.adds, preview.updates, preview.batches) = (0, 0, 0);
-        }
-        preview.waiting = (preview.desired - preview.unchanged).saturating_sub(preview.adds + preview.updates);
-        if preview.is_baseline {
-            preview.waiting = 0;
-        } else {
+        if !is_baseline {
+            preview.waiting = (preview.desired - preview.unchanged).saturating_sub(preview.adds + preview.updates);
             preview.samples = samples(workspace, sync, &doing).await?;
         }
         Ok(Self { preview, passes })
     }
+}
+
+/// Counts what is staged as `_sync_due`; gives the rows of each pass.
+async fn count_due(
+    workspace: &Workspace,
+    sync: &Sync,
+    connection: &Connection,
+    doing: &str,
+    preview: &mut Preview,
+) -> Result<[u64; 3]> {
+    let mut passes = [0; 3];
+    let due = "select action, pass, count(*) from _sync_due group by action, pass";
+    for (action, figures) in figures(&workspace.collect(doing, due).await?, doing)? {
+        let [pass, rows] = figures[..] else { continue };
+        passes[pass.min(2) as usize] += rows;
+        preview.batches += rows.div_ceil(destination::rows_per_request(connection, sync));
+        *(match action.as_str() {
+            "withdraw" => &mut preview.withdrawals,
+            "remove" => &mut preview.removes,
+            "clear" => &mut preview.clears,
+            "add" => &mut preview.adds,
+            _ => &mut preview.updates,
+        }) += rows;
+    }
+    Ok(passes)
 }
 
 /// Makes `_sync_rows_open` and `_sync_state_open` readable: what both sides have alike is left out. Gives how many rows these are.
@@ -207,9 +222,9 @@ async fn open(workspace: &Workspace, sync: &str) -> Result<u64> {
     let doing = format!("comparing the sync `{sync}` with what was delivered");
     let started = Instant::now();
     let session = &workspace.opened.session;
-    let wanted = format!("select key, hash from _sync_rows where {eligible}");
     let there = format!("select key, delivered_hash from _sync_state where {settled}");
-    let same = compare(session, &wanted, &there).await.map_err(|error| failure_from(doing.as_str(), &error))?;
+    let wanted = format!("select key, hash from _sync_rows where {eligible}");
+    let same = compare(session, &there, &wanted).await.map_err(|error| failure_from(doing.as_str(), &error))?;
     workspace.stage.timings.note(doing, started, Some(same), None);
     let rows = format!("select * from _sync_rows where not coalesce({eligible} and cohorte_is_same(key, hash), false)");
     workspace.view("_sync_rows_open", &rows).await?;

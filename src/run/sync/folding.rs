@@ -1,19 +1,24 @@
-//! The state of a sync with its journal folded in, as a stream.
+//! The state of a sync with its journal folded in, as streams.
 //!
-//! Both are sorted by place and key (the journal then by number, so that entries come in the order in which they were written) and
-//! merged: what is in memory is one batch of each, and the entries of one row. Sorting spills.
+//! Both are dealt out by key, sorted by place and key (the journal then by number, so that entries come in the order in which they were
+//! written) and merged: what is in memory is one batch of each, and the entries of one row. Sorting spills.
 
 use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::compute::SortOptions;
 use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::physical_plan::EmptyRecordBatchStream;
+use datafusion::physical_expr::expressions as physical;
+use datafusion::physical_expr::{LexOrdering, PhysicalSortExpr};
+use datafusion::physical_plan::repartition::RepartitionExec;
+use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
+use datafusion::physical_plan::{EmptyRecordBatchStream, ExecutionPlan, Partitioning};
 use datafusion::prelude::{col, lit};
 use futures::StreamExt;
 use futures::stream::try_unfold;
@@ -30,11 +35,12 @@ use crate::sync::tables::{JOURNAL, STATE, journal_entries, state_batch, state_ro
 /// Rows of one batch of the stream.
 const CHUNK: usize = 8_192;
 
-/// The rows of `sync_state` of one sync, after its journal; `mark` names the journal's last entry.
-pub(super) async fn folded(workspace: &Workspace, sync: &str, mark: &str) -> Result<SendableRecordBatchStream> {
+/// The rows of `sync_state` of one sync, after its journal; `mark` names the journal's last entry. As many streams as there are threads.
+pub(super) async fn folded(workspace: &Workspace, sync: &str, mark: &str) -> Result<Vec<SendableRecordBatchStream>> {
     let states = sorted(workspace, &tables::sync_state(), sync, &STATE, None).await?;
     let entries = sorted(workspace, &tables::sync_journal(), sync, &JOURNAL, Some("seq")).await?;
-    merged(sync, mark, states, entries).map_err(|_| unreadable("sync_state"))
+    let parts = states.into_iter().zip(entries).map(|(states, entries)| merged(sync, mark, states, entries));
+    parts.collect::<Result<_, _>>().map_err(|_| unreadable("sync_state"))
 }
 
 /// Merges both, which are in order.
@@ -61,27 +67,40 @@ fn merged(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
 
-/// The rows of one sync at the table's latest version, by place, key and what else orders them.
+/// The rows of one sync at the table's latest version, dealt out by key; each part by place, key and what else orders them.
 async fn sorted(
     workspace: &Workspace,
     spec: &TableSpec,
     sync: &str,
     columns: &Schema,
     then: Option<&str>,
-) -> Result<SendableRecordBatchStream> {
+) -> Result<Vec<SendableRecordBatchStream>> {
+    let session = &workspace.opened.session;
+    let parts = session.state().config().target_partitions();
     let Some(provider) = workspace.opened.warehouse.provider(&spec.name, None).await? else {
-        return Ok(Box::pin(EmptyRecordBatchStream::new(Arc::new(columns.clone()))));
+        let nothing = || Box::pin(EmptyRecordBatchStream::new(Arc::new(columns.clone()))) as SendableRecordBatchStream;
+        return Ok(std::iter::repeat_with(nothing).take(parts).collect());
     };
-    let order = ["account", "object", "audience", "key"].into_iter().chain(then);
     let names = columns.fields().iter().map(|field| field.name().as_str());
     let names = names.chain(["account", "object", "audience"]).chain(then);
-    let stream = async {
-        let rows = workspace.opened.session.read_table(provider)?.filter(col("sync").eq(lit(sync)))?;
+    let streams = async {
+        let rows = session.read_table(provider)?.filter(col("sync").eq(lit(sync)))?;
         let rows = rows.select(names.map(col).collect::<Vec<_>>())?;
-        rows.sort(order.map(|name| col(name).sort(true, true)).collect())?.execute_stream().await
+        let task = Arc::new(rows.task_ctx());
+        let rows = rows.create_physical_plan().await?;
+        let key = physical::col("key", &rows.schema())?;
+        let dealt = Arc::new(RepartitionExec::try_new(Arc::clone(&rows), Partitioning::Hash(vec![key], parts))?);
+        let order = ["account", "object", "audience", "key"].into_iter().chain(then);
+        let order = order.map(|name| Ok(PhysicalSortExpr::new(physical::col(name, &rows.schema())?, FIRST_IS_LEAST)));
+        let Some(order) = LexOrdering::new(order.collect::<EngineResult<Vec<_>>>()?) else { return Ok(Vec::new()) };
+        let sorted = SortExec::new(order, dealt).with_preserve_partitioning(true);
+        (0..parts).map(|part| sorted.execute(part, Arc::clone(&task))).collect()
     };
-    stream.await.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))
+    streams.await.map_err(|error| failure_from(format!("reading the table `{}`", spec.name), &error))
 }
+
+/// Ascending, nulls first: as Rust orders places.
+const FIRST_IS_LEAST: SortOptions = SortOptions { descending: false, nulls_first: true };
 
 /// A sorted table, row by row.
 struct Sorted<T> {

@@ -32,7 +32,7 @@ mod testing;
 #[cfg(test)]
 mod tests;
 
-pub(super) use destination::{account, given, shared_account, veiled_account};
+pub(super) use destination::{account, folder, given, shared_account, veiled_account};
 pub(super) use single::{Single, due_row};
 
 pub use deliver::{How, Outcome, Report, deliver};

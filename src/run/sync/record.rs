@@ -141,7 +141,7 @@ pub(super) async fn has_run(workspace: &Workspace, sync: &Sync, place: &Place) -
 }
 
 /// Appends a receipt per customer that is withheld and was not withheld for the same reason before. Reads the sync's
-/// receipts: their customers and outcomes alone.
+/// receipts where somebody is withheld: their customers and outcomes alone.
 pub(super) async fn withheld(
     workspace: &Workspace,
     lease: &Lease,
@@ -161,11 +161,12 @@ pub(super) async fn withheld(
     opened.session.deregister_table(name.clone()).map_err(failed)?;
     opened.session.register_table(name, before).map_err(failed)?;
     let sql = format!(
-        "select {run} as sync_run_id, {sync} as sync, w.customer_id, cast(null as varchar) as action, cast(null as varchar) as operation, \
+        "with w as (select entity_id as customer_id, min(withheld) as reason from _sync_rows where is_member and withheld is not null group by entity_id), \
+         r as (select w.customer_id, outcome, code, row_number() over (partition by w.customer_id order by at desc, seq desc nulls last) as n \
+         from w join _sync_receipts as r on r.customer_id = w.customer_id where r.sync = {sync}) \
+         select {run} as sync_run_id, {sync} as sync, w.customer_id, cast(null as varchar) as action, cast(null as varchar) as operation, \
          'withheld' as outcome, w.reason as code, cast(null as varchar) as message, cast(null as varchar) as request_id, {at} as at, cast(null as bigint) as seq \
-         from (select entity_id as customer_id, min(withheld) as reason from _sync_rows where is_member and withheld is not null group by entity_id) as w \
-         left join (select customer_id, outcome, code, row_number() over (partition by customer_id order by at desc, seq desc nulls last) as n \
-         from _sync_receipts where sync = {sync}) as r on r.customer_id = w.customer_id and r.n = 1 \
+         from w left join r on r.customer_id = w.customer_id and r.n = 1 \
          where (r.outcome is distinct from 'withheld') or (r.code is distinct from w.reason)",
         run = text_literal(sync_run_id),
         sync = text_literal(sync),

@@ -18,7 +18,7 @@ use crate::sql::text_literal;
 use crate::store::failure_from;
 use crate::sync::clock::{Cancel, Clock};
 use crate::sync::destination::{Batch, Destination as _, Outcome, Target};
-use crate::sync::files::{Files, Format};
+use crate::sync::files::{self, Format, file_of};
 use crate::sync::http::{Http, Load};
 use crate::sync::postgres;
 use crate::sync::queue::first_batches;
@@ -95,7 +95,7 @@ async fn rehearse(
     let stage = Stage::of(workspace, sync, connection, clock)?;
     // The name of a file is that of all its rows; of a transaction the statement is shown alone.
     let (most, limit) = match &stage {
-        Stage::Files(files) => (files.max_rows(), files.max_rows()),
+        Stage::Files(..) => (files::MAX_ROWS, files::MAX_ROWS),
         Stage::Postgres => (1, 1),
         Stage::Http(http) => (http.max_rows(), http.max_rows().max(per_request as usize * SHOWN)),
     };
@@ -113,7 +113,7 @@ async fn rehearse(
         actions.push(Due { action, rows, target, batches, sample });
     }
     let mut rehearsed = match stage {
-        Stage::Files(files) => on_disk(&files, &actions)?,
+        Stage::Files(place, format) => in_files(&place, format, &actions)?,
         Stage::Postgres => in_database(&actions)?,
         Stage::Http(http) => over_http(&http, &actions, &mask::personal(&workspace.opened.project, sync)).await?,
     };
@@ -143,7 +143,8 @@ async fn counted(workspace: &Workspace, sync: &Sync) -> Result<Vec<(usize, Strin
 
 /// Where it is rehearsed.
 enum Stage {
-    Files(Files),
+    /// The place, and what is written there.
+    Files(String, Format),
     Postgres,
     Http(Box<Http<'static>>),
 }
@@ -152,9 +153,10 @@ impl Stage {
     fn of(workspace: &Workspace, sync: &Sync, connection: &Connection, clock: &Arc<dyn Clock>) -> Result<Self> {
         Ok(match &connection.connector {
             Connector::Files => {
-                let path = workspace.opened.folder.join(connection.path.as_deref().unwrap_or_default());
-                let path = std::path::absolute(&path).unwrap_or(path);
-                Self::Files(Files::new(path, Format::named(&sync.format)?))
+                let path = connection.path.as_deref().unwrap_or_default();
+                let url = destination::place(connection, path, &workspace.opened.folder)?;
+                let place = url.to_file_path().map_or_else(|()| url.to_string(), |path| path.display().to_string());
+                Self::Files(place, Format::named(&sync.format)?)
             }
             Connector::Postgres => Self::Postgres,
             Connector::Http(http) => {
@@ -173,10 +175,10 @@ impl Due {
     }
 }
 
-fn on_disk(files: &Files, actions: &[Due]) -> Result<Vec<Rehearsed>> {
+fn in_files(place: &str, format: Format, actions: &[Due]) -> Result<Vec<Rehearsed>> {
     let one = |due: &Due| {
-        let file = due.batches.first().map(|batch| files.file(&due.target, batch)).transpose()?;
-        let steps = file.iter().map(|path| Step::File(path.display().to_string()));
+        let file = due.batches.first().map(|batch| file_of(&due.target, batch, format)).transpose()?;
+        let steps = file.iter().map(|file| Step::File(format!("{}/{file}", place.trim_end_matches('/'))));
         Ok(Rehearsed { sample: due.sample.clone(), ..due.rehearsed(steps.collect()) })
     };
     actions.iter().map(one).collect()

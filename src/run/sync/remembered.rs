@@ -111,7 +111,7 @@ impl Remembered {
         match &self.journal {
             Some(mark) if self.is_behind => {
                 let rows = folded(workspace, &self.sync, &mark.text()).await?;
-                workspace.stage.keep_stream(&workspace.opened.session, stored, rows).await?;
+                workspace.stage.keep_streams(&workspace.opened.session, stored, rows).await?;
             }
             _ => match workspace.opened.warehouse.provider(&tables::sync_state().name, None).await? {
                 Some(provider) => workspace.register(stored, provider)?,

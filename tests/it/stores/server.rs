@@ -94,6 +94,12 @@ impl Server {
         block_on(self.store.put(&Path::from(path), contents.into())).unwrap();
     }
 
+    /// The text of a file.
+    pub(super) fn get(&self, path: &Path) -> String {
+        let bytes = block_on(async { self.store.get(path).await?.bytes().await }).unwrap();
+        String::from_utf8(bytes.to_vec()).unwrap()
+    }
+
     /// The files below a folder.
     pub(super) fn list(&self, folder: &str) -> Vec<Path> {
         let folder = Path::from(folder);
