@@ -59,7 +59,8 @@ pub(super) fn open<'a>(
 pub(in crate::run) fn folder(connection: &Connection, project: &Path) -> Result<Folder> {
     let url = place(connection, given(connection, "path", connection.path.as_ref())?, project)?;
     if let Ok(path) = url.to_file_path() {
-        return Ok(Folder::Local(path));
+        // A file is no folder, whether or not its name ends with a slash.
+        return Ok(Folder::Local(path.components().collect()));
     }
     let (store, path) = object_store(&url)?;
     Ok(Folder::Store { url, store, path, refused })
