@@ -9,6 +9,7 @@ mod connections;
 mod customers;
 mod definitions;
 mod expectations;
+mod explain;
 mod fingerprint;
 mod history;
 mod holds;
@@ -37,6 +38,7 @@ pub use connections::{Checked, CheckedFile, check_connections, check_file, own_c
 pub use customers::Customers;
 pub use definitions::Edit;
 pub use expectations::Broken;
+pub use explain::plans;
 pub use history::{ReceiptRow, RunRow, receipts, runs};
 pub use holds::Hold;
 pub use job::{Delivered, Planned, SyncOptions, build_alone, plan, run, sync};

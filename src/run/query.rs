@@ -133,6 +133,38 @@ fn unplanned(workspace: &Workspace, tables: &[String], error: &DataFusionError) 
         );
         return Failure::project("E143", doing, format!("there is no column `{}`", field.flat_name())).help(help);
     }
-    let cause = failure_from(doing, error);
-    Failure::project("E143", doing, cause.cause).help("columns are listed by `cohorte show TABLE`")
+    // Nothing was read yet: what the planner quotes is the query's own.
+    let cause = match error.find_root() {
+        DataFusionError::Plan(said) => in_words(said),
+        _ => failure_from(doing, error).cause,
+    };
+    Failure::project("E143", doing, cause).help("columns are listed by `cohorte show TABLE`")
+}
+
+/// What the planner says, without what it says of itself.
+fn in_words(said: &str) -> String {
+    let said = said.replace("Error during planning: ", "").replace("Internal error: ", "");
+    let said = said.lines().next().unwrap_or_default().trim_end_matches(['.', ',', ' ']);
+    let signatures = said.split_once(" failed to match any signature, errors: ");
+    let Some((function, errors)) = signatures.and_then(|(who, errors)| Some((who.split('\'').nth(1)?, errors))) else {
+        return said.to_owned();
+    };
+    let wants = |error: &str| Some(error.split_once(" requires ")?.1.split_once(", but received ")?.0.to_owned());
+    let mut wanted: Vec<String> = errors.split("Function '").filter_map(wants).collect();
+    wanted.dedup();
+    let given = errors.split_once(", but received ").map_or("", |(_, given)| given);
+    let given = given.split([' ', ',', '.']).next().unwrap_or_default();
+    format!("`{function}` takes {}, and not {given}", wanted.join(" or "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_words;
+
+    #[test]
+    fn what_the_planner_says_is_put_into_words() {
+        let of_types = "Internal error: Function 'sum' failed to match any signature, errors: Error during planning: Function 'sum' requires Decimal, but received String (DataType: Utf8View).,Error during planning: Function 'sum' requires Int64, but received String (DataType: Utf8View)..";
+        assert_eq!(in_words(of_types), "`sum` takes Decimal or Int64, and not String");
+        assert_eq!(in_words("Error during planning: a is not b."), "a is not b");
+    }
 }

@@ -144,6 +144,8 @@ fn a_new_project_is_in_order_and_runs() {
     assert!(refused(&dir, &["query", "select * from custmer"]).contains("did you mean `customer`?"), "E143");
     assert!(refused(&dir, &["query", "delete from customer"]).contains("E207"));
     assert!(refused(&dir, &["query", "select nothing from customer"]).contains("E143"));
+    let text = refused(&dir, &["query", "select sum(customer_id) from customer"]);
+    assert!(text.contains("`sum` takes") && text.contains("and not String"), "{text}");
     let near = refused(&dir, &["query", "select contry from customer"]);
     assert!(near.contains("there is no column `contry`") && near.contains("did you mean `country`?"), "{near}");
     let syntax = refused(&dir, &["query", "select 1 +"]);
@@ -237,6 +239,25 @@ fn files_are_loaded_into_tables_once() {
     );
     assert!(stdout(shop.path(), &load).contains("\"rows\":0,\"files\":0,\"skipped\":1"));
     assert!(cohorte(&dir, &["check"]).status.success());
+}
+
+#[test]
+fn how_models_are_computed_is_shown() {
+    let shop = shop();
+    let dir = shop.path().join("shop");
+    assert!(refused(&dir, &["explain", "plan"]).contains("`cohorte build`"), "E143");
+    stdout(&dir, &["build"]);
+    let all = stdout(&dir, &["explain", "plan"]);
+    let of = |what: &str| {
+        let (_, rest) = all.split_once(what).unwrap_or_else(|| panic!("{what} is missing: {all}"));
+        rest.split("\n-- ").next().unwrap().to_owned()
+    };
+    let fused = of("fused\n");
+    assert!(fused.contains("cohorte_pass(") && fused.contains("mode=SinglePartitioned"), "{fused}");
+    assert!(of("customer_wide: every trait, score and segment\n").contains("HashJoinExec"));
+    assert!(of("what is due").contains("join_type=Full"));
+    let one = stdout(&dir, &["explain", "plan", "customer", "--format", "json"]);
+    assert!(one.lines().all(|line| line.starts_with(r#"{"kind":"plan","of":"entity customer: "#)), "{one}");
 }
 
 #[test]

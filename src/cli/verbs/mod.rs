@@ -61,7 +61,7 @@ pub enum Verb {
     Schema(schema::Arguments),
     /// Print the lineage of the models
     Graph(graph::Arguments),
-    /// Explain an error code
+    /// Explain an error code, or how a model is computed
     Explain(explain::Arguments),
     /// Print completions for a shell
     Completions(completions::Arguments),
@@ -87,7 +87,7 @@ impl Verb {
             Self::Connector(arguments) => connector::run(arguments, context).await,
             Self::Schema(arguments) => schema::run(&arguments, context),
             Self::Graph(arguments) => graph::run(arguments, context).await,
-            Self::Explain(arguments) => explain::run(&arguments, context),
+            Self::Explain(arguments) => explain::run(arguments, context).await,
             Self::Completions(arguments) => completions::run(&arguments, context),
         }
     }

@@ -24,6 +24,8 @@ mod remembered;
 mod single;
 
 #[cfg(test)]
+mod candidates_tests;
+#[cfg(test)]
 mod consents_tests;
 #[cfg(test)]
 mod due_tests;
