@@ -6,7 +6,7 @@
 //!
 //! Then the difference of a sync: five times as many rows desired as delivered, one in a hundred of them changed.
 //!
-//! Every figure is of a process of its own, so that its greatest memory is its own.
+//! Every figure is of a process of its own, so that its greatest memory is its own. With `STEPS=1` what each step took is told, too.
 
 mod sink;
 mod sync;
@@ -18,6 +18,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+use cohorte::engine::Timings;
 
 /// Rows of a request, and requests at once: those of the connector `webhook`.
 const BATCH: u64 = 500;
@@ -51,6 +53,17 @@ fn told(figures: &Figures) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).map_or("0", |line| line.trim());
     say(&format!("{} {} {}", figures.rows, figures.seconds, peak.split(' ').next().unwrap_or("0")));
+}
+
+/// What each step of a sync took, where that is wanted.
+#[expect(clippy::print_stderr, reason = "a benchmark prints")]
+fn steps(timings: &Timings) {
+    if std::env::var_os("STEPS").is_some() {
+        for step in timings.steps() {
+            let (rows, spilled) = (step.rows.unwrap_or(0), step.bytes_spilled >> 20);
+            eprintln!("  {:>7.2} s {rows:>9} rows {spilled:>5} MiB spilled  {}", step.took.as_secs_f64(), step.name);
+        }
+    }
 }
 
 #[expect(clippy::print_stdout, reason = "a benchmark prints")]

@@ -75,6 +75,7 @@ pub(crate) async fn difference(folder: &Path, rows: u64) -> Figures {
     let started = Instant::now();
     let preview = sync::preview(&workspace, &workspace.opened.project.syncs["out"]).await.unwrap();
     let seconds = started.elapsed().as_secs_f64();
+    crate::steps(&workspace.stage.timings);
     assert_eq!((preview.adds, preview.updates), (0, rows.div_ceil(100)));
     Figures { rows, seconds }
 }
@@ -99,6 +100,7 @@ async fn timed(workspace: &Workspace, rows: u64, expected: Outcome) -> Figures {
     let report = sync::deliver(workspace, sync, &how, order.turn(sync, connection)).await.unwrap();
     let seconds = started.elapsed().as_secs_f64();
     lease.release().await.unwrap();
+    crate::steps(&workspace.stage.timings);
     assert_eq!(report.outcome, expected);
     Figures { rows, seconds }
 }

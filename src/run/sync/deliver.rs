@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use super::super::audit::{self, Act};
 use super::super::holds::Hold;
 use super::super::workspace::Workspace;
+use super::baseline;
 use super::destination::{self, target_of_pass};
 use super::difference::{Difference, Preview, Wanted};
 use super::journal::DeltaJournal;
@@ -16,12 +17,10 @@ use super::order::Turn;
 use super::record;
 use super::rehearse::dry_run;
 use super::remembered::{Place, Remembered, doubts};
-use crate::compile::passes::instant;
 use crate::diag::{Failure, Result};
 use crate::project::{Connection, Kind, Sync};
 use crate::report::Progress;
-use crate::sql::text_literal;
-use crate::store::{Commit, Lease, failure_from, tables};
+use crate::store::{Lease, failure_from};
 use crate::sync::clock::{Backoff, Cancel, Clock};
 use crate::sync::destination::{Destination, Target};
 use crate::sync::guard;
@@ -264,7 +263,7 @@ impl Delivery<'_> {
             audit::write(workspace, self.lease, &[act]).await?;
         }
         if report.preview.is_baseline && !is_guarded {
-            self.baseline(started).await?;
+            baseline::take(workspace, sync, self.place, self.lease, started).await?;
             report.outcome = Outcome::Baseline;
         } else if report.preview.is_baseline {
             // Nothing is ours there yet, so there is nothing to withdraw either; the next run is still the first.
@@ -362,38 +361,13 @@ impl Delivery<'_> {
         let sql = format!("select * from _sync_due where pass = {pass} order by rank, key");
         let stream = async { self.workspace.opened.session.sql(&sql).await?.execute_stream().await };
         let stream = stream.await.map_err(|error| failure_from(doing, &error))?;
+        let began = Instant::now();
         let terms = Terms { on_withdraw: destination::withdrawal(self.sync), ..Terms::default() };
         let clock = self.how.clock.as_ref();
         let summary =
             syncer::deliver(destination, target, stream, journal, self.lease, &terms, clock, self.how.cancel).await;
+        let rows = summary.rows.values().sum();
+        self.workspace.stage.timings.note(format!("delivering `{}`", self.sync.name), began, Some(rows), None);
         Ok(summary)
-    }
-
-    /// Takes the desired rows as delivered: nothing was there before, so they are simply added.
-    async fn baseline(&self, at: DateTime<Utc>) -> Result<()> {
-        let literal = |value: Option<&str>| value.map_or_else(|| "cast(null as varchar)".to_owned(), text_literal);
-        let constants: Vec<String> = self
-            .place
-            .constants(&self.sync.name)
-            .into_iter()
-            .map(|(name, value)| format!("{} as {name}", literal(value)))
-            .collect();
-        let at = instant(at.timestamp_micros());
-        let null = "cast(null as varchar)";
-        let sql = format!(
-            "select {constants}, entity_id as customer_id, key, hash as delivered_hash, {at} as delivered_at, \
-             cast(0 as bigint) as deliveries, {null} as in_doubt_batch, {null} as in_doubt_action, {null} as in_doubt_operation, \
-             {null} as in_doubt_hash, 'delivered' as status, {null} as destination_id, {null} as attempted_hash, \
-             cast(0 as bigint) as attempts, arrow_cast(null, 'Timestamp(µs, \"UTC\")') as next_attempt_at, {null} as error, {null} as journal_mark \
-             from _sync_rows where is_member and withheld is null",
-            constants = constants.join(", "),
-        );
-        self.workspace.view("_sync_baseline", &sql).await?;
-        let plan = self.workspace.plan("_sync_baseline").await?;
-        let opened = &self.workspace.opened;
-        let _turn = self.lease.turn().await?;
-        let commit = Commit::of_run(&self.workspace.run_id);
-        opened.warehouse.append(&tables::sync_state(), plan, &commit, &opened.session).await?;
-        Ok(())
     }
 }

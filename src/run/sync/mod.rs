@@ -11,6 +11,7 @@
 //!
 //! Memory: everything streams or spills; what is held is a window of rows. A run that sends nothing folds nothing.
 
+mod baseline;
 mod deliver;
 mod destination;
 mod difference;

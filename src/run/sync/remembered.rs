@@ -1,6 +1,7 @@
 //! What is remembered of a sync: its state per place, and the journal since. Folding moves the one into the other.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, RecordBatch, StringViewArray, new_null_array};
 use datafusion::arrow::compute::cast;
@@ -138,7 +139,13 @@ impl Remembered {
         let commit = Commit::of_run(&workspace.run_id);
         let partition = || ScalarValue::from(self.sync.as_str());
         if self.is_behind {
+            let timed = |what: &str, since: Instant| {
+                workspace.stage.timings.note(format!("{what} of `{}`", self.sync), since, None, None);
+            };
+            let started = Instant::now();
             self.receipts(workspace, lease, &mark, &commit).await?;
+            timed("recording the receipts", started);
+            let started = Instant::now();
             let spec = tables::sync_state();
             let rows = folded(workspace, &self.sync, &mark.text()).await?;
             let _turn = lease.turn().await?;
@@ -147,6 +154,7 @@ impl Remembered {
             } else {
                 warehouse.append(&spec, rows, &commit, session).await?;
             }
+            timed("folding the journal", started);
         }
         let spec = tables::sync_journal();
         let nothing = RecordBatch::new_empty(Arc::clone(&spec.schema));
