@@ -30,7 +30,7 @@ impl<W: Wire> Exchange<'_, W> {
             let rows: Vec<Vec<u8>> = part.iter().map(|&row| written[row].clone().unwrap_or_default()).collect();
             let id = self.part_id(operation, &part);
             let batch = json!({"id": id, "size": part.len()});
-            let row = if part.len() == 1 { self.rows[part[0]].scope() } else { Json::Null };
+            let row = if part.len() == 1 { self.rows[part[0]].scoped(Json::clone) } else { Json::Null };
             let key_name = Json::from(self.rows[part[0]].key_name());
             let peer = self.delivery.peer;
             let settings = Scope::of("settings", &peer.settings);
@@ -169,9 +169,9 @@ impl<W: Wire> Exchange<'_, W> {
         let known = self.audience.clone();
         let audience = settings.with("audience", &known);
         for &row in &pending {
-            let scoped = self.rows[row].scope();
             let mut bytes = Vec::new();
-            let outcome = match tree.write(&audience.with("row", &scoped), &[], &mut bytes) {
+            let is_written = self.rows[row].scoped(|scoped| tree.write(&audience.with("row", scoped), &[], &mut bytes));
+            let outcome = match is_written {
                 Ok(true) if limits.row_bytes.is_some_and(|most| bytes.len() > most) => {
                     let most = limits.row_bytes.unwrap_or_default();
                     Some(Outcome::rejected(

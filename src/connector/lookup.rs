@@ -36,7 +36,7 @@ pub(super) async fn find_ids<W: Wire>(
             let peer = exchange.delivery.peer;
             let key_name = Json::from(key_name.clone());
             let batch = json!({"id": exchange.delivery.batch_id, "size": part.len()});
-            let row = if part.len() == 1 { exchange.rows[part[0]].scope() } else { Json::Null };
+            let row = if part.len() == 1 { exchange.rows[part[0]].scoped(Json::clone) } else { Json::Null };
             let settings = Scope::of("settings", &peer.settings);
             let batch = settings.with("batch", &batch);
             let key_name = batch.with("key_name", &key_name);

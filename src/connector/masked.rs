@@ -62,7 +62,7 @@ impl<W: Wire> Exchange<'_, W> {
         build: impl FnOnce(&Scope<'_>, &[Vec<u8>]) -> Result<Request, Broken>,
     ) -> Option<Box<Request>> {
         self.masked.as_ref()?;
-        let scopes: Vec<Json> = part.iter().map(|&row| self.masked_row(row).scope()).collect();
+        let scopes: Vec<Json> = part.iter().map(|&row| self.masked_row(row).clone().scoped(Json::clone)).collect();
         let written = scopes.iter().map(|row| {
             let mut bytes = Vec::new();
             let is_there = tree.map_or(Ok(false), |tree| tree.write(&outer.with("row", row), &[], &mut bytes))?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value as Json, json};
+use serde_json::{Map, Value as Json};
 
 use super::expression::plain;
 use super::model::Columns;
@@ -28,17 +28,31 @@ impl Row {
         Self { id, ..Self::default() }
     }
 
-    /// As expressions see it.
-    pub(super) fn scope(&self) -> Json {
-        let (key_name, key_value) = self
-            .key
-            .iter()
-            .next()
-            .map_or((Json::Null, Json::Null), |(name, value)| (Json::from(name.clone()), value.clone()));
-        json!({
-            "key": self.key, "fields": self.fields, "id": self.id, "key_name": key_name, "key_value": key_value,
-            "trace_id": self.trace_id,
-        })
+    /// Lets expressions see it. Only what it is known by is copied.
+    pub(super) fn scoped<T>(&mut self, see: impl FnOnce(&Json) -> T) -> T {
+        let first = self.key.iter().next();
+        let (key_name, key_value) =
+            first.map_or((Json::Null, Json::Null), |(name, value)| (Json::from(name.as_str()), value.clone()));
+        let own = [
+            ("key", Json::Object(std::mem::take(&mut self.key))),
+            ("fields", Json::Object(std::mem::take(&mut self.fields))),
+            ("id", self.id.as_deref().map_or(Json::Null, Json::from)),
+            ("key_name", key_name),
+            ("key_value", key_value),
+            ("trace_id", Json::String(std::mem::take(&mut self.trace_id))),
+        ];
+        let mut scope = Json::Object(own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect());
+        let seen = see(&scope);
+        let mut back = |name: &str| scope.get_mut(name).map(Json::take);
+        let columns = |back: Option<Json>| match back {
+            Some(Json::Object(columns)) => columns,
+            _ => Map::new(),
+        };
+        (self.key, self.fields) = (columns(back("key")), columns(back("fields")));
+        if let Some(Json::String(trace_id)) = back("trace_id") {
+            self.trace_id = trace_id;
+        }
+        seen
     }
 
     /// The name of the first column of its key.
@@ -59,7 +73,8 @@ pub(super) fn normalise(columns: &Columns, rows: &mut [Row], leaves: bool) -> Ve
     for (index, row) in rows.iter_mut().enumerate() {
         row.trace_id = format!("r{index}");
         let outcome = one(columns, row, leaves).err();
-        let key = Json::Object(row.key.clone()).to_string();
+        // A map of JSON values can be written.
+        let key = serde_json::to_string(&row.key).unwrap_or_default();
         outcomes.push(match outcome {
             None if !seen.insert(key) => Some(Outcome::rejected(
                 "duplicate_key",

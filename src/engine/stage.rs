@@ -17,7 +17,7 @@ use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
-use datafusion::parquet::file::properties::WriterProperties;
+use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::prelude::{DataFrame, SessionContext, col};
 use futures::StreamExt;
 use tempfile::TempDir;
@@ -134,7 +134,11 @@ async fn write_partitions(
 
 async fn write_partition(path: PathBuf, schema: SchemaRef, mut stream: SendableRecordBatchStream) -> EngineResult<u64> {
     // Written once and read once or twice: speed counts, size does not.
-    let properties = WriterProperties::builder().set_compression(Compression::LZ4_RAW).build();
+    let properties = WriterProperties::builder()
+        .set_compression(Compression::LZ4_RAW)
+        .set_dictionary_enabled(false)
+        .set_statistics_enabled(EnabledStatistics::None)
+        .build();
     let mut writer = None;
     let mut rows = 0;
     while let Some(batch) = stream.next().await {

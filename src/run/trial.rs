@@ -243,11 +243,11 @@ impl Trial {
     /// Sends it, where the connection delivers; else shows what would be asked.
     pub async fn run(self) -> Result<Tried> {
         if !self.delivers {
-            let shown = self.http.rehearse(&[(&self.target, self.load)], &self.personal).await?;
+            let shown = self.http.rehearse(vec![(&self.target, self.load)], &self.personal).await?;
             let exchanges = shown.into_iter().flat_map(|(requests, _)| requests).map(|request| (request, None));
             return Ok(Tried { exchanges: exchanges.collect(), outcome: TrialOutcome::NotDelivering });
         }
-        let attempt = self.http.attempt(&self.target, &self.load, &self.personal).await;
+        let attempt = self.http.attempt(&self.target, self.load, &self.personal).await;
         let exchanges = attempt.exchanges.into_iter().map(|(request, answer)| (request, Some(answer)));
         let outcome = match attempt.sent {
             Ok(sent) => match (sent.stop, sent.outcomes.into_iter().next()) {

@@ -28,9 +28,16 @@ pub(super) fn writer_properties(spec: &TableSpec) -> WriterProperties {
         .set_created_by(concat!("cohorte ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))
         .set_max_row_group_row_count(Some(ROW_GROUP));
-    for field in stored_schema(&spec.schema).fields().iter().filter(|field| spec.personal.contains(field.name())) {
+    for field in stored_schema(&spec.schema).fields() {
+        let is_personal = spec.personal.contains(field.name());
         for path in leaves(field, &[]) {
-            builder = builder.set_column_statistics_enabled(ColumnPath::new(path), EnabledStatistics::None);
+            if is_personal {
+                builder = builder.set_column_statistics_enabled(ColumnPath::new(path.clone()), EnabledStatistics::None);
+            }
+            // Hardly any value of these is there twice: to look for them in a dictionary takes time and saves nothing.
+            if is_personal || field.name().ends_with("_id") {
+                builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
+            }
         }
     }
     builder.build()

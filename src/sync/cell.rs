@@ -1,7 +1,7 @@
 //! Single values of a column as text or JSON, for destinations that take neither Arrow nor Parquet.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use datafusion::arrow::datatypes::DataType;
+use datafusion::arrow::datatypes::{DataType, Int64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
 use serde_json::Value;
@@ -51,6 +51,9 @@ pub(super) fn json(column: &ArrayRef, row: usize) -> Result<Value, ArrowError> {
             Value::Object(object)
         }
         DataType::Boolean => Value::Bool(column.as_boolean().value(row)),
+        DataType::Utf8View => Value::from(column.as_string_view().value(row)),
+        DataType::Utf8 => Value::from(column.as_string::<i32>().value(row)),
+        DataType::Int64 => Value::from(column.as_primitive::<Int64Type>().value(row)),
         kind => {
             let text = ArrayFormatter::try_new(column.as_ref(), &OPTIONS)?.value(row).try_to_string()?;
             if kind.is_integer() || kind.is_floating() {
@@ -83,7 +86,7 @@ mod tests {
         BooleanArray, Date32Array, Decimal128Array, Float64Array, Int64Array, ListArray, StringViewArray, StructArray,
         TimestampMicrosecondArray,
     };
-    use datafusion::arrow::datatypes::{Field, Int64Type};
+    use datafusion::arrow::datatypes::Field;
 
     use super::*;
 

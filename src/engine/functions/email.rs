@@ -95,7 +95,9 @@ fn bare(text: &str) -> &str {
 }
 
 fn is_local_part(local: &str) -> bool {
-    let allowed = |c: char| c.is_alphanumeric() || "!#$%&'*+/=?^_`{|}~-.".contains(c);
+    let allowed = |c: char| {
+        c.is_alphanumeric() || matches!(c, '!' | '#'..='\'' | '*' | '+' | '-'..='/' | '=' | '?' | '^'..='`' | '{'..='~')
+    };
     !local.is_empty()
         && local.len() <= 64
         && !local.starts_with('.')

@@ -185,15 +185,14 @@ impl EvidenceBuilder {
         let kinds: Vec<String> = self.rules.iter().map(|rule| rule.name.clone()).collect();
         let kinds_by_rank = by_rank(&kinds, &|tag| self.rules[tag].priority);
         let (node_texts, value_texts) = (self.nodes.into_texts(), self.values.into_texts());
-        let (nodes, values) = std::thread::scope(|scope| {
-            let nodes = scope.spawn(|| Table::new(&sources, &by_rank(&sources, &|_| 0), node_texts));
-            let values = Table::new(&kinds, &kinds_by_rank, value_texts);
+        let ((nodes, node_place), (values, value_place)) = std::thread::scope(|scope| {
+            let nodes = scope.spawn(|| Table::new(&sources, &by_rank(&sources, &|_| 0), &node_texts));
+            let values = Table::new(&kinds, &kinds_by_rank, &value_texts);
             (nodes.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)), values)
         });
+        drop((node_texts, value_texts));
         let rules: Vec<&IdentifierRule> = kinds_by_rank.iter().map(|&tag| &self.rules[usize::from(tag)]).collect();
 
-        let node_place = nodes.places();
-        let value_place = values.places();
         for (value, node) in &mut self.occurrences {
             *value = value_place[*value as usize];
             *node = node_place[*node as usize];
@@ -205,8 +204,7 @@ impl EvidenceBuilder {
 
         let scope_names: Vec<String> = vec![String::new(); self.scope_of.len()];
         let scope_tags: Vec<u16> = (0..scope_names.len() as u16).collect();
-        let scope_values = Table::new(&scope_names, &scope_tags, self.scope_values.into_texts());
-        let scope_place = scope_values.places();
+        let (scope_values, scope_place) = Table::new(&scope_names, &scope_tags, self.scope_values.texts());
         let mut scopes = Vec::with_capacity(self.scope_of.len());
         let mut first = 0;
         for (tag, of_raw_node) in self.scope_of.into_iter().enumerate() {

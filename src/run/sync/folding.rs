@@ -7,8 +7,8 @@ use std::cmp::Ordering;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use datafusion::arrow::array::RecordBatch;
-use datafusion::arrow::compute::SortOptions;
+use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, StringViewArray};
+use datafusion::arrow::compute::{SortOptions, filter_record_batch};
 use datafusion::arrow::datatypes::Schema;
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result as EngineResult};
@@ -24,11 +24,11 @@ use futures::StreamExt;
 use futures::stream::try_unfold;
 
 use super::super::workspace::Workspace;
-use super::remembered::{Place, places, unreadable, with_constants};
+use super::remembered::{Place, places, texts, unreadable, with_constants};
 use crate::diag::Result;
 use crate::store::{TableSpec, failure_from, tables};
 use crate::sync::clock::Backoff;
-use crate::sync::journal::Entry;
+use crate::sync::journal::{Entry, Verdict};
 use crate::sync::state::{State, after};
 use crate::sync::tables::{JOURNAL, STATE, journal_entries, state_batch, state_rows};
 
@@ -53,9 +53,10 @@ fn merged(
     let folding = Folding {
         sync: sync.to_owned(),
         mark: mark.to_owned(),
-        states: Sorted { stream: states, read: state_rows, key: |state| &state.key, ready: VecDeque::new() },
+        states: Sorted { stream: states, pick: Ok, read: state_rows, key: |state| &state.key, ready: VecDeque::new() },
         entries: Sorted {
             stream: entries,
+            pick: without_settled,
             read: journal_entries,
             key: |entry| &entry.intent().key,
             ready: VecDeque::new(),
@@ -105,6 +106,8 @@ const FIRST_IS_LEAST: SortOptions = SortOptions { descending: false, nulls_first
 /// A sorted table, row by row.
 struct Sorted<T> {
     stream: SendableRecordBatchStream,
+    /// Which rows matter.
+    pick: fn(RecordBatch) -> Result<RecordBatch, ArrowError>,
     read: fn(&RecordBatch) -> Result<Vec<T>, ArrowError>,
     key: fn(&T) -> &String,
     ready: VecDeque<(Arc<Place>, T)>,
@@ -115,7 +118,10 @@ impl<T> Sorted<T> {
     async fn fill(&mut self, table: &str) -> EngineResult<()> {
         while self.ready.is_empty() {
             let Some(batch) = self.stream.next().await.transpose()? else { return Ok(()) };
-            let read = || Ok(places(&batch)?.into_iter().zip((self.read)(&batch)?).collect());
+            let read = || {
+                let batch = (self.pick)(batch)?;
+                Ok(places(&batch)?.into_iter().zip((self.read)(&batch)?).collect())
+            };
             self.ready = read().map_err(|_: ArrowError| DataFusionError::External(Box::new(unreadable(table))))?;
         }
         Ok(())
@@ -128,6 +134,32 @@ impl<T> Sorted<T> {
     fn next(&mut self) -> Option<T> {
         self.ready.pop_front().map(|(_, row)| row)
     }
+}
+
+/// Leaves out intents that the row behind them says were accepted: of those, nothing else is to be known.
+fn without_settled(entries: RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (keys, batches, outcomes) =
+        (texts(&entries, "key")?, texts(&entries, "batch_id")?, texts(&entries, "outcome")?);
+    let places = ["account", "object", "audience"].map(|name| texts(&entries, name));
+    let [account, object, audience] = places;
+    let known_by = [keys, batches, account?, object?, audience?];
+    let is_same = |row: usize, next: usize| {
+        let same = |column: &StringViewArray| match (column.is_valid(row), column.is_valid(next)) {
+            (true, true) => column.value(row) == column.value(next),
+            (one, other) => one == other,
+        };
+        known_by.iter().all(same)
+    };
+    let is_settled = |row: usize| {
+        let next = row + 1;
+        next < entries.num_rows()
+            && outcomes.is_null(row)
+            && outcomes.is_valid(next)
+            && outcomes.value(next) == Verdict::Accepted.name()
+            && is_same(row, next)
+    };
+    let stays: BooleanArray = (0..entries.num_rows()).map(|row| Some(!is_settled(row))).collect();
+    filter_record_batch(&entries, &stays)
 }
 
 struct Folding {

@@ -197,7 +197,7 @@ fn in_database(actions: &[Due]) -> Result<Vec<Rehearsed>> {
 async fn over_http(http: &Http<'_>, actions: &[Due], personal: &BTreeSet<String>) -> Result<Vec<Rehearsed>> {
     let batches = actions.iter().flat_map(|due| due.batches.iter().map(|batch| (&due.target, batch)));
     let loads = batches.map(|(target, batch)| Ok((target, Load::of(target, batch)?))).collect::<Result<Vec<_>>>()?;
-    let mut shown = http.rehearse(&loads, personal).await?.into_iter();
+    let mut shown = http.rehearse(loads, personal).await?.into_iter();
     let mut rehearsed = Vec::new();
     for due in actions {
         let mut one = due.rehearsed(Vec::new());

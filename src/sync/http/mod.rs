@@ -157,7 +157,7 @@ impl<'a> Http<'a> {
     async fn send_over<W: Wire>(
         &self,
         target: &Target,
-        load: &Load,
+        mut load: Load,
         personal: Option<&BTreeSet<String>>,
         wire: &mut W,
     ) -> Result<Sent, Failure> {
@@ -182,7 +182,8 @@ impl<'a> Http<'a> {
                 batch_id: &load.id,
                 personal,
             };
-            let rows = places.iter().map(|&place| load.rows[place].clone()).collect();
+            // Each row is of one part.
+            let rows = places.iter().map(|&place| std::mem::take(&mut load.rows[place])).collect();
             let (told, stopped) = deliver(&delivery, rows, wire).await;
             for (place, outcome) in places.into_iter().zip(told) {
                 outcomes[place] = outcome;
@@ -217,7 +218,7 @@ impl Destination for Http<'_> {
     }
 
     async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
-        self.send_over(target, &Load::of(target, batch)?, None, &mut self.wire()).await
+        self.send_over(target, Load::of(target, batch)?, None, &mut self.wire()).await
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {

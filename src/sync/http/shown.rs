@@ -22,7 +22,7 @@ impl Http<'_> {
     /// are masked. Gives the requests of each load, and what is known of its rows before anything is asked.
     pub async fn rehearse(
         &self,
-        loads: &[(&Target, Load)],
+        loads: Vec<(&Target, Load)>,
         personal: &BTreeSet<String>,
     ) -> Result<Vec<(Vec<Shown>, Sent)>, Failure> {
         let mut wire = Rehearsal::new(&self.account.peer, self.clock.now());
@@ -46,7 +46,7 @@ impl Http<'_> {
     }
 
     /// Sends rows, and keeps what was asked and answered.
-    pub async fn attempt(&self, target: &Target, load: &Load, personal: &BTreeSet<String>) -> Attempt {
+    pub async fn attempt(&self, target: &Target, load: Load, personal: &BTreeSet<String>) -> Attempt {
         let values = load.rows.iter().flat_map(|row| row.key.iter().chain(&row.fields));
         let said = values.filter(|(name, _)| personal.contains(*name)).filter_map(|(_, value)| value.as_str());
         let mut wire = Watched::new(&self.account.peer, self.wire(), said.map(str::to_owned).collect());
