@@ -1,6 +1,10 @@
 //! The nodes of every source, as a stream, into the builder of evidence.
 
+use std::collections::BTreeMap;
+
 use datafusion::arrow::array::{Array, RecordBatch, StringViewArray};
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -61,18 +65,24 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
     });
     let builder = EvidenceBuilder::new(rules.collect(), entity.never_across.len());
     let mut gathered = Gathered { builder, seen: Vec::new() };
+    // The tuples of link sources are found while the records of the others are read: taking nodes in is one thread's work.
+    let mut finding: BTreeMap<&str, SpawnedTask<EngineResult<Vec<Tuples>>>> = BTreeMap::new();
+    for identity in entity.sources.iter().filter(|identity| identity.role == Role::Link) {
+        let Some(source) = project.sources.get(&identity.source) else { continue };
+        let (session, sql, n_scopes) = (session.clone(), identity::tuples(source, identity), identity.scopes.len());
+        let task = SpawnedTask::spawn(async move { tuples::distinct(&session, &sql, n_scopes).await });
+        finding.insert(&identity.source, task);
+    }
     for identity in &entity.sources {
         let Some(source) = project.sources.get(&identity.source) else { continue };
         let Some(sql) = identity::nodes(entity, source, identity) else { continue };
         let kinds = kinds(entity, identity)?;
         let doing = format!("reading the identifiers of the source `{}`", identity.source);
         let failed = |error| failure_from(doing.clone(), &error);
-        if identity.role == Role::Link {
-            let n_scopes = identity.scopes.len();
-            let parts =
-                tuples::distinct(session, &identity::tuples(source, identity), n_scopes).await.map_err(failed)?;
-            for part in parts {
-                gathered.add_tuples(&part, identity, &kinds, n_scopes, &doing)?;
+        if let Some(task) = finding.remove(identity.source.as_str()) {
+            let parts = task.await.map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
+            for part in parts.map_err(failed)? {
+                gathered.add_tuples(&part, identity, &kinds, identity.scopes.len(), &doing)?;
             }
             continue;
         }
