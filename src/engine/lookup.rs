@@ -5,6 +5,8 @@ use std::collections::BTreeSet;
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
+use datafusion::common::runtime::SpawnedTask;
+use datafusion::error::DataFusionError;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
@@ -21,8 +23,10 @@ pub async fn register(session: &SessionContext, project: &Project) -> Result<BTr
     let mut shared = BTreeSet::new();
     for entity in project.entities.values() {
         let id = ident(&entity.id());
+        // Both are one thread's work each.
         let sql = format!("select source, record_key, {id} from {}_records", entity.name);
-        let records = lookup(session, entity, &sql).await?;
+        let (at_once, of) = (session.clone(), entity.clone());
+        let records = SpawnedTask::spawn(async move { lookup(&at_once, &of, &sql).await });
         let holders = match held(entity) {
             None => Lookup::default(),
             Some(kinds) => {
@@ -33,6 +37,9 @@ pub async fn register(session: &SessionContext, project: &Project) -> Result<BTr
                 lookup(session, entity, &sql).await?
             }
         };
+        let records = records
+            .await
+            .map_err(|error| failure_from(doing(entity), &DataFusionError::External(Box::new(error))))??;
         find::register(session, &entity.name, records, holders);
         shared.extend(contested(session, entity).await?.into_iter().map(|source| (entity.name.clone(), source)));
     }
@@ -48,7 +55,7 @@ fn held(entity: &Entity) -> Option<String> {
 }
 
 async fn lookup(session: &SessionContext, entity: &Entity, sql: &str) -> Result<Lookup> {
-    let failed = |error| failure_from(format!("reading the identities of `{}`", entity.name), &error);
+    let failed = |error| failure_from(doing(entity), &error);
     let frame = session.sql(sql).await.map_err(failed)?;
     let mut rows = frame.execute_stream().await.map_err(failed)?;
     let mut builder = LookupBuilder::default();
@@ -56,6 +63,10 @@ async fn lookup(session: &SessionContext, entity: &Entity, sql: &str) -> Result<
         builder.add(&batch.map_err(failed)?).map_err(failed)?;
     }
     Ok(builder.build())
+}
+
+fn doing(entity: &Entity) -> String {
+    format!("reading the identities of `{}`", entity.name)
 }
 
 /// The sources with rows that hang on values which several customers have.

@@ -159,7 +159,13 @@ pub(super) async fn run(
         let names = customer::columns(project, entity);
         let is_kept = definitions.iter().any(|(.., is_kept)| *is_kept);
         let before = before_customer(workspace, entity, &names).await?;
-        workspace.stage.keep(session, &entity.name, &customer::published(project, entity, before, is_kept)).await?;
+        let published = customer::published(project, entity, before, is_kept);
+        if before || is_kept {
+            workspace.stage.keep(session, &entity.name, &published).await?;
+        } else {
+            // Nothing is joined: it is on the stage already.
+            workspace.view(&entity.name, &published).await?;
+        }
     }
     Ok(changes)
 }

@@ -1,10 +1,10 @@
 //! Single values of a column as text or JSON, for destinations that take neither Arrow nor Parquet.
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringArray};
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::datatypes::{DataType, Float64Type, Int64Type};
 use datafusion::arrow::error::ArrowError;
 use datafusion::arrow::util::display::{ArrayFormatter, FormatOptions};
-use serde_json::Value;
+use serde_json::{Number, Value};
 
 /// Writes values the way that both people and servers read them: ISO dates, RFC 3339 instants, `true` and `false`.
 const OPTIONS: FormatOptions<'static> = FormatOptions::new().with_null("");
@@ -54,10 +54,14 @@ pub(super) fn json(column: &ArrayRef, row: usize) -> Result<Value, ArrowError> {
         DataType::Utf8View => Value::from(column.as_string_view().value(row)),
         DataType::Utf8 => Value::from(column.as_string::<i32>().value(row)),
         DataType::Int64 => Value::from(column.as_primitive::<Int64Type>().value(row)),
+        DataType::Float64 => {
+            let number = column.as_primitive::<Float64Type>().value(row);
+            // NaN and the infinities are no JSON numbers: they stay strings.
+            Number::from_f64(number).map_or_else(|| Value::String(number.to_string()), Value::Number)
+        }
         kind => {
             let text = ArrayFormatter::try_new(column.as_ref(), &OPTIONS)?.value(row).try_to_string()?;
             if kind.is_integer() || kind.is_floating() {
-                // NaN and the infinities are no JSON numbers: they stay strings.
                 serde_json::from_str(&text).unwrap_or(Value::String(text))
             } else {
                 Value::String(text)

@@ -46,7 +46,7 @@ pub struct Target {
 }
 
 /// Rows of one operation. Removals and clears carry the key columns; other columns are null.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Batch {
     /// What to do.
     pub operation: Operation,

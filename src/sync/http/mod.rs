@@ -59,12 +59,14 @@ pub struct Load {
 impl Load {
     /// The rows of a batch.
     pub fn of(target: &Target, batch: &Batch) -> Result<Self, Failure> {
-        let rows = rows(target, batch).map_err(|error| {
-            Failure::world("W604", format!("reading the rows of the sync `{}`", target.sync), error)
-                .help("this is a defect of cohorte, nothing was sent: report it with the sync's definition")
-        })?;
+        let rows = rows(target, batch).map_err(|error| unreadable(target, &error))?;
         Ok(Self { operation: batch.operation, id: batch.id.clone(), rows })
     }
+}
+
+fn unreadable(target: &Target, error: &dyn std::fmt::Display) -> Failure {
+    Failure::world("W604", format!("reading the rows of the sync `{}`", target.sync), error)
+        .help("this is a defect of cohorte, nothing was sent: report it with the sync's definition")
 }
 
 /// An audience that was looked for: its id, where there is one of the name.
@@ -218,7 +220,11 @@ impl Destination for Http<'_> {
     }
 
     async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
-        self.send_over(target, Load::of(target, batch)?, None, &mut self.wire()).await
+        // Heavy work: it holds up neither what other batches wait for, nor the journal.
+        let (to, rows) = (target.clone(), batch.clone());
+        let load = tokio::task::spawn_blocking(move || Load::of(&to, &rows)).await;
+        let load = load.map_err(|error| unreadable(target, &error))??;
+        self.send_over(target, load, None, &mut self.wire()).await
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
