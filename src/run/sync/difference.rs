@@ -226,12 +226,18 @@ async fn open(workspace: &Workspace, sync: &str) -> Result<u64> {
     let wanted = format!("select key, hash from _sync_rows where {eligible}");
     let same = compare(session, &there, &wanted).await.map_err(|error| failure_from(doing.as_str(), &error))?;
     workspace.stage.timings.note(doing, started, Some(same), None);
+    if same == 0 {
+        workspace.view("_sync_rows_open", "select * from _sync_rows").await?;
+        workspace.view("_sync_state_open", "select * from _sync_state").await?;
+        return Ok(same);
+    }
+    // They are read several times: each row is looked up once.
     let rows = format!("select * from _sync_rows where not coalesce({eligible} and cohorte_is_same(key, hash), false)");
-    workspace.view("_sync_rows_open", &rows).await?;
+    workspace.stage.keep(session, "_sync_rows_open", &rows).await?;
     let state = format!(
         "select * from _sync_state where not coalesce({settled} and cohorte_is_same(key, delivered_hash), false)"
     );
-    workspace.view("_sync_state_open", &state).await?;
+    workspace.stage.keep(session, "_sync_state_open", &state).await?;
     Ok(same)
 }
 
