@@ -53,7 +53,13 @@ fn merged(
     let folding = Folding {
         sync: sync.to_owned(),
         mark: mark.to_owned(),
-        states: Sorted { stream: states, pick: Ok, read: state_rows, key: |state| &state.key, ready: VecDeque::new() },
+        states: Sorted {
+            stream: states,
+            pick: |states| Ok(states.clone()),
+            read: state_rows,
+            key: |state| &state.key,
+            ready: VecDeque::new(),
+        },
         entries: Sorted {
             stream: entries,
             pick: without_settled,
@@ -107,7 +113,7 @@ const FIRST_IS_LEAST: SortOptions = SortOptions { descending: false, nulls_first
 struct Sorted<T> {
     stream: SendableRecordBatchStream,
     /// Which rows matter.
-    pick: fn(RecordBatch) -> Result<RecordBatch, ArrowError>,
+    pick: fn(&RecordBatch) -> Result<RecordBatch, ArrowError>,
     read: fn(&RecordBatch) -> Result<Vec<T>, ArrowError>,
     key: fn(&T) -> &String,
     ready: VecDeque<(Arc<Place>, T)>,
@@ -119,7 +125,7 @@ impl<T> Sorted<T> {
         while self.ready.is_empty() {
             let Some(batch) = self.stream.next().await.transpose()? else { return Ok(()) };
             let read = || {
-                let batch = (self.pick)(batch)?;
+                let batch = (self.pick)(&batch)?;
                 Ok(places(&batch)?.into_iter().zip((self.read)(&batch)?).collect())
             };
             self.ready = read().map_err(|_: ArrowError| DataFusionError::External(Box::new(unreadable(table))))?;
@@ -137,10 +143,9 @@ impl<T> Sorted<T> {
 }
 
 /// Leaves out intents that the row behind them says were accepted: of those, nothing else is to be known.
-fn without_settled(entries: RecordBatch) -> Result<RecordBatch, ArrowError> {
-    let (keys, batches, outcomes) =
-        (texts(&entries, "key")?, texts(&entries, "batch_id")?, texts(&entries, "outcome")?);
-    let places = ["account", "object", "audience"].map(|name| texts(&entries, name));
+fn without_settled(entries: &RecordBatch) -> Result<RecordBatch, ArrowError> {
+    let (keys, batches, outcomes) = (texts(entries, "key")?, texts(entries, "batch_id")?, texts(entries, "outcome")?);
+    let places = ["account", "object", "audience"].map(|name| texts(entries, name));
     let [account, object, audience] = places;
     let known_by = [keys, batches, account?, object?, audience?];
     let is_same = |row: usize, next: usize| {
@@ -159,7 +164,7 @@ fn without_settled(entries: RecordBatch) -> Result<RecordBatch, ArrowError> {
             && is_same(row, next)
     };
     let stays: BooleanArray = (0..entries.num_rows()).map(|row| Some(!is_settled(row))).collect();
-    filter_record_batch(&entries, &stays)
+    filter_record_batch(entries, &stays)
 }
 
 struct Folding {

@@ -115,7 +115,7 @@ impl Folder {
 
     fn object(&self, folder: &str, name: &str) -> ObjectPath {
         let Self::Store { path, .. } = self else { return ObjectPath::default() };
-        folder.split('/').filter(|part| !part.is_empty()).chain([name]).fold(path.clone(), |path, part| path.join(part))
+        folder.split('/').filter(|part| !part.is_empty()).chain([name]).fold(path.clone(), ObjectPath::join)
     }
 
     /// Runs a piece of blocking work beside the runtime.
