@@ -16,8 +16,9 @@ use crate::project::{Entity, Kind};
 use crate::store::failure_from;
 use crate::sync::tables::STATE;
 
-/// What each plan gives, and the plan: the physical plans of the selected models. The features of an entity are those of the fused passes that a build runs. Nothing is
-/// computed; what was never built cannot be planned.
+/// What each plan gives, and the plan: the physical plans of the selected models. The features of an entity are those of the fused
+/// passes that a build runs; sources find their customers by joins here, where a build looks them up. Nothing is computed; what was never
+/// built cannot be planned.
 pub async fn plans(opened: Opened, selectors: &[String]) -> Result<Vec<(String, String)>> {
     let compiled = compile(&opened, selectors)?;
     let workspace = readable(opened).await?;

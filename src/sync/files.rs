@@ -81,8 +81,8 @@ impl Destination for Files {
         let stays = self.place.put(folder, &name, move |out| format.write(out, nulls, &rows)).await?;
         let outcome = match stays {
             Ok(()) => Outcome::Accepted { destination_id: None },
-            // The file is there, but may not outlive a power cut.
-            Err(failure) => Outcome::Unknown { code: "flush".to_owned(), message: failure.cause },
+            // It may not outlive a power cut, or the store's answer was lost: the next run looks whether it is there.
+            Err(failure) => Outcome::Unknown { code: failure.code.to_owned(), message: failure.cause },
         };
         Ok(vec![outcome; count].into())
     }

@@ -43,7 +43,8 @@ impl Folder {
         self.on_disk(folder, move || fs::create_dir_all(path)).await
     }
 
-    /// Writes a file below a folder, in place of one of that name. The inner failure says that the file is there, but may not stay.
+    /// Writes a file below a folder, in place of one of that name. The inner failure says that nobody knows whether the
+    /// file is there, or stays.
     pub(super) async fn put(
         &self,
         folder: &str,
@@ -72,9 +73,18 @@ impl Folder {
                     Ok(bytes)
                 };
                 let bytes = self.on_disk(folder, made).await?;
-                let put = store.put(&self.object(folder, name), PutPayload::from(bytes)).await;
-                put.map_err(|error| refused(self.doing(folder), &error))?;
-                Ok(Ok(()))
+                let Err(error) = store.put(&self.object(folder, name), PutPayload::from(bytes)).await else {
+                    return Ok(Ok(()));
+                };
+                let failure = refused(self.doing(folder), &error);
+                match error {
+                    // The store has answered, and written nothing.
+                    StoreError::NotFound { .. }
+                    | StoreError::PermissionDenied { .. }
+                    | StoreError::Unauthenticated { .. } => Err(failure),
+                    // An answer may have been lost after it had.
+                    _ => Ok(Err(failure)),
+                }
             }
         }
     }
