@@ -35,6 +35,15 @@ impl Limits {
     }
 }
 
+impl Limits {
+    /// Sorted runs that one sort merges at once. Left to itself a sort that has spilled takes all memory that is free for reading its runs
+    /// back, and another one beside it gets none. An eighth of a thread's share is enough: some 8 MiB hold two batches of a run.
+    fn runs_at_once(self) -> usize {
+        let share = self.memory / self.threads.max(1) as u64 / 8;
+        usize::try_from(share / (8 << 20)).unwrap_or(usize::MAX).clamp(2, 128)
+    }
+}
+
 /// Bytes of memory of the machine; 4 GiB where it does not say.
 fn machine_memory() -> u64 {
     let text = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
@@ -47,9 +56,12 @@ fn machine_memory() -> u64 {
 pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
     let pool = FairSpillPool::new(usize::try_from(limits.memory).unwrap_or(usize::MAX));
     let consumers = std::num::NonZeroUsize::new(3).unwrap_or(std::num::NonZeroUsize::MIN);
+    let disk = DiskManagerBuilder::default()
+        .with_mode(DiskManagerMode::OsTmpDirectory)
+        .with_max_spill_merge_fan_in(limits.runs_at_once());
     let runtime = RuntimeEnvBuilder::new()
         .with_memory_pool(Arc::new(TrackConsumersPool::new(pool, consumers)))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::OsTmpDirectory))
+        .with_disk_manager_builder(disk)
         .build_arc()
         .map_err(|error| Failure::world("W001", "starting the engine", error))?;
     let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false);

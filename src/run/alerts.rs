@@ -298,6 +298,6 @@ async fn say(
     let mut row = Row::default();
     (row.key, row.fields) = (key, fields);
     let account = shared_account(teller.accounts, connection)?;
-    let said = account.say(&alert.object, row, &SystemClock, teller.cancel, teller.lease).await;
+    let said = account.say(&alert.object, row, &SystemClock, teller.cancel, &teller.lease.watch()).await;
     said.map_err(|failure| Failure { doing: format!("telling the alert `{}`", alert.name), ..failure })
 }

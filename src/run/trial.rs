@@ -44,7 +44,7 @@ pub struct Trial {
     pub delivers: bool,
     /// What the row is there, and what is done with it: `add a row of member`.
     pub intent: String,
-    http: Http<'static>,
+    http: Http,
     target: Target,
     load: Load,
     personal: BTreeSet<String>,

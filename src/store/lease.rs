@@ -97,6 +97,26 @@ impl Claim {
     }
 }
 
+/// Tells whether a lease is still held: may outlive it, and then says that it is not.
+#[derive(Debug, Clone)]
+pub struct Watch {
+    state: Arc<Mutex<State>>,
+}
+
+impl Watch {
+    /// Is the lease still ours? To be asked before each send. What the store said within the last thousandth of the period counts: whoever
+    /// slept longer than that asks it again, and between any answer and what is done upon it there is as much time.
+    pub async fn check(&self) -> Result<()> {
+        failpoint::pass();
+        let mut state = self.state.lock().await;
+        if state.seen.elapsed() < Duration::from_millis(state.claim.period_ms) / 1_000 && Alive::is(&state.claim.token)
+        {
+            return Ok(());
+        }
+        state.check().await
+    }
+}
+
 /// A commit may be made; another one when this is dropped.
 #[derive(Debug)]
 #[must_use]
@@ -114,6 +134,8 @@ struct State {
     claim: Claim,
     generation: u64,
     renewed: Instant,
+    /// When the store was last seen to agree.
+    seen: Instant,
 }
 
 impl Lease {
@@ -152,7 +174,8 @@ impl Lease {
             };
             if free {
                 if claim_generation(store.as_ref(), generation, &claim).await? {
-                    let state = State { store, claim, generation, renewed: Instant::now() };
+                    let now = Instant::now();
+                    let state = State { store, claim, generation, renewed: now, seen: now };
                     let abandoned = last.and_then(|(_, found)| found.abandoned());
                     return Ok(Self::start(state, period, heartbeat, alive, abandoned));
                 }
@@ -198,17 +221,16 @@ impl Lease {
         self.state.lock().await.renew().await
     }
 
-    /// Is the lease still ours? To be asked before each send.
+    /// For tasks of their own that ask, too.
+    #[must_use]
+    pub fn watch(&self) -> Watch {
+        Watch { state: Arc::clone(&self.state) }
+    }
+
+    /// Is the lease still ours? The store is asked.
     pub async fn check(&self) -> Result<()> {
         failpoint::pass();
-        let mut state = self.state.lock().await;
-        if state.renewed.elapsed() > Duration::from_millis(state.claim.period_ms) / 2 {
-            return state.renew().await;
-        }
-        match greatest(state.store.as_ref()).await? {
-            Some((generation, claim)) if generation == state.generation && claim.token == state.claim.token => Ok(()),
-            other => Err(lost(other.as_ref())),
-        }
+        self.state.lock().await.check().await
     }
 
     /// Waits until no other commit of this process is under way, and asks whether the lease is still ours. To be held while
@@ -263,23 +285,42 @@ impl Drop for Lease {
 }
 
 impl State {
+    async fn check(&mut self) -> Result<()> {
+        if !Alive::is(&self.claim.token) {
+            return Err(ended("it was given back"));
+        }
+        if self.renewed.elapsed() > Duration::from_millis(self.claim.period_ms) / 2 {
+            return self.renew().await;
+        }
+        match greatest(self.store.as_ref()).await? {
+            Some((generation, claim)) if generation == self.generation && claim.token == self.claim.token => {
+                self.seen = Instant::now();
+                Ok(())
+            }
+            other => Err(lost(other.as_ref())),
+        }
+    }
+
     async fn renew(&mut self) -> Result<()> {
         let next = self.generation + 1;
         if !claim_generation(self.store.as_ref(), next, &self.claim).await? {
             return Err(lost(greatest(self.store.as_ref()).await?.as_ref()));
         }
         self.generation = next;
-        self.renewed = Instant::now();
+        (self.renewed, self.seen) = (Instant::now(), Instant::now());
         Ok(())
     }
 }
 
 fn lost(by: Option<&(u64, Claim)>) -> Failure {
-    let cause = match by {
-        Some((_, claim)) => format!("{} has taken it over since this run stalled", claim.holder),
-        None => "its files have been deleted".to_owned(),
-    };
-    Failure { code: "W407", ..held("keeping the warehouse's lease", cause) }
+    match by {
+        Some((_, claim)) => ended(format!("{} has taken it over since this run stalled", claim.holder)),
+        None => ended("its files have been deleted"),
+    }
+}
+
+fn ended(cause: impl Into<String>) -> Failure {
+    Failure { code: "W407", ..held("keeping the warehouse's lease", cause.into()) }
         .help("nothing was written after that; run again")
 }
 

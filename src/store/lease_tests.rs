@@ -44,9 +44,11 @@ async fn w407_a_stalled_holder_is_replaced_and_cannot_go_on() {
     let (_folder, lake) = lake();
     let stalled = Lease::acquire(&lake, options("run a", 80)).await.unwrap();
     let next = Lease::acquire(&lake, waiting("run b", 60_000)).await.unwrap();
-    let failure = stalled.check().await.unwrap_err();
-    assert_eq!((failure.code, failure.exit_code()), ("W407", 4));
-    assert!(failure.cause.contains("run b"));
+    // Those who send ask less often, and learn it all the same.
+    for failure in [stalled.check().await.unwrap_err(), stalled.watch().check().await.unwrap_err()] {
+        assert_eq!((failure.code, failure.exit_code()), ("W407", 4));
+        assert!(failure.cause.contains("run b"));
+    }
     assert_eq!(stalled.renew().await.unwrap_err().code, "W407");
     next.check().await.unwrap();
 }
@@ -61,6 +63,30 @@ async fn a_holder_that_slept_through_many_generations_cannot_come_back() {
     }
     assert_eq!(stalled.renew().await.unwrap_err().code, "W407", "its next generation was deleted long ago");
     assert_eq!(stalled.check().await.unwrap_err().code, "W407");
+    next.check().await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_that_outlives_its_lease_says_no() {
+    let (_folder, lake) = lake();
+    let lease = Lease::acquire(&lake, options("run a", 600_000)).await.unwrap();
+    let watch = lease.watch();
+    watch.check().await.unwrap();
+    lease.release().await.unwrap();
+    assert_eq!(watch.check().await.unwrap_err().code, "W407");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_watch_does_not_trust_an_answer_for_long() {
+    let (_folder, lake) = lake();
+    let lease = Lease::acquire(&lake, options("run a", 10_000)).await.unwrap();
+    let watch = lease.watch();
+    // Somebody who may not: it is on this machine, and believes the holder gone.
+    lease.state.lock().await.claim.process = Process::of(u32::MAX >> 1);
+    lease.renew().await.unwrap();
+    let next = Lease::acquire(&lake, options("run b", 10_000)).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(11)).await;
+    assert_eq!(watch.check().await.unwrap_err().code, "W407");
     next.check().await.unwrap();
 }
 

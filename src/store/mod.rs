@@ -25,7 +25,7 @@ mod write;
 
 pub(crate) use clouds::object_store;
 pub use failures::{failure_from, held, value_fault};
-pub use lease::{Abandoned, Lease, LeaseOptions};
+pub use lease::{Abandoned, Lease, LeaseOptions, Watch};
 pub use published::{Published, PublishedTable};
 pub(crate) use refusal::refusal;
 pub use stored_types::{conform, stored_schema};

@@ -73,6 +73,14 @@ impl From<Vec<Outcome>> for Sent {
     }
 }
 
+impl Sent {
+    /// The same rows, where it is known that none was sent.
+    #[must_use]
+    pub fn unsent(self) -> Self {
+        Self { outcomes: vec![Outcome::NotSent; self.outcomes.len()], stop: None }
+    }
+}
+
 /// Something that rows are delivered to.
 #[async_trait]
 pub trait Destination: Send + Sync {

@@ -172,11 +172,11 @@ impl Permit for Durable {
 
 #[async_trait]
 impl Journal for Durable {
-    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure> {
+    async fn write(&mut self, receipts: Vec<Receipt>, intents: Vec<Intent>) -> Result<(), Failure> {
         let mut world = lock(&self.0);
         world.step()?;
-        world.journal.extend(receipts.iter().cloned().map(Entry::Receipt));
-        world.journal.extend(intents.iter().cloned().map(Entry::Intent));
+        world.journal.extend(receipts.into_iter().map(Entry::Receipt));
+        world.journal.extend(intents.into_iter().map(Entry::Intent));
         world.step()
     }
 }

@@ -193,7 +193,7 @@ impl Entry {
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Writes down what became of the rows that were sent last, and what is about to be sent next.
-    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure>;
+    async fn write(&mut self, receipts: Vec<Receipt>, intents: Vec<Intent>) -> Result<(), Failure>;
 }
 
 /// The right to send.
@@ -213,9 +213,9 @@ pub struct MemoryJournal {
 
 #[async_trait]
 impl Journal for MemoryJournal {
-    async fn write(&mut self, receipts: &[Receipt], intents: &[Intent]) -> Result<(), Failure> {
-        self.entries.extend(receipts.iter().cloned().map(Entry::Receipt));
-        self.entries.extend(intents.iter().cloned().map(Entry::Intent));
+    async fn write(&mut self, receipts: Vec<Receipt>, intents: Vec<Intent>) -> Result<(), Failure> {
+        self.entries.extend(receipts.into_iter().map(Entry::Receipt));
+        self.entries.extend(intents.into_iter().map(Entry::Intent));
         Ok(())
     }
 }

@@ -4,6 +4,7 @@
 //! batches; `journal` says what is written down around every window; `state` is what the journal adds up to, and says what is due;
 //! `tables` is how both look in Delta; `guard` holds absurd results back. `destination` is the contract that `files` and `postgres` keep.
 
+mod books;
 mod cell;
 pub mod clock;
 pub mod destination;

@@ -12,7 +12,7 @@
 //! | `destination_id` | text, nullable | of the row's state |
 //! | `field_<name>` | the target's type | one per column of the target's schema; for leavers only the key matters |
 //!
-//! Memory: two windows of rows (one is sent, one is read), as Arrow and as intents.
+//! Memory: four windows of rows (one is sent, one intended, one waits, one is read), as Arrow and as intents.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -21,8 +21,10 @@ use datafusion::arrow::array::{Array, ArrayRef, AsArray, UInt64Array, new_null_a
 use datafusion::arrow::compute::{cast, concat_batches, take_record_batch};
 use datafusion::arrow::datatypes::{DataType, Field, Int64Type, Schema, SchemaRef};
 use datafusion::arrow::record_batch::RecordBatch;
+use datafusion::common::runtime::SpawnedTask;
 use datafusion::execution::SendableRecordBatchStream;
 use futures::StreamExt;
+use tokio::sync::mpsc;
 
 use super::destination::{Batch, Operation, Target};
 use super::journal::{Action, Intent};
@@ -81,8 +83,8 @@ fn batch_id(target: &Target, operation: Operation, intents: &[Intent], deliverie
 }
 
 /// Reads due rows and cuts them.
-pub(super) struct Queue<'a> {
-    target: &'a Target,
+pub(super) struct Queue {
+    target: Target,
     stream: SendableRecordBatchStream,
     /// Rows that were read and are not in a window yet; all not empty.
     read: VecDeque<Due>,
@@ -110,6 +112,22 @@ pub async fn first_batches(
     }
 }
 
+/// Windows as they are read.
+pub(super) struct Ahead {
+    doing: String,
+    next: mpsc::Receiver<Result<Vec<Prepared>, Failure>>,
+    /// Ends with this.
+    _reading: SpawnedTask<()>,
+}
+
+impl Ahead {
+    /// As [`Queue::window`].
+    pub(super) async fn window(&mut self) -> Result<Vec<Prepared>, Failure> {
+        let ended = || Failure::world("W605", self.doing.clone(), "it ended early").help("run the sync again");
+        self.next.recv().await.unwrap_or_else(|| Err(ended()))
+    }
+}
+
 /// Some due rows as they were read.
 struct Due {
     intents: Vec<Intent>,
@@ -118,9 +136,9 @@ struct Due {
     fields: RecordBatch,
 }
 
-impl<'a> Queue<'a> {
+impl Queue {
     pub(super) fn new(
-        target: &'a Target,
+        target: &Target,
         stream: SendableRecordBatchStream,
         max_rows: usize,
         window_rows: usize,
@@ -128,7 +146,24 @@ impl<'a> Queue<'a> {
     ) -> Self {
         let max_rows = max_rows.max(1);
         let window_rows = window_rows.max(max_rows);
+        let target = target.clone();
         Self { target, stream, read: VecDeque::new(), last: Action::Withdraw, max_rows, window_rows, on_withdraw }
+    }
+
+    /// Reads on a task of its own, a window ahead of who takes them.
+    pub(super) fn ahead(mut self) -> Ahead {
+        let doing = format!("reading what is due in the sync `{}`", self.target.sync);
+        let (windows, next) = mpsc::channel(1);
+        let reading = SpawnedTask::spawn(async move {
+            loop {
+                let window = self.window().await;
+                let is_last = window.as_ref().map_or(true, Vec::is_empty);
+                if windows.send(window).await.is_err() || is_last {
+                    return;
+                }
+            }
+        });
+        Ahead { doing, next, _reading: reading }
     }
 
     /// The next batches, together at most a window of rows; none at the end.
@@ -175,10 +210,10 @@ impl<'a> Queue<'a> {
             parts.push(due);
         }
         let Some(operation) = operation else { return Ok(None) };
-        let schema = sent_schema(self.target, operation);
-        let sent = parts.iter().map(|due| sent_rows(self.target, operation, &schema, &due.fields));
+        let schema = sent_schema(&self.target, operation);
+        let sent = parts.iter().map(|due| sent_rows(&self.target, operation, &schema, &due.fields));
         let sent = sent.collect::<Result<Vec<_>, _>>()?;
-        let rows = concat_batches(&schema, &sent).map_err(|error| malformed(self.target, error))?;
+        let rows = concat_batches(&schema, &sent).map_err(|error| malformed(&self.target, error))?;
         let (mut intents, mut deliveries) = (Vec::with_capacity(count), Vec::with_capacity(count));
         let mut ids = Vec::with_capacity(count);
         for part in parts {
@@ -187,7 +222,7 @@ impl<'a> Queue<'a> {
             ids.extend(part.ids);
         }
         let batch = Batch { operation, id: String::new(), rows, ids };
-        Ok(Some(Prepared::new(self.target, batch, intents, deliveries, 0)))
+        Ok(Some(Prepared::new(&self.target, batch, intents, deliveries, 0)))
     }
 
     /// Reads until there are rows; false at the end.
@@ -208,17 +243,17 @@ impl<'a> Queue<'a> {
     }
 
     fn due(&mut self, batch: &RecordBatch) -> Result<Due, Failure> {
-        let wrong = |cause: &str| malformed(self.target, cause);
+        let wrong = |cause: &str| malformed(&self.target, cause);
         let text = |name: &str| -> Result<ArrayRef, Failure> {
             let column = batch.column_by_name(name).ok_or_else(|| wrong(&format!("it has no column `{name}`")))?;
-            cast(column, &DataType::Utf8View).map_err(|error| malformed(self.target, error))
+            cast(column, &DataType::Utf8View).map_err(|error| malformed(&self.target, error))
         };
         let (customers, keys, actions, hashes) =
             (text("customer_id")?, text("key")?, text("action")?, text("desired_hash")?);
         let ids = text("destination_id")?;
         let ids = ids.as_string_view().iter().map(|id| id.map(str::to_owned)).collect();
         let deliveries = batch.column_by_name("deliveries").ok_or_else(|| wrong("it has no column `deliveries`"))?;
-        let deliveries = cast(deliveries, &DataType::Int64).map_err(|error| malformed(self.target, error))?;
+        let deliveries = cast(deliveries, &DataType::Int64).map_err(|error| malformed(&self.target, error))?;
         let deliveries = deliveries.as_primitive::<Int64Type>();
         let (customers, keys, actions, hashes) =
             (customers.as_string_view(), keys.as_string_view(), actions.as_string_view(), hashes.as_string_view());
@@ -259,11 +294,11 @@ impl<'a> Queue<'a> {
         for field in self.target.schema.fields() {
             let name = format!("field_{}", field.name());
             let column = batch.column_by_name(&name).ok_or_else(|| wrong(&format!("it has no column `{name}`")))?;
-            columns.push(cast(column, field.data_type()).map_err(|error| malformed(self.target, error))?);
+            columns.push(cast(column, field.data_type()).map_err(|error| malformed(&self.target, error))?);
             fields.push(Arc::new(field.as_ref().clone().with_nullable(true)));
         }
         let fields = RecordBatch::try_new(Arc::new(Schema::new(fields)), columns)
-            .map_err(|error| malformed(self.target, error))?;
+            .map_err(|error| malformed(&self.target, error))?;
         let deliveries = deliveries.iter().map(|count| count.unwrap_or(0).unsigned_abs()).collect();
         Ok(Due { intents, deliveries, ids, fields })
     }

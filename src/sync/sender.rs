@@ -57,8 +57,11 @@ impl<'a> Sender<'a> {
         let mut sent = Vec::with_capacity(window.len());
         // Batches of one action at a time: a removal is done before the add of the same key begins.
         for group in window.chunk_by(|one, next| one.intents[0].action == next.intents[0].action) {
-            let sends = futures::stream::iter(group).map(|prepared| self.send(prepared)).buffered(concurrency);
-            sent.extend(sends.collect::<Vec<_>>().await);
+            let sends = group.iter().enumerate().map(async |(place, prepared)| (place, self.send(prepared).await));
+            // One that takes long keeps no other from going.
+            let mut answered: Vec<_> = futures::stream::iter(sends).buffer_unordered(concurrency).collect().await;
+            answered.sort_by_key(|(place, _)| *place);
+            sent.extend(answered.into_iter().map(|(_, answered)| answered));
         }
         sent
     }

@@ -86,7 +86,7 @@ pub async fn settle(
             })
             .collect();
         if !receipts.is_empty() {
-            journal.write(&receipts, &[]).await?;
+            journal.write(receipts, Vec::new()).await?;
         }
     }
     Ok(settled)

@@ -8,12 +8,13 @@ use std::collections::BTreeMap;
 
 use datafusion::execution::SendableRecordBatchStream;
 
+use super::books::{Books, Sent};
 use super::clock::{Backoff, Cancel, Clock};
 use super::destination::{Destination, Operation, Target};
-use super::journal::{Action, Intent, Journal, Permit, Receipt, Verdict};
-use super::queue::{Prepared, Queue};
+use super::journal::{Action, Intent, Journal, Permit, Verdict};
+use super::queue::{Ahead, Prepared, Queue};
 use super::reason::Reason;
-use super::sender::{Answered, Sender};
+use super::sender::Sender;
 use crate::diag::Failure;
 
 /// How hard a sync tries.
@@ -90,20 +91,18 @@ pub async fn deliver(
 ) -> Summary {
     let queue = Queue::new(target, due, destination.max_rows(), terms.window_rows, terms.on_withdraw);
     let sender = Sender::new(destination, target, permit, terms, clock, cancel);
-    let mut syncer = Syncer { sender, journal, summary: Summary::default(), told: Vec::new() };
-    let ended = syncer.run(queue).await;
+    let mut syncer = Syncer { sender, journal, books: Books::default() };
+    let ended = syncer.run(queue.ahead()).await;
     let broke = ended.and(syncer.write_down().await).err();
     let (batches, ended) = syncer.sender.ended();
     let ended = broke.map(Ended::Failed).or(ended).unwrap_or_default();
-    Summary { batches, ended, ..syncer.summary }
+    Summary { batches, ended, ..syncer.books.summary }
 }
 
 struct Syncer<'a> {
     sender: Sender<'a>,
     journal: &'a mut dyn Journal,
-    summary: Summary,
-    /// What became of what was sent last, not written down yet.
-    told: Vec<Receipt>,
+    books: Books,
 }
 
 /// Batches between two commits of the journal.
@@ -115,9 +114,9 @@ struct Window {
 }
 
 impl Syncer<'_> {
-    /// Windows until nothing is due; while one is sent, the next is read and, where it does no harm should the process die before it
-    /// is sent, intended. An error is the journal's or the queue's: nothing more can be done safely.
-    async fn run(&mut self, mut queue: Queue<'_>) -> Result<(), Failure> {
+    /// Windows until nothing is due; while one is sent, what became of the one before is taken down, and the next is intended where it
+    /// does no harm should the process die before it is sent. An error is the journal's or the queue's: nothing more can be done safely.
+    async fn run(&mut self, mut queue: Ahead) -> Result<(), Failure> {
         self.sender.heed_cancel();
         if self.sender.has_stopped() {
             return Ok(());
@@ -131,10 +130,16 @@ impl Syncer<'_> {
                 }
                 self.intend(&next.batches).await?;
             }
-            let (sender, journal) = (&self.sender, &mut *self.journal);
-            let told = std::mem::take(&mut self.told);
-            let (sent, ahead) = futures::join!(sender.window(&next.batches), ahead(sender, &mut queue, journal, told));
-            let mut again = self.take_down(&next.batches, sent)?;
+            let (sender, journal, books) = (&self.sender, &mut *self.journal, &mut self.books);
+            let (answers, ahead) =
+                futures::join!(sender.window(&next.batches), ahead(sender, &mut queue, journal, books));
+            let sent = Sent::of(sender, next.batches, answers);
+            let mut again = Vec::new();
+            if sent.is_open() {
+                again = self.books.take_down(self.sender.target, sent)?;
+            } else {
+                self.books.keep(sent);
+            }
             // Rows to try again go before all later ones, as a window of their own with intents of their own.
             while !again.is_empty() {
                 let attempt = again.iter().map(|prepared| prepared.attempt).max();
@@ -151,15 +156,14 @@ impl Syncer<'_> {
 
     /// Writes down what became of what was sent last.
     async fn write_down(&mut self) -> Result<(), Failure> {
-        if self.told.is_empty() {
-            return Ok(());
-        }
-        self.journal.write(&std::mem::take(&mut self.told), &[]).await
+        let told = self.books.told(self.sender.target)?;
+        if told.is_empty() { Ok(()) } else { self.journal.write(told, Vec::new()).await }
     }
 
     /// What became of the window before and what this one intends are one commit.
     async fn intend(&mut self, window: &[Prepared]) -> Result<(), Failure> {
-        self.journal.write(&std::mem::take(&mut self.told), &intents(window)).await
+        let told = self.books.told(self.sender.target)?;
+        self.journal.write(told, intents(window)).await
     }
 
     /// Sends rows that are worth another attempt; gives those that still are.
@@ -168,55 +172,13 @@ impl Syncer<'_> {
         if self.sender.has_stopped() {
             // Their receipts are written: they stay due as they are.
             for prepared in &window {
-                self.count(prepared, Verdict::Retry);
+                self.books.count(prepared, Verdict::Retry);
             }
             return Ok(Vec::new());
         }
         self.intend(&window).await?;
-        let sent = self.sender.window(&window).await;
-        self.take_down(&window, sent)
-    }
-
-    /// Takes down what became of a window; gives the rows that are worth another attempt.
-    fn take_down(&mut self, window: &[Prepared], sent: Vec<Answered>) -> Result<Vec<Prepared>, Failure> {
-        let mut again = Vec::new();
-        for (prepared, sent) in window.iter().zip(sent) {
-            let Some((outcomes, at)) = sent else {
-                self.count(prepared, Verdict::NotSent);
-                let at = self.sender.now();
-                self.told.extend(prepared.intents.iter().cloned().map(|intent| Receipt {
-                    intent,
-                    verdict: Verdict::NotSent,
-                    code: Some("stopped".to_owned()),
-                    message: Some("the sync stopped before this batch".to_owned()),
-                    at,
-                    destination_id: None,
-                }));
-                continue;
-            };
-            let retried = self.sender.worth_another(prepared, &outcomes);
-            if !retried.is_empty() {
-                let mut part = prepared.part(self.sender.target, &retried)?;
-                part.attempt = prepared.attempt + 1;
-                again.push(part);
-            }
-            let mut last = retried.iter().peekable();
-            for (row, (intent, outcome)) in prepared.intents.iter().cloned().zip(outcomes).enumerate() {
-                let receipt = Receipt::of(intent, outcome, at);
-                if last.next_if(|&&retried| retried == row).is_none() {
-                    *self.summary.rows.entry((receipt.intent.action, receipt.verdict)).or_default() += 1;
-                    Reason::add(&mut self.summary.reasons, &receipt);
-                }
-                self.told.push(receipt);
-            }
-        }
-        Ok(again)
-    }
-
-    fn count(&mut self, prepared: &Prepared, verdict: Verdict) {
-        for intent in &prepared.intents {
-            *self.summary.rows.entry((intent.action, verdict)).or_default() += 1;
-        }
+        let answers = self.sender.window(&window).await;
+        self.books.take_down(self.sender.target, Sent::of(&self.sender, window, answers))
     }
 }
 
@@ -224,25 +186,26 @@ fn intents(window: &[Prepared]) -> Vec<Intent> {
     window.iter().flat_map(|prepared| prepared.intents.iter().cloned()).collect()
 }
 
-/// Reads the next window and intends it, with what became of the one before the one that is being sent. Should the process die now,
+/// Takes the next window and intends it, with what became of the one before the one that is being sent. Should the process die now,
 /// its rows are in doubt though they were not sent: that does no harm where they may be sent again.
 async fn ahead(
     sender: &Sender<'_>,
-    queue: &mut Queue<'_>,
+    queue: &mut Ahead,
     journal: &mut dyn Journal,
-    told: Vec<Receipt>,
+    books: &mut Books,
 ) -> Result<Window, Failure> {
+    let told = books.told(sender.target)?;
     let batches = match queue.window().await {
         Ok(batches) => batches,
         Err(failure) => {
-            journal.write(&told, &[]).await?;
+            journal.write(told, Vec::new()).await?;
             return Err(failure);
         }
     };
     let is_intended = !batches.is_empty() && sender.may_resend(&batches) && !sender.has_stopped();
     let next = if is_intended { intents(&batches) } else { Vec::new() };
     if !(told.is_empty() && next.is_empty()) {
-        journal.write(&told, &next).await?;
+        journal.write(told, next).await?;
     }
     Ok(Window { batches, is_intended })
 }

@@ -63,6 +63,23 @@ fn a_dry_run_shows_the_exact_requests_without_secrets_or_people() {
 }
 
 #[test]
+fn a_dry_run_needs_no_variable_to_say_where_files_would_go() {
+    let (_vendor, folder) = shop();
+    let warehouse = std::fs::read_to_string(folder.path().join("warehouse.yaml")).unwrap();
+    let files = "  drop: {connector: files, path: \"s3://${env.COHORTE_NO_SUCH_BUCKET}/out\"}\n  mail: {";
+    folder.write("warehouse.yaml", &warehouse.replacen("  mail: {", files, 1));
+    let models = format!(
+        "{}  dropped:\n    from: {{entity: customer}}\n    to: {{connection: drop}}\n    mode: upsert\n    key: [{{customer_id: customer_id}}]\n    fields: {{city: city}}\n    consent: {{none: \"no people\"}}\n    first_run: send\n",
+        models()
+    );
+    folder.write("models/shop.yaml", &models);
+    let output = cohorte(&folder, &["sync", "--dry-run", "dropped"], None);
+    let told = said(&output);
+    assert!(output.status.success(), "{told}");
+    assert!(told.contains("s3://${env.COHORTE_NO_SUCH_BUCKET}/out/dropped/"), "{told}");
+}
+
+#[test]
 fn a_row_that_is_tried_stays_due() {
     let (vendor, folder) = shop();
     let attempt = ["connector", "try", "mail", "--sync", "readers", "--key", "bob@x.fr"];

@@ -365,7 +365,8 @@ impl Delivery<'_> {
         let terms = Terms { on_withdraw: destination::withdrawal(self.sync), ..Terms::default() };
         let clock = self.how.clock.as_ref();
         let summary =
-            syncer::deliver(destination, target, stream, journal, self.lease, &terms, clock, self.how.cancel).await;
+            syncer::deliver(destination, target, stream, journal, &self.lease.watch(), &terms, clock, self.how.cancel)
+                .await;
         let rows = summary.rows.values().sum();
         self.workspace.stage.timings.note(format!("delivering `{}`", self.sync.name), began, Some(rows), None);
         Ok(summary)

@@ -32,13 +32,13 @@ pub(super) fn connection<'a>(workspace: &'a Workspace, sync: &Sync) -> Result<&'
 }
 
 /// Something that speaks to the connection. Nothing is connected yet.
-pub(super) fn open<'a>(
+pub(super) fn open(
     workspace: &Workspace,
     sync: &Sync,
     connection: &Connection,
-    lease: &'a Lease,
+    lease: &Lease,
     how: &How<'_>,
-) -> Result<Box<dyn Destination + 'a>> {
+) -> Result<Box<dyn Destination>> {
     Ok(match &connection.connector {
         Connector::Files => {
             let place = folder(connection, &workspace.opened.folder)?;
@@ -50,7 +50,8 @@ pub(super) fn open<'a>(
         Connector::Http(_) => {
             let remote = remote(sync, connection)?;
             let account = shared_account(how.accounts, connection)?;
-            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone(), Some(lease)))
+            let permit = Arc::new(lease.watch());
+            Box::new(Http::new(account, remote, Arc::clone(&how.clock), how.cancel.clone(), Some(permit)))
         }
     })
 }
@@ -81,7 +82,7 @@ fn refused(doing: String, error: &object_store::Error) -> Failure {
     })
 }
 
-/// The account of a connection to an HTTP API. The same/// The account of a connection to an HTTP API. The same account behind two connections has one quota.
+/// The account of a connection to an HTTP API. The same account behind two connections has one quota.
 pub(in crate::run) fn shared_account(accounts: &Accounts, connection: &Connection) -> Result<Arc<Account>> {
     let Connector::Http(http) = &connection.connector else {
         return Err(lacks(connection, format!("`{}` is no HTTP API", connection.connector.name())));
@@ -134,7 +135,7 @@ fn lacks(connection: &Connection, cause: impl std::fmt::Display) -> Failure {
 }
 
 /// The variable of a reference that was left as it is.
-fn unset(text: &str) -> Option<&str> {
+pub(super) fn unset(text: &str) -> Option<&str> {
     text.split_once("${env.")?.1.split_once('}').map(|(name, _)| name)
 }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::array::{Array, BooleanArray, RecordBatch, StringViewArray};
 use datafusion::arrow::compute::{SortOptions, filter_record_batch};
-use datafusion::arrow::datatypes::Schema;
+use datafusion::arrow::datatypes::{DataType, Schema};
 use datafusion::arrow::error::ArrowError;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::execution::SendableRecordBatchStream;
@@ -19,7 +19,7 @@ use datafusion::physical_plan::repartition::RepartitionExec;
 use datafusion::physical_plan::sorts::sort::SortExec;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 use datafusion::physical_plan::{EmptyRecordBatchStream, ExecutionPlan, Partitioning};
-use datafusion::prelude::{col, lit};
+use datafusion::prelude::{cast, col, lit};
 use futures::StreamExt;
 use futures::stream::try_unfold;
 
@@ -74,7 +74,9 @@ fn merged(
     Ok(Box::pin(RecordBatchStreamAdapter::new(schema, batches)))
 }
 
-/// The rows of one sync at the table's latest version, dealt out by key; each part by place, key and what else orders them.
+/// The rows of one sync at the table's latest version, dealt out by key; each part by place, key and what else orders them. Texts are copied
+/// as they are read: a view holds on to the page that it was read from, and rows that are dealt out and sorted would count for many times
+/// what they are.
 async fn sorted(
     workspace: &Workspace,
     spec: &TableSpec,
@@ -92,7 +94,13 @@ async fn sorted(
     let names = names.chain(["account", "object", "audience"]).chain(then);
     let streams = async {
         let rows = session.read_table(provider)?.filter(col("sync").eq(lit(sync)))?;
-        let rows = rows.select(names.map(col).collect::<Vec<_>>())?;
+        let stored = Arc::clone(rows.schema().inner());
+        let copied = names.map(|name| match stored.field_with_name(name)?.data_type() {
+            kind if kind.is_string() => Ok(cast(col(name), DataType::Utf8).alias(name)),
+            _ => Ok(col(name)),
+        });
+        let copied = copied.collect::<EngineResult<Vec<_>>>()?;
+        let rows = rows.select(copied)?;
         let task = Arc::new(rows.task_ctx());
         let rows = rows.create_physical_plan().await?;
         let key = physical::col("key", &rows.schema())?;

@@ -7,8 +7,12 @@ use datafusion::arrow::array::AsArray;
 use futures::TryStreamExt;
 
 use super::*;
+use crate::report::NoProgress;
+use crate::run::sync::journal::DeltaJournal;
+use crate::run::sync::testing::Shop;
+use crate::store::{Lease, LeaseOptions};
 use crate::sync::destination::Operation;
-use crate::sync::journal::{Action, Intent, Receipt, Verdict};
+use crate::sync::journal::{Action, Intent, Journal as _, Receipt, Verdict};
 use crate::sync::state::fold;
 use crate::sync::tables::journal_batch;
 
@@ -96,4 +100,55 @@ async fn merging_is_folding() {
         }
         assert_eq!(found, expected, "seed {seed}");
     }
+}
+
+/// More than fits: what is sorted spills, and no sort takes the room of another.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fold_keeps_within_the_memory_of_the_engine() {
+    let shop = Shop::with(
+        "from: {entity: customer}, to: {connection: drop}, mode: upsert, key: [{email: email}], fields: {city: city}, consent: {none: \"a test\"}",
+    );
+    let settings = shop.folder.path().join("warehouse.yaml");
+    let text = std::fs::read_to_string(&settings).unwrap();
+    std::fs::write(&settings, format!("{text}engine: {{memory: 48MiB, threads: 2}}\n")).unwrap();
+    let workspace = shop.workspace().await;
+    let lease = LeaseOptions::new("test", shop.now);
+    let lease = Lease::acquire(&workspace.opened.warehouse, lease).await.unwrap();
+    let mut journal = DeltaJournal {
+        workspace: &workspace,
+        lease: &lease,
+        progress: &NoProgress,
+        sync: "out",
+        place: &place(0),
+        sync_run_id: "a-run-whose-name-is-as-long-as-they-are",
+        seq: 0,
+        folded: 0,
+        table: None,
+    };
+    for window in 0..10_u64 {
+        let intents: Vec<Intent> = (window * 20_000..(window + 1) * 20_000)
+            .map(|n| Intent {
+                batch_id: format!("{:032x}", n / 500),
+                key: format!("{{\"email\":\"{:016x}@example.com\"}}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15)),
+                customer_id: format!("{n:022}"),
+                action: Action::Add,
+                operation: Operation::Add,
+                desired_hash: Some(format!("{n:032x}")),
+            })
+            .collect();
+        let accepted = |intent: &Intent| Receipt {
+            intent: intent.clone(),
+            verdict: Verdict::Accepted,
+            code: None,
+            message: None,
+            at: shop.now,
+            destination_id: None,
+        };
+        let receipts = intents.iter().map(accepted).collect();
+        journal.write(Vec::new(), intents).await.unwrap();
+        journal.write(receipts, Vec::new()).await.unwrap();
+    }
+    journal.fold().await.unwrap();
+    drop(workspace);
+    assert_eq!(shop.ask("sync_state", "status").await.len(), 200_000);
 }

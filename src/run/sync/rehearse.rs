@@ -146,7 +146,7 @@ enum Stage {
     /// The place, and what is written there.
     Files(String, Format),
     Postgres,
-    Http(Box<Http<'static>>),
+    Http(Box<Http>),
 }
 
 impl Stage {
@@ -154,8 +154,14 @@ impl Stage {
         Ok(match &connection.connector {
             Connector::Files => {
                 let path = connection.path.as_deref().unwrap_or_default();
-                let url = destination::place(connection, path, &workspace.opened.folder)?;
-                let place = url.to_file_path().map_or_else(|()| url.to_string(), |path| path.display().to_string());
+                let place = match destination::unset(path) {
+                    // Shown as it is written: nothing is sent, so it need not be set.
+                    Some(_) => path.to_owned(),
+                    None => {
+                        let url = destination::place(connection, path, &workspace.opened.folder)?;
+                        url.to_file_path().map_or_else(|()| url.to_string(), |path| path.display().to_string())
+                    }
+                };
                 Self::Files(place, Format::named(&sync.format)?)
             }
             Connector::Postgres => Self::Postgres,
@@ -194,7 +200,7 @@ fn in_database(actions: &[Due]) -> Result<Vec<Rehearsed>> {
     actions.iter().map(one).collect()
 }
 
-async fn over_http(http: &Http<'_>, actions: &[Due], personal: &BTreeSet<String>) -> Result<Vec<Rehearsed>> {
+async fn over_http(http: &Http, actions: &[Due], personal: &BTreeSet<String>) -> Result<Vec<Rehearsed>> {
     let batches = actions.iter().flat_map(|due| due.batches.iter().map(|batch| (&due.target, batch)));
     let loads = batches.map(|(target, batch)| Ok((target, Load::of(target, batch)?))).collect::<Result<Vec<_>>>()?;
     let mut shown = http.rehearse(loads, personal).await?.into_iter();

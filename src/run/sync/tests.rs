@@ -258,8 +258,8 @@ async fn a_run_that_dies_in_a_fold_folds_nothing_twice() {
     let receipts =
         [receipt("{\"email\":\"a@x.fr\"}", Verdict::Accepted), receipt("{\"email\":\"b@x.fr\"}", Verdict::Retry)];
     let intents: Vec<Intent> = receipts.iter().map(|receipt| receipt.intent.clone()).collect();
-    journal.write(&[], &intents).await.unwrap();
-    journal.write(&receipts, &[]).await.unwrap();
+    journal.write(Vec::new(), intents).await.unwrap();
+    journal.write(receipts.to_vec(), Vec::new()).await.unwrap();
     let whole = warehouse.version("sync_journal").await.unwrap();
     Remembered::load(&workspace, "out").await.unwrap().save(&workspace, &lease).await.unwrap();
     let (state, kept) = ("key, status, deliveries, attempts, journal_mark", "customer_id, outcome, seq");

@@ -5,6 +5,7 @@ use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
+use chrono::TimeDelta;
 use tokio::sync::Mutex;
 
 use super::super::clock::Clock;
@@ -65,7 +66,7 @@ impl Account {
     /// Waits until the quota allows a request, signed in.
     pub(super) async fn ready(&self, request: &Request, clock: &dyn Clock) -> Result<Ready, NoAnswer> {
         let grant = self.granted(clock).await?;
-        Ok(Ready { grant, _turns: self.turns(request, clock).await })
+        Ok(Ready { grant, turns: self.turns(request, clock).await })
     }
 
     /// Sends a request, with what says who sends it.
@@ -183,7 +184,15 @@ fn no_answer(error: reqwest::Error) -> NoAnswer {
 /// A request may go.
 pub(super) struct Ready {
     grant: Option<Grant>,
-    _turns: (Option<Turn>, Option<Turn>),
+    turns: (Option<Turn>, Option<Turn>),
+}
+
+impl Ready {
+    /// How long the quota kept it waiting.
+    pub(super) fn waited(&self) -> Duration {
+        let waited = [&self.turns.0, &self.turns.1].into_iter().flatten().map(|turn| turn.waited);
+        waited.sum::<TimeDelta>().to_std().unwrap_or_default()
+    }
 }
 
 /// Accounts that are open: syncs on the same one share it.

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use datafusion::common::runtime::SpawnedTask;
 use tokio::sync::Mutex;
 
 pub use self::account::{Account, Accounts};
@@ -29,18 +30,19 @@ use crate::connector::{
 use crate::diag::Failure;
 use crate::project::Remote;
 
-/// Rows of one sync at one account.
-pub struct Http<'a> {
+/// Rows of one sync at one account. Clones share what they know.
+#[derive(Clone)]
+pub struct Http {
     account: Arc<Account>,
     kind: Remote,
     clock: Arc<dyn Clock>,
     cancel: Cancel,
     /// Asked before every request; none where nobody else can be in the way.
-    permit: Option<&'a dyn Permit>,
+    permit: Option<Arc<dyn Permit>>,
     /// Microseconds that requests waited for their turns.
-    waited: AtomicU64,
+    waited: Arc<AtomicU64>,
     /// The audience, once it was looked for; held while it is made, so that several batches at once make one.
-    audience: Mutex<Option<Found>>,
+    audience: Arc<Mutex<Option<Found>>>,
     /// Is it known whose account it is?
     is_checked: bool,
 }
@@ -72,7 +74,7 @@ fn unreadable(target: &Target, error: &dyn std::fmt::Display) -> Failure {
 /// An audience that was looked for: its id, where there is one of the name.
 type Found = Option<String>;
 
-impl<'a> Http<'a> {
+impl Http {
     /// Nothing is asked yet.
     #[must_use]
     pub fn new(
@@ -80,7 +82,7 @@ impl<'a> Http<'a> {
         kind: Remote,
         clock: Arc<dyn Clock>,
         cancel: Cancel,
-        permit: Option<&'a dyn Permit>,
+        permit: Option<Arc<dyn Permit>>,
     ) -> Self {
         Self {
             account,
@@ -88,14 +90,14 @@ impl<'a> Http<'a> {
             clock,
             cancel,
             permit,
-            waited: AtomicU64::new(0),
-            audience: Mutex::default(),
+            waited: Arc::default(),
+            audience: Arc::default(),
             is_checked: false,
         }
     }
 
     fn wire(&self) -> Line<'_> {
-        Line::new(&self.account, self.clock.as_ref(), &self.cancel, self.permit, &self.waited)
+        Line::new(&self.account, self.clock.as_ref(), &self.cancel, self.permit.as_deref(), &self.waited)
     }
 
     fn what(&self) -> Result<What<'_>, Failure> {
@@ -212,7 +214,7 @@ pub fn what<'a>(connector: &'a Connector, remote: &Remote) -> Option<What<'a>> {
 }
 
 #[async_trait]
-impl Destination for Http<'_> {
+impl Destination for Http {
     async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
         self.prepare_over(&mut self.wire()).await?;
         self.is_checked = true;
@@ -220,11 +222,17 @@ impl Destination for Http<'_> {
     }
 
     async fn send(&self, target: &Target, batch: &Batch) -> Result<Sent, Failure> {
-        // Heavy work: it holds up neither what other batches wait for, nor the journal.
-        let (to, rows) = (target.clone(), batch.clone());
-        let load = tokio::task::spawn_blocking(move || Load::of(&to, &rows)).await;
-        let load = load.map_err(|error| unreadable(target, &error))??;
-        self.send_over(target, load, None, &mut self.wire()).await
+        // Bodies are written and answers read on a task of its own: that holds up neither other batches nor the journal.
+        let (http, to, rows) = (self.clone(), target.clone(), batch.clone());
+        let sending = SpawnedTask::spawn(async move {
+            let load = Load::of(&to, &rows)?;
+            drop(rows);
+            let mut wire = http.wire();
+            let sent = http.send_over(&to, load, None, &mut wire).await?;
+            // It had come to its turn only when the end was asked for: nothing of it was done.
+            Ok(if wire.has_asked || !wire.is_cancelled() { sent } else { sent.unsent() })
+        });
+        sending.join_unwind().await.map_err(|error| unreadable(target, &error))?
     }
 
     async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
@@ -244,8 +252,10 @@ impl Destination for Http<'_> {
         Duration::from_micros(self.waited.load(Ordering::Relaxed))
     }
 
+    /// Twice as many as may be asked at once: while some wait for their answers, the bodies of the next are written. The account's quota
+    /// says when they go.
     fn concurrency(&self) -> usize {
-        self.account.concurrency()
+        self.account.concurrency() * 2
     }
 }
 
@@ -304,6 +314,8 @@ struct Line<'a> {
     waited: &'a AtomicU64,
     /// Was the permit withdrawn?
     is_replaced: bool,
+    /// Was anything sent?
+    has_asked: bool,
     /// What the last request went with.
     grant: Option<Grant>,
 }
@@ -316,16 +328,18 @@ impl<'a> Line<'a> {
         permit: Option<&'a dyn Permit>,
         waited: &'a AtomicU64,
     ) -> Self {
-        Self { account, clock, cancel, permit, waited, is_replaced: false, grant: None }
+        Self { account, clock, cancel, permit, waited, is_replaced: false, has_asked: false, grant: None }
     }
 }
 
 impl Wire for Line<'_> {
     async fn send(&mut self, request: &Request) -> Result<Response, NoAnswer> {
-        let arrived = self.clock.now();
         let ready = self.account.ready(request, self.clock).await?;
-        let waited = (self.clock.now() - arrived).num_microseconds().unwrap_or_default();
-        self.waited.fetch_add(waited.max(0).cast_unsigned(), Ordering::Relaxed);
+        let waited = u64::try_from(ready.waited().as_micros()).unwrap_or(u64::MAX);
+        self.waited.fetch_add(waited, Ordering::Relaxed);
+        if !self.has_asked && self.cancel.is_cancelled() {
+            return Err(NoAnswer::NotSent("it was asked to stop".to_owned()));
+        }
         // Asked when it is its turn: waiting for that may take long.
         if let Some(permit) = self.permit
             && let Err(failure) = permit.permit().await
@@ -333,6 +347,7 @@ impl Wire for Line<'_> {
             self.is_replaced = true;
             return Err(NoAnswer::NotSent(failure.cause));
         }
+        self.has_asked = true;
         let answer = self.account.send(request, ready, self.clock).await;
         self.grant = self.account.current().await;
         answer

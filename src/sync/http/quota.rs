@@ -32,7 +32,12 @@ struct State {
 }
 
 /// A request may begin; the next one in its place when this is dropped.
-pub(super) struct Turn(#[expect(dead_code, reason = "held, not read")] OwnedSemaphorePermit);
+pub(super) struct Turn {
+    /// How long the quota's windows, or an account that throttled, kept it waiting.
+    pub(super) waited: TimeDelta,
+    /// For the next one.
+    _permit: OwnedSemaphorePermit,
+}
 
 impl Quota {
     /// A quota of which nothing is used.
@@ -59,10 +64,11 @@ impl Quota {
     /// Waits for a turn. None: the quota's semaphore is closed, which never happens.
     pub(super) async fn turn(&self, clock: &dyn Clock) -> Option<Turn> {
         let permit = Arc::clone(&self.permits).acquire_owned().await.ok()?;
+        let arrived = clock.now();
         let _in_line = self.queue.lock().await;
         loop {
             let now = clock.now();
-            let Some(at) = self.next(now) else { return Some(Turn(permit)) };
+            let Some(at) = self.next(now) else { return Some(Turn { waited: now - arrived, _permit: permit }) };
             let pause = (at - now).to_std().unwrap_or_default().max(Duration::from_millis(1));
             clock.sleep(pause).await;
         }

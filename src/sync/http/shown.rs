@@ -17,7 +17,7 @@ pub struct Attempt {
     pub sent: Result<Sent, Failure>,
 }
 
-impl Http<'_> {
+impl Http {
     /// What would be asked for these rows, one load after the other, from the sign-in on; nothing is. The values of the `personal` columns
     /// are masked. Gives the requests of each load, and what is known of its rows before anything is asked.
     pub async fn rehearse(
