@@ -21,6 +21,10 @@ use std::time::Instant;
 
 use cohorte::engine::Timings;
 
+/// As in the executable.
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// Rows of a request, and requests at once: those of the connector `webhook`.
 const BATCH: u64 = 500;
 const AT_ONCE: usize = 4;

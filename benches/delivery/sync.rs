@@ -44,7 +44,7 @@ syncs:
     first_run: FIRST
 "#;
 
-/// Memory for queries: what is sorted and joined spills beyond.
+/// Memory for queries, unless `MEMORY` says otherwise: what is sorted and joined spills beyond.
 const MEMORY: &str = "1GiB";
 
 /// Id, address, name, city, revenue.
@@ -109,7 +109,8 @@ async fn timed(workspace: &Workspace, rows: u64, expected: Outcome) -> Figures {
 async fn workspace(folder: &Path, there: &str, first_run: &str, rows: u64, changed: u64) -> Workspace {
     let write = |path: &str, text: &str| std::fs::write(folder.join(path), text).unwrap();
     std::fs::create_dir_all(folder.join("models")).unwrap();
-    let engine = format!("engine: {{memory: {MEMORY}, threads: 2}}");
+    let memory = std::env::var("MEMORY").unwrap_or_else(|_| MEMORY.to_owned());
+    let engine = format!("engine: {{memory: {memory}, threads: 2}}");
     write(
         "warehouse.yaml",
         &format!("name: bench\nwarehouse: {{root: ./lake}}\n{engine}\nconnections:\n  there: {there}\n"),
