@@ -28,6 +28,9 @@ use crate::compile::passes::Pass;
 use crate::diag::{Failure, Result};
 use crate::store::failure_from;
 
+/// Rows of a row group.
+const ROW_GROUP: usize = 65_536;
+
 /// A folder of intermediate results.
 #[derive(Debug)]
 pub struct Stage {
@@ -133,10 +136,11 @@ async fn write_partitions(
 }
 
 async fn write_partition(path: PathBuf, schema: SchemaRef, mut stream: SendableRecordBatchStream) -> EngineResult<u64> {
-    // Written once and read once or twice: speed counts, size does not.
+    // Written once and read once or twice: speed counts, size does not. A group of rows is in memory until it is whole.
     let properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_dictionary_enabled(false)
+        .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::None)
         .build();
     let mut writer = None;

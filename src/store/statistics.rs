@@ -15,6 +15,9 @@ use super::stored_types::stored_schema;
 use super::write::{Commit, TableSpec};
 use crate::diag::Result;
 
+/// Ids that many rows share.
+const OF_MANY_ROWS: [&str; 4] = ["batch_id", "request_id", "run_id", "sync_run_id"];
+
 /// Rows of a row group: bounds what a writer holds per open file.
 const ROW_GROUP: usize = 262_144;
 /// Delta gathers statistics on the first 32 columns where a table does not say which.
@@ -35,7 +38,7 @@ pub(super) fn writer_properties(spec: &TableSpec) -> WriterProperties {
                 builder = builder.set_column_statistics_enabled(ColumnPath::new(path.clone()), EnabledStatistics::None);
             }
             // Hardly any value of these is there twice: to look for them in a dictionary takes time and saves nothing.
-            if is_personal || field.name().ends_with("_id") {
+            if is_personal || (field.name().ends_with("_id") && !OF_MANY_ROWS.contains(&field.name().as_str())) {
                 builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
             }
         }
