@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field};
-use datafusion::parquet::basic::{Compression, ZstdLevel};
+use datafusion::parquet::basic::{Compression, Encoding, ZstdLevel};
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::parquet::schema::types::ColumnPath;
 use deltalake::DeltaTable;
@@ -40,6 +40,11 @@ pub(super) fn writer_properties(spec: &TableSpec) -> WriterProperties {
             // Hardly any value of these is there twice: to look for them in a dictionary takes time and saves nothing.
             if is_personal || (field.name().ends_with("_id") && !OF_MANY_ROWS.contains(&field.name().as_str())) {
                 builder = builder.set_column_dictionary_enabled(ColumnPath::new(path), false);
+            } else if matches!(field.data_type(), DataType::Timestamp(..)) {
+                // Nor of moments; their differences take fewer bits.
+                builder = builder
+                    .set_column_encoding(ColumnPath::new(path.clone()), Encoding::DELTA_BINARY_PACKED)
+                    .set_column_dictionary_enabled(ColumnPath::new(path), false);
             }
         }
     }

@@ -11,14 +11,14 @@ use super::syncer::Summary;
 use crate::diag::Failure;
 
 /// A window that was sent: what became of its batches, and the rows of each that are worth another attempt.
-pub(super) struct Sent {
+pub(super) struct SentWindow {
     batches: Vec<Prepared>,
     answers: Vec<Answered>,
     again: Vec<Vec<usize>>,
     ended: DateTime<Utc>,
 }
 
-impl Sent {
+impl SentWindow {
     pub(super) fn of(sender: &Sender<'_>, batches: Vec<Prepared>, answers: Vec<Answered>) -> Self {
         let worth = |(prepared, answered): (&Prepared, &Answered)| match answered {
             Some((outcomes, _)) => sender.worth_another(prepared, outcomes),
@@ -40,12 +40,12 @@ pub(super) struct Books {
     /// What became of what was sent last, not written down yet.
     told: Vec<Receipt>,
     /// A window that was sent, and is not taken down yet: that can be done while the next is on its way.
-    kept: Option<Sent>,
+    kept: Option<SentWindow>,
 }
 
 impl Books {
     /// Keeps a window none of whose rows is worth another attempt, to be taken down later.
-    pub(super) fn keep(&mut self, sent: Sent) {
+    pub(super) fn keep(&mut self, sent: SentWindow) {
         self.kept = Some(sent);
     }
 
@@ -58,7 +58,7 @@ impl Books {
     }
 
     /// Takes down what became of a window; gives the rows that are worth another attempt.
-    pub(super) fn take_down(&mut self, target: &Target, sent: Sent) -> Result<Vec<Prepared>, Failure> {
+    pub(super) fn take_down(&mut self, target: &Target, sent: SentWindow) -> Result<Vec<Prepared>, Failure> {
         let mut again = Vec::new();
         for ((prepared, answered), retried) in sent.batches.into_iter().zip(sent.answers).zip(sent.again) {
             let Some((outcomes, at)) = answered else {

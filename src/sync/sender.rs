@@ -89,6 +89,10 @@ impl<'a> Sender<'a> {
                     if let Some(failure) = sent.stop {
                         self.stop_with(Ended::Failed(failure));
                     }
+                    if sent.outcomes.contains(&Outcome::NotSent) {
+                        // It may be that the end was asked for while it waited for its turn.
+                        self.heed_cancel();
+                    }
                     return Some((sent.outcomes, self.clock.now()));
                 }
                 Ok(sent) => {

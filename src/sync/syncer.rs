@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use datafusion::execution::SendableRecordBatchStream;
 
-use super::books::{Books, Sent};
+use super::books::{Books, SentWindow};
 use super::clock::{Backoff, Cancel, Clock};
 use super::destination::{Destination, Operation, Target};
 use super::journal::{Action, Intent, Journal, Permit, Verdict};
@@ -133,7 +133,7 @@ impl Syncer<'_> {
             let (sender, journal, books) = (&self.sender, &mut *self.journal, &mut self.books);
             let (answers, ahead) =
                 futures::join!(sender.window(&next.batches), ahead(sender, &mut queue, journal, books));
-            let sent = Sent::of(sender, next.batches, answers);
+            let sent = SentWindow::of(sender, next.batches, answers);
             let mut again = Vec::new();
             if sent.is_open() {
                 again = self.books.take_down(self.sender.target, sent)?;
@@ -178,7 +178,7 @@ impl Syncer<'_> {
         }
         self.intend(&window).await?;
         let answers = self.sender.window(&window).await;
-        self.books.take_down(self.sender.target, Sent::of(&self.sender, window, answers))
+        self.books.take_down(self.sender.target, SentWindow::of(&self.sender, window, answers))
     }
 }
 

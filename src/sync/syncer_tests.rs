@@ -7,7 +7,7 @@ use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::*;
-use crate::sync::destination::{Batch, Sent};
+use crate::sync::destination::{Batch, Outcome, Sent};
 use crate::sync::fakes::{
     DueRow, Durable, Kind, Shared, TERMS, Ticking, adds, delivered, lock, queue_schema, stream, target,
 };
@@ -114,6 +114,39 @@ async fn a_stop_is_heeded_and_what_was_not_sent_stays_due() {
     assert_eq!(summary.ended, Ended::Cancelled);
     let world = lock(&world);
     assert_eq!((world.sent.len(), world.journal.len()), (0, 0));
+}
+
+#[tokio::test]
+async fn who_hears_of_a_stop_before_it_has_its_turn_is_not_done() {
+    /// The end is asked for while its only batch waits.
+    struct Late(Cancel);
+    #[async_trait]
+    impl Destination for Late {
+        async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
+            Ok(())
+        }
+        async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
+            self.0.cancel();
+            Ok(Sent::from(vec![Outcome::Unchanged; batch.rows.num_rows()]).unsent())
+        }
+        async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+            Ok(None)
+        }
+        fn may_resend(&self, _: Operation) -> bool {
+            true
+        }
+        fn max_rows(&self) -> usize {
+            100
+        }
+    }
+    let world = Shared::default();
+    let mut journal = Durable(Arc::clone(&world));
+    let (permit, clock, cancel) = (Durable(Arc::clone(&world)), Ticking(Arc::clone(&world)), Cancel::default());
+    let (late, due) = (Late(cancel.clone()), stream(&adds(2), 2));
+    let run = deliver(&late, &target(), due, &mut journal, &permit, &TERMS, &clock, &cancel).await;
+    assert_eq!((run.ended.clone(), run.count(Verdict::NotSent)), (Ended::Cancelled, 2));
+    let state = fold([], &lock(&world).journal, &Backoff::BETWEEN_RUNS);
+    assert!(state.iter().all(|row| row.delivered_hash.is_none() && row.doubt.is_none()), "{state:?}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, StringViewArray, StringViewBuilder, UInt32Builder, new_null_array};
+use datafusion::arrow::array::{ArrayRef, StringViewArray, StringViewBuilder, UInt32Array, new_null_array};
 use datafusion::arrow::compute::take;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
@@ -41,21 +41,31 @@ impl LookupBuilder {
     pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
         let [groups, keys, ids] = batch.columns() else { return exec_err!("a lookup is made of three columns") };
         let (groups, keys, ids) = (Text::of(groups.as_ref())?, Text::of(keys.as_ref())?, Text::of(ids.as_ref())?);
+        // Digests first: nothing stands between the looks into the tables then, and several wait for memory at once.
+        let digests = |texts: &Text<'_>| -> Vec<Option<Digest>> {
+            (0..batch.num_rows()).map(|row| texts.at(row).map(Digest::of)).collect()
+        };
+        let known = digests(&ids);
+        let mut numbers = Vec::with_capacity(batch.num_rows());
+        for (row, id) in known.into_iter().enumerate() {
+            let next = self.places.len() as u32;
+            numbers.push(id.map(|id| {
+                *self.places.entry(id).or_insert_with(|| {
+                    self.ids.append_option(ids.at(row));
+                    next
+                })
+            }));
+        }
         // Rows of a group follow one another.
         let mut open: Option<(String, Digests)> = None;
-        for row in 0..batch.num_rows() {
-            let (Some(group), Some(key), Some(id)) = (groups.at(row), keys.at(row), ids.at(row)) else { continue };
+        for (row, (key, number)) in digests(&keys).into_iter().zip(numbers).enumerate() {
+            let (Some(group), Some(key), Some(number)) = (groups.at(row), key, number) else { continue };
             if open.as_ref().is_none_or(|(name, _)| name != group) {
                 self.close(open.take());
                 open = Some((group.to_owned(), self.groups.remove(group).unwrap_or_default()));
             }
-            let next = self.places.len() as u32;
-            let place = *self.places.entry(Digest::of(id)).or_insert_with(|| {
-                self.ids.append_value(id);
-                next
-            });
             if let Some((_, places)) = &mut open {
-                places.insert(Digest::of(key), place);
+                places.insert(key, number);
             }
         }
         self.close(open);
@@ -146,13 +156,12 @@ impl ScalarUDFImpl for Find {
             return Ok(ColumnarValue::Array(new_null_array(&DataType::Utf8View, rows)));
         };
         let keys: Vec<ArrayRef> = keys.iter().map(|key| key.to_array(rows)).collect::<Result<_>>()?;
-        let mut found = UInt32Builder::with_capacity(rows);
+        // Digests first: nothing stands between the looks into the table then, and several wait for memory at once.
+        let mut digests = Vec::with_capacity(rows);
         match (self.by, keys.as_slice()) {
             (By::Text, [keys]) => {
                 let keys = Text::of(keys.as_ref())?;
-                for row in 0..rows {
-                    found.append_option(keys.at(row).and_then(|key| places.get(&Digest::of(key)).copied()));
-                }
+                digests.extend((0..rows).map(|row| keys.at(row).map(Digest::of)));
             }
             (By::Text, _) => return exec_err!("{} takes one key", self.name),
             (By::Values, keys) => {
@@ -160,12 +169,13 @@ impl ScalarUDFImpl for Find {
                 let mut key = String::new();
                 for row in 0..rows {
                     key.clear();
-                    let is_there = push_key(&mut key, &values, row);
-                    found.append_option(is_there.then(|| places.get(&Digest::of(&key)).copied()).flatten());
+                    digests.push(push_key(&mut key, &values, row).then(|| Digest::of(&key)));
                 }
             }
         }
-        Ok(ColumnarValue::Array(take(ids, &found.finish(), None)?))
+        let found: UInt32Array =
+            digests.into_iter().map(|digest| digest.and_then(|digest| places.get(&digest).copied())).collect();
+        Ok(ColumnarValue::Array(take(ids, &found, None)?))
     }
 }
 

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::HashMap;
 use std::fmt::Debug;
+use std::hash::BuildHasherDefault;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::batch::{Column, Kind};
 use super::extremes::Number;
 use super::state::{Hit, text_column, wide_column};
 use super::wire::{Wire, push_signed, push_text};
+use crate::engine::digest::OfText;
 
 /// Values of a kind, each with a small key that stands for it within one accumulator.
 pub(super) trait Domain: Send + Sync + Debug {
@@ -89,7 +91,7 @@ impl<N: Number + Debug> Domain for Numbers<N> {
 /// hashes would only be probably so.
 #[derive(Debug, Default)]
 pub(super) struct Texts {
-    numbers: HashMap<Arc<str>, u32>,
+    numbers: HashMap<Arc<str>, u32, BuildHasherDefault<OfText>>,
     by_number: Vec<Arc<str>>,
     owned: usize,
 }
