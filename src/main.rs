@@ -3,7 +3,7 @@
 use cohorte::cli::{self, Exit};
 
 /// Windows of rows come and go by the thousand, on changing threads: the system's own allocator keeps what is freed between them, so that
-/// a long delivery grows, and a build takes a sixth longer.
+/// a long delivery grows.
 #[global_allocator]
 static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
 

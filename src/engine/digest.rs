@@ -45,8 +45,8 @@ impl Hasher for AsIs {
     }
 }
 
-/// Whole texts at once, for tables that keep them: twice as fast as the standard library's, which guards against keys that are chosen to
-/// collide.
+/// Whole texts at once, for tables that keep them. Unlike the standard library's it does not guard against keys that are chosen to collide;
+/// no more do digests.
 #[derive(Debug, Default)]
 pub(crate) struct OfText(u64);
 
