@@ -287,3 +287,29 @@ pub(super) async fn delivered(world: &Shared, kind: Kind, rows: &[DueRow], cance
     let permit = Durable(Arc::clone(world));
     deliver(&mut fake, &target(), stream(rows, 5), &mut journal, &permit, &TERMS, &clock, cancel).await
 }
+
+/// A destination that gives the answers it is told to, whatever the rows.
+pub(crate) struct Told<F>(pub(crate) Mutex<F>);
+
+#[async_trait]
+impl<F: FnMut(&Batch) -> Result<S, Failure> + Send, S: Into<Sent>> Destination for Told<F> {
+    async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
+        (self.0.lock().unwrap())(batch).map(Into::into)
+    }
+
+    async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
+        Ok(None)
+    }
+
+    fn may_resend(&self, _: Operation) -> bool {
+        true
+    }
+
+    fn max_rows(&self) -> usize {
+        2
+    }
+}

@@ -24,4 +24,4 @@ pub mod tables;
 #[cfg(test)]
 mod crash_tests;
 #[cfg(test)]
-mod fakes;
+pub(crate) mod fakes;

@@ -1,15 +1,14 @@
 //! The order of sending: batches, retries, stops, and queues or connectors that misbehave.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
-use async_trait::async_trait;
 use datafusion::error::DataFusionError;
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
 
 use super::*;
 use crate::sync::destination::{Batch, Outcome, Sent};
 use crate::sync::fakes::{
-    DueRow, Durable, Kind, Shared, TERMS, Ticking, adds, delivered, lock, queue_schema, stream, target,
+    DueRow, Durable, Kind, Shared, TERMS, Ticking, Told, adds, delivered, lock, queue_schema, stream, target,
 };
 use crate::sync::state::fold;
 
@@ -60,32 +59,16 @@ async fn the_same_rows_have_the_same_batch_id_and_later_ones_another() {
 #[tokio::test]
 async fn a_destination_that_is_down_is_tried_and_given_up_and_nothing_is_lost() {
     let world = Shared::default();
-    // Two effects of the journal's intent, then every send fails; the journal works.
-    struct Down(Shared);
-    #[async_trait]
-    impl Destination for Down {
-        async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
-            Ok(())
-        }
-        async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
-            lock(&self.0).sent.push((batch.operation, batch.id.clone(), 0));
-            Err(Failure::world("W602", "testing", "down"))
-        }
-        async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
-            Ok(None)
-        }
-        fn may_resend(&self, _: Operation) -> bool {
-            true
-        }
-        fn max_rows(&self) -> usize {
-            2
-        }
-    }
+    let there = Arc::clone(&world);
+    let down = Told(Mutex::new(move |batch: &Batch| {
+        lock(&there).sent.push((batch.operation, batch.id.clone(), 0));
+        Err::<Sent, _>(Failure::world("W602", "testing", "down"))
+    }));
     let mut journal = Durable(Arc::clone(&world));
     let clock = Ticking(Arc::clone(&world));
     let rows = adds(9);
     let summary = deliver(
-        &mut Down(Arc::clone(&world)),
+        &down,
         &target(),
         stream(&rows, 4),
         &mut journal,
@@ -118,32 +101,16 @@ async fn a_stop_is_heeded_and_what_was_not_sent_stays_due() {
 
 #[tokio::test]
 async fn who_hears_of_a_stop_before_it_has_its_turn_is_not_done() {
-    /// The end is asked for while its only batch waits.
-    struct Late(Cancel);
-    #[async_trait]
-    impl Destination for Late {
-        async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
-            Ok(())
-        }
-        async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
-            self.0.cancel();
-            Ok(Sent::from(vec![Outcome::Unchanged; batch.rows.num_rows()]).unsent())
-        }
-        async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
-            Ok(None)
-        }
-        fn may_resend(&self, _: Operation) -> bool {
-            true
-        }
-        fn max_rows(&self) -> usize {
-            100
-        }
-    }
     let world = Shared::default();
     let mut journal = Durable(Arc::clone(&world));
     let (permit, clock, cancel) = (Durable(Arc::clone(&world)), Ticking(Arc::clone(&world)), Cancel::default());
-    let (late, due) = (Late(cancel.clone()), stream(&adds(2), 2));
-    let run = deliver(&late, &target(), due, &mut journal, &permit, &TERMS, &clock, &cancel).await;
+    // The end is asked for while its only batch waits.
+    let asks = cancel.clone();
+    let late = Told(Mutex::new(move |batch: &Batch| {
+        asks.cancel();
+        Ok(Sent::from(vec![Outcome::Unchanged; batch.rows.num_rows()]).unsent())
+    }));
+    let run = deliver(&late, &target(), stream(&adds(2), 2), &mut journal, &permit, &TERMS, &clock, &cancel).await;
     assert_eq!((run.ended.clone(), run.count(Verdict::NotSent)), (Ended::Cancelled, 2));
     let state = fold([], &lock(&world).journal, &Backoff::BETWEEN_RUNS);
     assert!(state.iter().all(|row| row.delivered_hash.is_none() && row.doubt.is_none()), "{state:?}");
@@ -168,46 +135,19 @@ async fn a_malformed_queue_is_refused_before_anything_is_sent() {
 
 #[tokio::test]
 async fn a_queue_that_breaks_and_a_connector_that_miscounts_end_the_sync() {
-    struct Miscounts;
-    #[async_trait]
-    impl Destination for Miscounts {
-        async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
-            Ok(())
-        }
-        async fn send(&self, _: &Target, _: &Batch) -> Result<Sent, Failure> {
-            Ok(Vec::new().into())
-        }
-        async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
-            Ok(None)
-        }
-        fn may_resend(&self, _: Operation) -> bool {
-            true
-        }
-        fn max_rows(&self) -> usize {
-            100
-        }
-    }
+    let miscounts = Told(Mutex::new(|_: &Batch| Ok(Vec::new())));
     let world = Shared::default();
     let mut journal = Durable(Arc::clone(&world));
     let permit = Durable(Arc::clone(&world));
     let clock = Ticking(Arc::clone(&world));
-    let run = deliver(
-        &mut Miscounts,
-        &target(),
-        stream(&adds(2), 2),
-        &mut journal,
-        &permit,
-        &TERMS,
-        &clock,
-        &Cancel::default(),
-    )
-    .await;
+    let run =
+        deliver(&miscounts, &target(), stream(&adds(2), 2), &mut journal, &permit, &TERMS, &clock, &Cancel::default())
+            .await;
     assert!(matches!(&run.ended, Ended::Failed(failure) if failure.code == "W606"), "{run:?}");
     assert_eq!(run.count(Verdict::Unknown), 2, "nobody knows what became of them");
 
     let broken = futures::stream::iter([Err(DataFusionError::Execution("spilled".into()))]);
     let broken = Box::pin(RecordBatchStreamAdapter::new(queue_schema(), broken));
-    let run =
-        deliver(&mut Miscounts, &target(), broken, &mut journal, &permit, &TERMS, &clock, &Cancel::default()).await;
+    let run = deliver(&miscounts, &target(), broken, &mut journal, &permit, &TERMS, &clock, &Cancel::default()).await;
     assert!(matches!(&run.ended, Ended::Failed(failure) if failure.code == "W605"), "{run:?}");
 }

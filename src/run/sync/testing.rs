@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, TimeDelta, Utc};
@@ -19,7 +19,7 @@ use crate::report::NoProgress;
 use crate::run::{Opened, Request, Stopped, Workspace, open};
 use crate::store::{Lease, LeaseOptions};
 use crate::sync::clock::{Cancel, Clock};
-use crate::sync::destination::{Batch, Destination, Operation, Outcome as Answer, Sent, Target};
+use crate::sync::destination::{Batch, Destination, Operation, Sent, Target};
 use crate::sync::http::Accounts;
 
 const WAREHOUSE: &str = r#"
@@ -340,32 +340,6 @@ impl Shop {
 
 fn texts<'a>(values: impl Iterator<Item = &'a str>) -> ArrayRef {
     Arc::new(values.map(|value| (!value.is_empty()).then_some(value)).collect::<StringViewArray>())
-}
-
-/// A destination that gives the answers it is told to.
-pub(super) struct Told<F>(pub(super) Mutex<F>);
-
-#[async_trait]
-impl<F: FnMut(&Batch) -> Result<Vec<Answer>> + Send> Destination for Told<F> {
-    async fn prepare(&mut self, _: &Target) -> Result<(), Failure> {
-        Ok(())
-    }
-
-    async fn send(&self, _: &Target, batch: &Batch) -> Result<Sent, Failure> {
-        (self.0.lock().unwrap())(batch).map(Sent::from)
-    }
-
-    async fn delivered(&self, _: &Target, _: &str) -> Result<Option<bool>, Failure> {
-        Ok(None)
-    }
-
-    fn may_resend(&self, _: Operation) -> bool {
-        true
-    }
-
-    fn max_rows(&self) -> usize {
-        2
-    }
 }
 
 /// Never answers: whoever waits for it is dropped.

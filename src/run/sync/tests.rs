@@ -7,11 +7,12 @@ use datafusion::common::ScalarValue;
 
 use super::journal::DeltaJournal;
 use super::remembered::{Place, Remembered};
-use super::testing::{Shop, Silent, Told};
+use super::testing::{Shop, Silent};
 use super::{Outcome, Preview, Rehearsed, Step};
 use crate::report::NoProgress;
 use crate::store::{Commit, Lease, LeaseOptions, tables};
 use crate::sync::destination::{Operation, Outcome as Answer};
+use crate::sync::fakes::Told;
 use crate::sync::journal::{Action, Intent, Journal, Receipt, Verdict};
 
 const TO: &str =
@@ -292,7 +293,7 @@ async fn a_row_that_is_refused_is_not_lost_and_not_called_success() {
         Told(std::sync::Mutex::new(move |batch: &crate::sync::destination::Batch| {
             let refused = || Answer::Rejected { code: "bad".to_owned(), message: "no".to_owned() };
             let one = || if reject { refused() } else { Answer::Accepted { destination_id: None } };
-            Ok((0..batch.rows.num_rows()).map(|_| one()).collect())
+            Ok((0..batch.rows.num_rows()).map(|_| one()).collect::<Vec<_>>())
         }))
     };
     let report = shop.deliver_to(&mut answer(true)).await;
