@@ -243,7 +243,9 @@ fn a_server_and_a_sync_that_die_together_go_on_where_they_were() {
     running.wait().unwrap();
 
     relay.state().tryton.start_again();
-    assert_eq!(relay.state().tryton.parties().len(), 100, "a batch was made, and nobody was told");
+    // Which of the three comes first is not said: they are sent beside each other.
+    let made = relay.state().tryton.parties().len();
+    assert!(made == 100 || made == 50, "a batch was made, and nobody was told: {made}");
     shop.done(&["sync"]);
     assert_eq!(sorted(relay.state().tryton.parties()), everybody, "what was made without an answer is not made again");
     assert_eq!(relay.state().tryton.subscriptions().len(), everybody.len());
