@@ -9,7 +9,7 @@ use crate::diag::{Finding, Result, Severity};
 use crate::engine::peak_memory;
 use crate::project::Kind;
 use crate::report::{Table, change, count, counted};
-use crate::run::{Built, Edit, Planned, Reason, SegmentChange, Why};
+use crate::run::{Built, Customers, Edit, Planned, Reason, SegmentChange, Why};
 
 /// Tells what a build did.
 pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
@@ -25,7 +25,7 @@ pub(super) fn built(context: &Context, built: &Built) -> Result<Exit> {
     text.push_str(&format!("{} as of {as_of}: {}\n", built.workspace.opened.project.settings.name, why(&built.why)));
     for customers in &built.customers {
         text.push('\n');
-        text.push_str(&identity(&customers.entity, &customers.identity));
+        text.push_str(&identity(customers));
     }
     text.push_str(&segments(built));
     text.push_str(&blocked(built));
@@ -197,7 +197,11 @@ fn as_json(context: &Context, built: &Built, why: &str) -> Result<Exit> {
 }
 
 /// From how many records how many customers, and what was set aside on the way.
-fn identity(entity: &str, report: &crate::engine::resolve::Report) -> String {
+fn identity(customers: &Customers) -> String {
+    let entity = customers.entity.as_str();
+    let Some(report) = &customers.identity else {
+        return format!("{}, as they were\n", counted(customers.count, entity, &format!("{entity}s")));
+    };
     let records: u64 = report.nodes.values().sum();
     let mut text = format!(
         "{} {}, {} of them known\n",
@@ -252,7 +256,7 @@ pub(super) fn planned(context: &Context, planned: &Planned) -> Result<(bool, Exi
         format!("{} as of {as_of}, as a plan: {}\n", built.workspace.opened.project.settings.name, would(&built.why));
     for customers in &built.customers {
         text.push('\n');
-        text.push_str(&identity(&customers.entity, &customers.identity));
+        text.push_str(&identity(customers));
     }
     text.push_str(&segments(built));
     text.push_str(&blocked(built));

@@ -1,6 +1,7 @@
 //! Consents: events of every source into the ledger, and the state that holds now (DESIGN §5.7).
 
 use super::Clock;
+use super::moment::SAID;
 use super::passes::instant;
 use super::resolved::finds_customer;
 use crate::project::{Consent, Entity, Project, Source};
@@ -37,7 +38,7 @@ pub fn events(project: &Project) -> Option<String> {
         .filter("channel is not null")
         // A grant needs a time that has come. A withdrawal counts whenever it was made, also after `as_of`: a run of the
         // past must not send to whom has said no since; one of unknown time is the oldest of events.
-        .filter("(at <= cohorte_now() or status = 'withdrawn')");
+        .filter(SAID);
     let mut distinct = select.to_string();
     distinct.replace_range(..6, "select distinct");
     Some(distinct)

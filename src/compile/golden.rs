@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
+use super::moment::happened;
 use super::pass::{PassFeature, PassSpec, Stream};
 use super::passes::Pass;
 use crate::project::{Attribute, Entity, Project};
@@ -89,7 +90,8 @@ pub fn pass(project: &Project, entity: &Entity) -> Option<Pass> {
         input = input.column(value, &format!("value_{index}"));
     }
     let name = format!("{}_golden", entity.name);
-    Some(Pass { name, entity: entity.name.clone(), input: input.to_string(), spec, readable })
+    let sources = sources(&picked);
+    Some(Pass { name, entity: entity.name.clone(), sources, input: input.to_string(), spec, readable })
 }
 
 /// The order of [`relation`] as one whole number, less for better: the time in microseconds, the latest first, and which source
@@ -131,15 +133,19 @@ pub fn most_frequent(project: &Project, entity: &Entity, attribute: &Attribute) 
         .to_string()
 }
 
+/// The sources that attributes are read from.
+#[must_use]
+pub fn sources(attributes: &[&Attribute]) -> Vec<String> {
+    let all: BTreeSet<&String> =
+        attributes.iter().flat_map(|attribute| &attribute.from).map(|(source, _)| source).collect();
+    all.into_iter().cloned().collect()
+}
+
 /// The rows of every source that an attribute is read from. Several columns of one source count in their order: the first
 /// that is there.
 fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> String {
-    let mut sources: BTreeSet<&str> = BTreeSet::new();
-    for attribute in attributes {
-        sources.extend(attribute.from.iter().map(|(source, _)| source.as_str()));
-    }
-    let parts = sources.iter().map(|name| {
-        let source = &project.sources[*name];
+    let parts = sources(attributes).into_iter().map(|name| {
+        let source = &project.sources[&name];
         let at = source.updated_at.as_ref().map_or("_time".to_owned(), |column| ident(column));
         let mut part = Select::from(ident(&format!("{name}_resolved")))
             .column(ident(&entity.resolved_id()), &entity.id())
@@ -147,8 +153,8 @@ fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> Strin
             .column(at, "_at");
         for attribute in attributes {
             let own: Vec<String> =
-                attribute.from.iter().filter(|(source, _)| source == name).map(|(_, column)| ident(column)).collect();
-            let rank = attribute.from.iter().position(|(source, _)| source == name);
+                attribute.from.iter().filter(|(source, _)| *source == name).map(|(_, column)| ident(column)).collect();
+            let rank = attribute.from.iter().position(|(source, _)| *source == name);
             let null = format!("cast(null as {})", type_name(attribute));
             let value = match own.as_slice() {
                 [] => null,
@@ -160,7 +166,7 @@ fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> Strin
                 .column(format!("cast({} as bigint)", rank.unwrap_or(0)), &format!("_rank_{}", attribute.name));
         }
         if source.time.is_some() {
-            part = part.filter("(_time <= cohorte_now() or _time is null)");
+            part = part.filter(happened(""));
         }
         part.to_string()
     });

@@ -1,5 +1,6 @@
 //! What identity resolution reads of each source: keys, names, scopes and identifier values.
 
+use super::moment::happened;
 use crate::project::{Entity, IdentitySource, Source};
 use crate::spec::Role;
 use crate::sql::{Select, ident};
@@ -33,7 +34,7 @@ fn seen_rows(source: &Source, identity: &IdentitySource, mut rows: Select) -> Se
         rows = rows.column(sql, &format!("id_{index}"));
     }
     rows = rows.column(seen, "seen_at");
-    if source.time.is_some() { rows.filter("(_time <= cohorte_now() or _time is null)") } else { rows }
+    if source.time.is_some() { rows.filter(happened("")) } else { rows }
 }
 
 /// The nodes of a `record` or `link` source: `key`, `name`, `scope_0…`, `id_0…`, `first_seen_at`, `last_seen_at`. `None`

@@ -11,6 +11,7 @@ pub mod golden;
 #[cfg(test)]
 mod golden_tests;
 pub mod identity;
+mod moment;
 mod part;
 pub mod pass;
 pub mod passes;
@@ -22,4 +23,5 @@ pub mod sources;
 pub mod syncs;
 
 pub use clock::Clock;
+pub use moment::asks_the_clock;
 pub use part::Part;

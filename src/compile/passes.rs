@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use super::golden;
+use super::moment::happened;
 use super::pass::{PassFeature, PassSpec, Stream};
 use super::sources::on_column;
 use super::{Clock, Part};
@@ -18,6 +19,8 @@ pub struct Pass {
     pub name: String,
     /// The entity.
     pub entity: String,
+    /// The sources whose rows it reads, without those that they belong to; none where it reads the consents.
+    pub sources: Vec<String>,
     /// The statement that feeds it: the id, `_time`, `_key`, `filter_0…`, `value_0…`.
     pub input: String,
     /// What is computed.
@@ -91,7 +94,12 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
         input = input.column(*value, &format!("value_{index}"));
     }
     let readable = readable(entity, &rows, features, &since);
-    Pass { name: name(relation), entity: entity.name.clone(), input: input.to_string(), spec, readable }
+    let sources = match relation {
+        Relation::Source(source) => vec![source.clone()],
+        Relation::Event(event) => project.facts[event].sources.clone(),
+        Relation::Consents => Vec::new(),
+    };
+    Pass { name: name(relation), entity: entity.name.clone(), sources, input: input.to_string(), spec, readable }
 }
 
 fn name(relation: &Relation) -> String {
@@ -122,7 +130,7 @@ fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Fe
         select = select
             .column("e._time", "_time")
             .column(if is_ordered { "e._key" } else { "''" }, "_key")
-            .filter("(e._time <= cohorte_now() or e._time is null)");
+            .filter(happened("e"));
     } else {
         select = select
             .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time")

@@ -7,6 +7,7 @@ use crate::spec::Role;
 use crate::sql::{Select, ident, indent, text_literal};
 
 use super::identity::tuple_key;
+use super::moment::happened;
 use super::sources::on_column;
 
 /// How rows find their customers.
@@ -275,7 +276,7 @@ impl Device {
     fn owners(&self, rows: &str) -> String {
         let Self { key, contested, .. } = self;
         // What happened after the run's instant settles nothing.
-        let owner = "case when c.settles and (r._time <= cohorte_now() or r._time is null) then c.owner end";
+        let owner = format!("case when c.settles and {} then c.owner end", happened("r"));
         let seen = format!(
             "select r._key, r._time, c.\"type\" as _type, c.\"value\" as _value, c.settles as _settles, {owner} as _owner\n\
              from ({contested}) as c\njoin (\n{}\n) as r on c.record_key = r.{key}",

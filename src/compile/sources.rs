@@ -86,6 +86,10 @@ pub fn read_from_text(source: &Source) -> Vec<&String> {
 /// without a time.
 #[must_use]
 pub fn expectations(source: &Source) -> String {
+    looked_at(source).to_string()
+}
+
+fn looked_at(source: &Source) -> Select {
     let mut select = Select::from(format!("{} as e", ident(&source.name)));
     for (index, expectation) in source.expect.iter().enumerate() {
         let broken = match &expectation.expected {
@@ -132,7 +136,16 @@ pub fn expectations(source: &Source) -> String {
             if source.time.is_some() { count_if("_time is null") } else { "cast(0 as bigint)".into() },
             "null_times",
         )
-        .to_string()
+}
+
+/// Microseconds that stand for no moment at all.
+pub const NEVER: i64 = i64::MAX;
+
+/// [`expectations`], and when the first row happens that has not happened yet, in microseconds; [`NEVER`] where none does.
+#[must_use]
+pub fn checks(source: &Source) -> String {
+    let next = format!("coalesce(arrow_cast(min(_time) filter (where _time > cohorte_now()), 'Int64'), {NEVER})");
+    looked_at(source).column(next, "next_at").to_string()
 }
 
 /// A statement that yields how many rows repeat a key, exactly.

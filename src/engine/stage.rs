@@ -2,10 +2,11 @@
 //!
 //! So a plan and a build are the same work up to the last step, and nothing that grows with the customers is held in memory.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use datafusion::arrow::datatypes::{Schema, SchemaRef};
@@ -26,7 +27,7 @@ use super::pass;
 use super::timings::Timings;
 use crate::compile::passes::Pass;
 use crate::diag::{Failure, Result};
-use crate::store::failure_from;
+use crate::store::{DataFile, failure_from};
 
 /// Rows of a row group.
 const ROW_GROUP: usize = 65_536;
@@ -37,6 +38,8 @@ pub struct Stage {
     folder: TempDir,
     /// How many results there are: each has a folder of its own, so that one may be computed from another of its name.
     kept: AtomicUsize,
+    /// The files of those that have been written.
+    files: Mutex<BTreeMap<String, Vec<DataFile>>>,
     /// What each of them cost.
     pub timings: Timings,
 }
@@ -48,7 +51,7 @@ impl Stage {
             Failure::world("W001", "making a folder for intermediate results", error)
                 .help("set TMPDIR to a folder that may be written")
         })?;
-        Ok(Self { folder, kept: AtomicUsize::new(0), timings: Timings::default() })
+        Ok(Self { folder, kept: AtomicUsize::new(0), files: Mutex::default(), timings: Timings::default() })
     }
 
     /// Runs a statement and keeps its result under a name; gives the number of rows.
@@ -79,6 +82,12 @@ impl Stage {
         kept.await.map_err(|error| failure_from(format!("computing `{name}`"), &error))
     }
 
+    /// The files of a result; none where it has none.
+    #[must_use]
+    pub fn files(&self, name: &str) -> Vec<DataFile> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+    }
+
     /// A new one.
     fn folder_of(&self, name: &str) -> EngineResult<PathBuf> {
         let place = self.kept.fetch_add(1, Ordering::Relaxed);
@@ -95,7 +104,9 @@ impl Stage {
         let schema = plan.schema();
         let partitions = 0..plan.properties().partitioning.partition_count();
         let streams = partitions.map(|partition| plan.execute(partition, Arc::clone(&task)));
-        let rows = write_partitions(&folder, &schema, streams.collect::<EngineResult<_>>()?).await?;
+        let files = write_partitions(&folder, &schema, streams.collect::<EngineResult<_>>()?).await?;
+        let rows = files.iter().map(|file| file.rows).sum();
+        self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), files);
         register(session, name, &folder, schema)?;
         self.timings.note(format!("computing `{name}`"), started, Some(rows), Some(plan.as_ref()));
         Ok(rows)
@@ -117,25 +128,31 @@ impl Stage {
     }
 }
 
-/// A file per stream; gives the number of rows.
+/// A file per stream that has rows.
 async fn write_partitions(
     folder: &Path,
     schema: &SchemaRef,
     streams: Vec<SendableRecordBatchStream>,
-) -> EngineResult<u64> {
+) -> EngineResult<Vec<DataFile>> {
     let mut writers = tokio::task::JoinSet::new();
     for (partition, stream) in streams.into_iter().enumerate() {
         let path = folder.join(format!("part-{partition:05}.parquet"));
         writers.spawn(write_partition(path, Arc::clone(schema), stream));
     }
-    let mut rows = 0;
+    let mut files = Vec::new();
     while let Some(done) = writers.join_next().await {
-        rows += done.map_err(|error| DataFusionError::External(Box::new(error)))??;
+        files.push(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
     }
-    Ok(rows)
+    files.retain(|file| file.rows > 0);
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+    Ok(files)
 }
 
-async fn write_partition(path: PathBuf, schema: SchemaRef, mut stream: SendableRecordBatchStream) -> EngineResult<u64> {
+async fn write_partition(
+    path: PathBuf,
+    schema: SchemaRef,
+    mut stream: SendableRecordBatchStream,
+) -> EngineResult<DataFile> {
     // Written once and read once or twice: speed counts, size does not. A group of rows is in memory until it is whole.
     let properties = WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
@@ -164,7 +181,7 @@ async fn write_partition(path: PathBuf, schema: SchemaRef, mut stream: SendableR
     if let Some(writer) = writer {
         writer.close()?;
     }
-    Ok(rows)
+    Ok(DataFile { path, rows })
 }
 
 fn register(session: &SessionContext, name: &str, folder: &Path, schema: SchemaRef) -> EngineResult<()> {

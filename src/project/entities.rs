@@ -104,10 +104,7 @@ const WORKING: &[&str] =
 fn source_names_are_free(spec: &Spec, findings: &mut Findings) {
     for named in spec.sources.values() {
         let name = named.name.as_str();
-        let of_entity = spec.entities.keys().any(|entity| {
-            let rest = name.strip_prefix(entity.as_str());
-            rest.is_some_and(|rest| rest.is_empty() || TABLES.contains(&rest))
-        });
+        let of_entity = spec.entities.keys().any(|entity| name == entity) || is_of_an_entity(spec, name);
         let prefixed =
             ["before_", "pass_"].iter().any(|prefix| name.starts_with(prefix)) || name.ends_with("_resolved");
         if of_entity || prefixed || RESERVED.contains(&name) || WORKING.contains(&name) {
@@ -120,6 +117,14 @@ fn source_names_are_free(spec: &Spec, findings: &mut Findings) {
     }
 }
 
+/// Is it the name of a table that goes with an entity?
+fn is_of_an_entity(spec: &Spec, name: &str) -> bool {
+    spec.entities.keys().any(|entity| {
+        let rest = name.strip_prefix(entity.as_str());
+        rest.is_some_and(|rest| TABLES.contains(&rest) || rest.starts_with("_golden_"))
+    })
+}
+
 /// What follows an entity's name in the names of its tables.
 const TABLES: &[&str] =
     &["_base", "_contested", "_golden", "_identifiers", "_ids", "_links", "_merged", "_nodes", "_records", "_wide"];
@@ -127,7 +132,8 @@ const TABLES: &[&str] =
 pub(super) fn resolve(_: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
     source_names_are_free(spec, findings);
     for named in spec.entities.values() {
-        if RESERVED.contains(&named.name.as_str()) {
+        let name = named.name.as_str();
+        if RESERVED.contains(&name) || name.starts_with("pass_") || is_of_an_entity(spec, name) {
             findings.add(
                 Finding::error("E117", format!("`{}` is the name of a table that cohorte keeps", named.name))
                     .at(named.span)

@@ -11,6 +11,7 @@ use super::opened::Opened;
 use super::publish;
 use super::recorded::{self, Ending, Run};
 use super::request::Stopped;
+use super::results::Results;
 use super::segments::{self, SegmentChange};
 use super::selection::Selection;
 use super::workspace::{Workspace, new_run_id};
@@ -154,7 +155,8 @@ impl Build<'_> {
         let (workspace, progress) = (&built.workspace, self.progress);
         let project = &workspace.opened.project;
         progress.step("checking the sources", None);
-        let checked = expectations::check(workspace, &self.options.accept, |_| true).await?;
+        let checked =
+            expectations::check(workspace, &self.options.accept, !self.options.full_refresh, |_| true).await?;
         built.findings.extend(checked.findings.iter().cloned());
         let kept = Kept::of(workspace, &self.options.selection, &checked.failed).await?;
         let nothing_is_left = project.entities.keys().all(|entity| kept.has_entity(entity));
@@ -164,30 +166,37 @@ impl Build<'_> {
                 std::mem::take(&mut built.findings),
             ));
         }
-        let mut resolved = Vec::with_capacity(project.entities.len());
+        let mut results = Results::of(workspace, &checked, !self.options.full_refresh).await?;
+        let mut reports = Vec::with_capacity(project.entities.len());
         for entity in project.entities.values() {
-            if kept.has_entity(&entity.name) {
+            let report = if kept.has_entity(&entity.name) {
                 identity::as_published(workspace, entity).await?;
-                resolved.push(None);
+                results.keep_identity(entity);
+                None
+            } else if results.has_identity(entity) {
+                identity::unchanged(workspace, entity).await?;
+                results.keep_identity(entity);
+                None
             } else {
                 progress.step(&format!("finding each {}", entity.name), None);
-                resolved.push(Some(identity::run(workspace, entity).await?));
-            }
+                results.new_identity(entity);
+                Some(identity::run(workspace, entity).await?)
+            };
+            reports.push(report);
         }
         // A source's rows may find customers of several entities: all of them are known by now.
-        identity::look_sources_up(workspace).await?;
         progress.step("reading consents", None);
-        customers::current_consents(workspace, &checked.failed).await?;
-        for (entity, report) in project.entities.values().zip(resolved) {
-            if let Some(report) = report {
-                built.customers.push(customers::run(workspace, entity, report, &kept, progress).await?);
+        customers::current_consents(workspace, &checked.failed, Some(&results)).await?;
+        for (entity, report) in project.entities.values().zip(reports) {
+            if !kept.has_entity(&entity.name) {
+                built.customers.push(customers::run(workspace, &results, entity, report, &kept, progress).await?);
             }
             built.segments.extend(segments::run(workspace, entity, &self.options.accept, &kept).await?);
         }
         if let Some(lease) = self.lease {
             progress.step("publishing", None);
             let (tables, findings) =
-                publish::run(workspace, lease, self.options, &built.segments, &kept, &checked, self.run).await?;
+                publish::run(&results, lease, self.options, &built.segments, &kept, &checked, self.run).await?;
             built.tables = tables;
             built.findings.extend(findings);
         }

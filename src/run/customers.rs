@@ -2,6 +2,7 @@
 
 use super::identity;
 use super::kept::Kept;
+use super::results::{Making, Results};
 use super::workspace::Workspace;
 use crate::compile::{consents, customer, passes};
 use crate::diag::Result;
@@ -15,8 +16,10 @@ use crate::store::tables;
 pub struct Customers {
     /// The entity.
     pub entity: String,
-    /// What identity did.
-    pub identity: resolve::Report,
+    /// What identity did; none where nothing has changed of what it is made of.
+    pub identity: Option<resolve::Report>,
+    /// How many there are.
+    pub count: u64,
     /// Features by pass: name, features, customers with rows.
     pub passes: Vec<(String, usize, u64)>,
 }
@@ -24,42 +27,60 @@ pub struct Customers {
 /// Leaves `<entity>_wide` on the stage. Identity has left its tables there, every source is resolved, and consents are read.
 pub(super) async fn run(
     workspace: &Workspace,
+    results: &Results<'_>,
     entity: &Entity,
-    report: resolve::Report,
+    report: Option<resolve::Report>,
     kept: &Kept,
     progress: &dyn Progress,
 ) -> Result<Customers> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     progress.step("choosing the golden record", None);
-    identity::golden_record(workspace, entity).await?;
+    identity::golden_record(workspace, results, entity).await?;
     let part = kept.part(&entity.name);
     let all = passes::passes(project, entity, &workspace.opened.clock, &part);
     let mut computed = Vec::with_capacity(all.len());
     for pass in &all {
         progress.step(&format!("reading `{}` for {} features", pass.name, pass.spec.features.len()), None);
-        let frame = fused(session, pass, &entity.id()).await?;
-        let rows = workspace.stage.keep_frame(session, &customer::pass_table(pass), frame).await?;
+        let name = customer::pass_table(pass);
+        let rows = if pass.sources.is_empty() {
+            let frame = fused(session, pass, &entity.id()).await?;
+            workspace.stage.keep_frame(session, &name, frame).await?
+        } else {
+            results.keep(&name, &pass.sources, Making::Pass(pass, entity)).await?
+        };
         computed.push((pass.name.clone(), pass.spec.features.len(), rows));
     }
     progress.step("computing traits, scores and segments", None);
     workspace.published_as(&entity.name, &customer::before(entity)).await?;
-    workspace
-        .stage
-        .keep(session, &format!("{}_wide", entity.name), &customer::wide(project, entity, &all, &part))
-        .await?;
-    Ok(Customers { entity: entity.name.clone(), identity: report, passes: computed })
+    let wide = customer::wide(project, entity, &all, &part);
+    let count = workspace.stage.keep(session, &format!("{}_wide", entity.name), &wide).await?;
+    Ok(Customers { entity: entity.name.clone(), identity: report, count, passes: computed })
 }
 
 /// Leaves `consents`, `consent_history` and `new_consent_events` on the stage. Identity of every entity is readable, and every
-/// source is resolved. From a source that failed nothing is taken.
-pub(super) async fn current_consents(workspace: &Workspace, failed: &[String]) -> Result<()> {
+/// source is resolved, or will be by `results` if need be. From a source that failed nothing is taken.
+pub(super) async fn current_consents(
+    workspace: &Workspace,
+    failed: &[String],
+    results: Option<&Results<'_>>,
+) -> Result<()> {
     let session = &workspace.opened.session;
     let mut project = Project::clone(&workspace.opened.project);
     project.consents.retain(|_, consent| !failed.contains(&consent.source));
     let project = &project;
     workspace.before(&tables::consent_ledger(), "ledger").await?;
-    let events = consents::events(project).unwrap_or_else(|| consents::NO_EVENTS.to_owned());
-    workspace.stage.keep(session, "events", &events).await?;
+    let events = match consents::events(project) {
+        // What they gave is in the ledger.
+        Some(events) if results.is_some_and(|results| results.has_consent_events(project, &events)) => None,
+        Some(events) => {
+            if let Some(results) = results {
+                results.resolve_sources().await?;
+            }
+            Some(events)
+        }
+        None => None,
+    };
+    workspace.stage.keep(session, "events", &events.unwrap_or_else(|| consents::NO_EVENTS.to_owned())).await?;
     workspace.stage.keep(session, "consent_history", &consents::history(project)).await?;
     workspace.stage.keep(session, "consents", &consents::state(project, &workspace.opened.clock)).await?;
     workspace.stage.keep(session, "new_consent_events", &consents::new_events(project, &workspace.run_id)).await?;

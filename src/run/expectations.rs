@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 
-use super::steps;
+use super::results::Basis;
+use super::steps::{self, Step};
 use super::workspace::Workspace;
-use crate::compile::sources;
+use crate::compile::{asks_the_clock, sources};
 use crate::diag::{Finding, Result, Severity};
 use crate::project::{Expected, Kind, Source};
 
@@ -21,32 +22,59 @@ pub(super) struct Checked {
     pub(super) findings: Vec<Broken>,
     /// The sources with errors: what descends from them is not built.
     pub(super) failed: Vec<String>,
-    /// The number of rows of each source that was looked at.
-    pub(super) rows: BTreeMap<String, u64>,
+    /// The sources that were looked at.
+    pub(super) sources: BTreeMap<String, Looked>,
     /// Sources that were emptied, and may be: their rows before.
     pub(super) accepted: Vec<(String, u64)>,
 }
 
-/// Looks at each of these sources once. Those of `accept` may have lost all their rows.
+/// What is known of a source's rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Looked {
+    pub(super) rows: u64,
+    /// When the first of them happens that has not happened yet.
+    pub(super) next_at: Option<i64>,
+    /// A hash of the data, of how they are read and of what is expected of them.
+    pub(super) fingerprint: String,
+    /// Is nothing wrong with them?
+    pub(super) is_clean: bool,
+}
+
+impl Looked {
+    /// A hash that is the same for any two looks between which nothing has changed and nothing has happened.
+    pub(super) fn basis(&self) -> String {
+        format!("{} {:?}", self.fingerprint, self.next_at)
+    }
+}
+
+/// Looks at each of these sources once; not again where it `trusts` that one with which nothing was wrong is as it was. Those of `accept` may have lost all their rows.
 pub(super) async fn check(
     workspace: &Workspace,
     accept: &[String],
+    trusts: bool,
     wanted: impl Fn(&Source) -> bool,
 ) -> Result<Checked> {
     let mut checked = Checked::default();
     let before = steps::last(workspace).await?;
     for source in workspace.opened.project.sources.values().filter(|source| wanted(source)) {
+        let step = before.get(&Kind::Source.id(&source.name));
+        let fingerprint = fingerprint(workspace, source);
+        if let Some(looked) = step.filter(|_| trusts).and_then(|step| as_before(workspace, step, &fingerprint)) {
+            checked.sources.insert(source.name.clone(), looked);
+            continue;
+        }
         let doing = format!("checking the source `{}`", source.name);
-        let batches = workspace.collect(&doing, &sources::expectations(source)).await?;
+        let batches = workspace.collect(&doing, &sources::checks(source)).await?;
         let Some(batch) = batches.iter().find(|batch| batch.num_rows() == 1) else { continue };
         let mut counts = figures(batch);
+        let next_at = counts.pop().filter(|at| *at != sources::NEVER);
         if let Some(at) = counts.len().checked_sub(DUPLICATES).filter(|at| counts[*at] > 0) {
             let exactly = workspace.collect(&doing, &sources::duplicates(source)).await?;
             counts[at] = exactly.first().and_then(|batch| figures(batch).first().copied()).unwrap_or(0);
         }
         let mut findings = Vec::new();
         judge(source, &counts, &mut findings);
-        let before = before.get(&Kind::Source.id(&source.name)).and_then(|step| step.rows).unwrap_or(0);
+        let before = step.and_then(|step| step.rows).unwrap_or(0);
         let rows = counts.get(counts.len().saturating_sub(2)).copied().unwrap_or(0).unsigned_abs();
         if rows == 0 && before > 0 && accept.contains(&source.name) {
             checked.accepted.push((source.name.clone(), before));
@@ -54,13 +82,39 @@ pub(super) async fn check(
             findings.retain(|finding| finding.code != "E403");
             findings.push(emptied(source, before));
         }
-        checked.rows.insert(source.name.clone(), rows);
+        let is_clean = findings.is_empty();
+        checked.sources.insert(source.name.clone(), Looked { rows, next_at, fingerprint, is_clean });
         if findings.iter().any(|finding| finding.severity == Severity::Error) {
             checked.failed.push(source.name.clone());
         }
         checked.findings.append(&mut findings);
     }
     Ok(checked)
+}
+
+/// A hash of all that decides what a look at a source gives, but for rows that have not happened yet.
+fn fingerprint(workspace: &Workspace, source: &Source) -> String {
+    let opened = &workspace.opened;
+    let mut basis = Basis::new();
+    basis.add(opened.clock.timezone.name());
+    basis.add(opened.inputs.get(&source.name).map_or("", String::as_str));
+    for statement in [sources::relation(source), sources::expectations(source)] {
+        basis.add(&statement);
+        if asks_the_clock(&statement) {
+            basis.add(&opened.clock.micros().to_string());
+        }
+    }
+    basis.finish()
+}
+
+/// What was known of a source, where nothing was wrong with it and it has not changed since, nor has anything happened.
+fn as_before(workspace: &Workspace, step: &Step, fingerprint: &str) -> Option<Looked> {
+    let now = workspace.opened.clock.micros();
+    let is_same = step.fingerprint == fingerprint
+        && workspace.published.as_of.is_some_and(|before| before <= now)
+        && step.next_at.is_none_or(|next| now < next);
+    let rows = step.rows.filter(|_| is_same)?;
+    Some(Looked { rows, next_at: step.next_at, fingerprint: fingerprint.to_owned(), is_clean: true })
 }
 
 /// Where the figure of keys that are there twice stands, from the end.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::results::{Making, Results};
 use super::workspace::Workspace;
 use crate::compile::resolved::Finding;
 use crate::compile::{golden, resolved};
 use crate::diag::Result;
-use crate::engine::resolve::{Now, Remembered, Report, resolve};
-use crate::engine::{fused, lookup};
-use crate::project::Entity;
+use crate::engine::lookup;
+use crate::engine::resolve::{Now, Remembered, Report, base_schema, merged_schema, resolve};
+use crate::project::{Attribute, Entity};
 use crate::spec::Pick;
+use crate::sql::ident;
 use crate::store::tables;
 
 /// Resolves an entity's records and makes its tables readable under their published names.
@@ -40,6 +42,16 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
         workspace.register(&name, Arc::new(rows))?;
     }
     Ok(found.report)
+}
+
+/// The same as [`run`], where nothing has changed of what the entity is resolved from: all is as it is published.
+pub(super) async fn unchanged(workspace: &Workspace, entity: &Entity) -> Result<()> {
+    as_published(workspace, entity).await?;
+    let columns: Vec<String> = base_schema(entity).fields().iter().map(|field| ident(field.name())).collect();
+    let base = format!("select {} from {}", columns.join(", "), ident(&entity.name));
+    workspace.view(&format!("{}_base", entity.name), &base).await?;
+    let (session, merged) = (&workspace.opened.session, format!("{}_merged", entity.name));
+    workspace.stage.hold(session, &merged, merged_schema(), Vec::new())
 }
 
 /// Makes the tables of an entity readable as they are published; they are empty where they never were.
@@ -90,20 +102,18 @@ async fn sources(workspace: &Workspace, finding: Finding<'_>) -> Result<()> {
 }
 
 /// The golden record, on the stage.
-pub(super) async fn golden_record(workspace: &Workspace, entity: &Entity) -> Result<()> {
-    let (project, session) = (&workspace.opened.project, &workspace.opened.session);
+pub(super) async fn golden_record(workspace: &Workspace, results: &Results<'_>, entity: &Entity) -> Result<()> {
+    let project = &workspace.opened.project;
     let name = format!("{}_golden", entity.name);
     if let Some(pass) = golden::pass(project, entity) {
-        let frame = fused(session, &pass, &entity.id()).await?;
-        workspace.stage.keep_frame(session, &name, frame).await?;
+        results.keep(&name, &pass.sources, Making::Pass(&pass, entity)).await?;
     } else if let Some(sql) = golden::relation(project, entity) {
-        workspace.stage.keep(session, &name, &sql).await?;
+        let picked: Vec<&Attribute> = entity.attributes.values().collect();
+        results.keep(&name, &golden::sources(&picked), Making::Sql(sql)).await?;
     }
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
-        workspace
-            .stage
-            .keep(session, &golden::table(entity, attribute), &golden::most_frequent(project, entity, attribute))
-            .await?;
+        let sql = golden::most_frequent(project, entity, attribute);
+        results.keep(&golden::table(entity, attribute), &golden::sources(&[attribute]), Making::Sql(sql)).await?;
     }
     Ok(())
 }

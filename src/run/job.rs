@@ -113,13 +113,13 @@ pub(super) async fn to_send(
     }
     progress.step("reading consents", None);
     // Of the sources, those of consents alone are read: what is wrong with them holds back who relies on them.
-    let checked = expectations::check(&workspace, accept, |source| {
+    let checked = expectations::check(&workspace, accept, true, |source| {
         project.consents.values().any(|consent| consent.source == source.name)
     });
     let checked = checked.await?;
     findings.extend(checked.findings.into_iter().filter(|finding| finding.severity == Severity::Error));
     identity::resolve_sources(&workspace).await?;
-    customers::current_consents(&workspace, &checked.failed).await?;
+    customers::current_consents(&workspace, &checked.failed, None).await?;
     let kept = Kept::of(&workspace, &Selection::default(), &checked.failed).await?;
     let mut steps: Vec<Step> = steps::last(&workspace).await?.into_values().collect();
     steps.extend(steps::of_models(&[], &kept));

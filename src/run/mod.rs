@@ -23,6 +23,7 @@ mod query;
 mod recorded;
 mod renames;
 mod request;
+mod results;
 mod segments;
 mod selection;
 mod show;

@@ -13,6 +13,7 @@ use super::fingerprint;
 use super::kept::Kept;
 use super::recorded::{Ending, Run};
 use super::renames;
+use super::results::{self, Results};
 use super::segments::SegmentChange;
 use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
@@ -39,7 +40,7 @@ pub struct PublishedRows {
 
 /// Writes what is on the stage, then the run.
 pub(super) async fn run(
-    workspace: &Workspace,
+    results: &Results<'_>,
     lease: &Lease,
     options: &BuildOptions,
     segments: &[SegmentChange],
@@ -47,6 +48,7 @@ pub(super) async fn run(
     checked: &Checked,
     recorded: &Run,
 ) -> Result<(Vec<PublishedRows>, Vec<Finding>)> {
+    let workspace = results.workspace;
     let mut publisher = Publisher {
         workspace,
         lease,
@@ -58,18 +60,14 @@ pub(super) async fn run(
         written: Vec::new(),
     };
     let project = &workspace.opened.project;
-    publisher.nothing_is_somebody_elses().await?;
+    publisher.nothing_is_somebody_elses(results).await?;
     let findings = publisher.roll_back().await?;
     for entity in project.entities.values().filter(|entity| !kept.has_entity(&entity.name)) {
-        let records = tables::records(&entity.name);
-        publisher.overwrite(&records, &records.name, &["run_id"]).await?;
-        // Who a shared device belonged to at what time: whoever reads a source with its customers needs it.
-        for spec in [tables::identifiers, tables::links, tables::nodes, tables::contested] {
-            let spec = spec(&entity.name);
-            publisher.overwrite(&spec, &spec.name, &[]).await?;
+        if results.is_identity_kept(entity) {
+            publisher.leave(&tables::entity_tables(&entity.name));
+        } else {
+            publisher.identity(entity).await?;
         }
-        let ids = tables::ids(&entity.name);
-        publisher.append(&ids, &ids.name).await?;
         let spec = TableSpec {
             name: entity.name.clone(),
             schema: workspace.schema(&entity.name).await?,
@@ -79,6 +77,10 @@ pub(super) async fn run(
         };
         publisher.overwrite(&spec, &entity.name, &[]).await?;
     }
+    // What was computed of a part would take the place of the whole.
+    if kept.is_empty() {
+        publisher.results(results).await?;
+    }
     publisher.scores(kept).await?;
     publisher.overwrite(&tables::segment_members(), "segment_members", &[]).await?;
     publisher.sizes(segments).await?;
@@ -86,6 +88,7 @@ pub(super) async fn run(
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;
     publisher.audit(segments, checked).await?;
     publisher.steps.extend(steps::of_sources(checked, &publisher.before));
+    publisher.steps.extend(results.steps());
     publisher.steps(segments, kept, (chrono::Utc::now() - recorded.started).num_milliseconds()).await?;
     recorded.record(lease, &Ending::Done(&publisher.set(segments, kept))).await?;
     Ok((publisher.written, findings))
@@ -119,7 +122,7 @@ struct Publisher<'a> {
 impl Publisher<'_> {
     /// A table that no run has published is there already: either a run that was killed made it, or another program, whose
     /// rows are neither replaced nor added to.
-    async fn nothing_is_somebody_elses(&self) -> Result<()> {
+    async fn nothing_is_somebody_elses(&self, results: &Results<'_>) -> Result<()> {
         let mut ours = vec![
             tables::segment_members(),
             tables::segment_sizes(),
@@ -135,6 +138,7 @@ impl Publisher<'_> {
         let mut ours: Vec<(String, String)> = ours.into_iter().map(|spec| (spec.name, spec.description)).collect();
         let entities = self.workspace.opened.project.entities.values();
         ours.extend(entities.map(|entity| (entity.name.clone(), description(entity))));
+        ours.extend(results.made().into_iter().map(|made| (made.name, results::DESCRIPTION.to_owned())));
         ours.retain(|(name, _)| self.workspace.published.version(name).is_none());
         for (name, description) in ours {
             let Some(table) = self.workspace.opened.warehouse.table(&name, None).await? else { continue };
@@ -180,6 +184,50 @@ impl Publisher<'_> {
             }
         }
         Ok(findings)
+    }
+
+    /// The tables of an entity that was resolved.
+    async fn identity(&mut self, entity: &Entity) -> Result<()> {
+        let records = tables::records(&entity.name);
+        self.overwrite(&records, &records.name, &["run_id"]).await?;
+        // Who a shared device belonged to at what time: whoever reads a source with its customers needs it.
+        for spec in [tables::identifiers, tables::links, tables::nodes, tables::contested] {
+            let spec = spec(&entity.name);
+            self.overwrite(&spec, &spec.name, &[]).await?;
+        }
+        let ids = tables::ids(&entity.name);
+        self.append(&ids, &ids.name).await
+    }
+
+    /// Leaves tables as they are published: what they would be made of has not changed.
+    fn leave(&mut self, specs: &[TableSpec]) {
+        for spec in specs {
+            let before = self.before.get(&steps::of_table(&spec.name));
+            let fingerprint = before.map(|step| step.fingerprint.clone());
+            let rows = before.and_then(|step| step.rows);
+            let (table, version) = (spec.name.clone(), self.there.get(&spec.name).copied().unwrap_or_default());
+            let table = PublishedRows { table, rows: rows.unwrap_or_default(), version, is_written: false };
+            self.note(spec, fingerprint, table);
+        }
+    }
+
+    /// What later runs may read instead of computing it.
+    async fn results(&mut self, results: &Results<'_>) -> Result<()> {
+        for made in results.made() {
+            let Some((spec, files)) = results.table(&made).await? else { continue };
+            let mut table = PublishedRows { table: made.name, rows: made.rows, version: 0, is_written: !made.is_found };
+            table.version = if made.is_found {
+                self.there.get(&spec.name).copied().unwrap_or_default()
+            } else {
+                let _turn = self.lease.turn().await?;
+                let started = Instant::now();
+                let written = self.workspace.opened.warehouse.adopt(&spec, &files, &self.commit).await?;
+                self.timed(&spec, started, written.rows);
+                written.version
+            };
+            self.note(&spec, Some(made.basis), table);
+        }
+        Ok(())
     }
 
     /// Replaces the rows of a table, unless they are those that are published.
@@ -259,7 +307,7 @@ impl Publisher<'_> {
         let mut all = std::mem::take(&mut self.steps);
         // Tables that this run leaves alone are still those that their fingerprints speak of.
         let noted: BTreeSet<&str> = all.iter().map(|step| step.model.as_str()).collect();
-        let left = self.before.values().filter(|step| step.is_table() && !noted.contains(step.model.as_str()));
+        let left = self.before.values().filter(|step| step.is_lasting() && !noted.contains(step.model.as_str()));
         let left: Vec<Step> = left.map(|step| Step { ended: Ended::Kept, ..step.clone() }).collect();
         all.extend(left);
         // What became of sources is among the steps already.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use datafusion::arrow::array::RecordBatch;
 
-use super::columns::{batch, texts, wholes};
-use super::expectations::Checked;
+use super::columns::{batch, instants, texts, wholes};
+use super::expectations::{Checked, Looked};
 use super::kept::{Kept, Reason};
 use super::segments::SegmentChange;
 use super::stored::rows_of;
@@ -16,11 +16,20 @@ use crate::sql::text_literal;
 use crate::store::tables;
 
 const TABLE: &str = "table:";
+const IDENTITY: &str = "identity:";
 
 /// How the step of a table is called.
 pub(super) fn of_table(name: &str) -> String {
     format!("{TABLE}{name}")
 }
+
+/// How the step of an entity's identity is called.
+pub(super) fn of_identity(entity: &str) -> String {
+    format!("{IDENTITY}{entity}")
+}
+
+/// How the step of the events that consents were read from is called.
+pub(super) const CONSENT_EVENTS: &str = "identity:(consent events)";
 
 /// What became of a model.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -63,27 +72,37 @@ impl Ended {
 /// A row of `run_steps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// `kind:name`, or `table:name`.
+    /// `kind:name`, `table:name` or `identity:entity`.
     pub(super) model: String,
     pub(super) ended: Ended,
     /// The source that blocks it, or the segment whose guard holds it; else empty.
     pub(super) why: String,
     /// The old name whose memory it has taken over; else empty.
     pub(super) was: String,
-    /// Of a segment its definition's, of a table its rows'.
+    /// Of a segment its definition's, of a table its rows' or their basis, of a source its data's where nothing is wrong with them.
     pub(super) fingerprint: String,
     pub(super) rows: Option<u64>,
+    /// Of a source: when the first of its rows happens that had not happened yet.
+    pub(super) next_at: Option<i64>,
 }
 
 impl Step {
     /// One of which nothing else is to be said.
     pub(super) fn new(model: String, ended: Ended) -> Self {
-        Self { model, ended, why: String::new(), was: String::new(), fingerprint: String::new(), rows: None }
+        Self {
+            model,
+            ended,
+            why: String::new(),
+            was: String::new(),
+            fingerprint: String::new(),
+            rows: None,
+            next_at: None,
+        }
     }
 
-    /// Does it speak of the rows of a table that is written as a whole?
-    pub(super) fn is_table(&self) -> bool {
-        self.model.starts_with(TABLE) && !self.fingerprint.is_empty()
+    /// Does it speak of something that stays as it is until a run makes it anew: a table that is written as a whole, or identity?
+    pub(super) fn is_lasting(&self) -> bool {
+        (self.model.starts_with(TABLE) || self.model.starts_with(IDENTITY)) && !self.fingerprint.is_empty()
     }
 }
 
@@ -114,15 +133,17 @@ pub(super) fn of_models(segments: &[SegmentChange], kept: &Kept) -> Vec<Step> {
 
 /// The steps of sources: how many rows they had. Of one that failed it is still what it had before.
 pub(super) fn of_sources(checked: &Checked, before: &BTreeMap<String, Step>) -> Vec<Step> {
-    let step = |(source, rows): (&String, &u64)| {
+    let step = |(source, looked): (&String, &Looked)| {
         let model = Kind::Source.id(source);
         if !checked.failed.contains(source) {
-            return Step { rows: Some(*rows), ..Step::new(model, Ended::Done) };
+            let fingerprint = if looked.is_clean { looked.fingerprint.clone() } else { String::new() };
+            let (rows, next_at) = (Some(looked.rows), looked.next_at);
+            return Step { fingerprint, rows, next_at, ..Step::new(model, Ended::Done) };
         }
         let rows = before.get(&model).and_then(|step| step.rows);
         Step { rows, why: source.clone(), ..Step::new(model, Ended::Blocked) }
     };
-    checked.rows.iter().map(step).collect()
+    checked.sources.iter().map(step).collect()
 }
 
 /// The steps of the run that is published, by model.
@@ -130,16 +151,20 @@ pub(super) async fn last(workspace: &Workspace) -> Result<BTreeMap<String, Step>
     let Some(run) = workspace.published.run.clone() else { return Ok(BTreeMap::new()) };
     workspace.before(&tables::run_steps(), "before_run_steps").await?;
     // Older tables do not say it.
-    let says_was = workspace.schema("before_run_steps").await?.field_with_name("was").is_ok();
-    let was = if says_was { "was" } else { "cast(null as varchar)" };
+    let schema = workspace.schema("before_run_steps").await?;
+    let or_null = |column: &str, sql: &'static str| {
+        if schema.field_with_name(column).is_ok() { sql } else { "cast(null as varchar)" }
+    };
+    let (was, next_at) = (or_null("was", "was"), or_null("next_at", "cast(arrow_cast(next_at, 'Int64') as varchar)"));
     let sql = format!(
-        "select model, outcome, why, {was}, fingerprint, cast(\"rows\" as varchar) from before_run_steps where run_id = {}",
+        "select model, outcome, why, {was}, fingerprint, cast(\"rows\" as varchar), {next_at} from before_run_steps where run_id = {}",
         text_literal(&run)
     );
     let doing = "reading the last run's steps";
     let mut steps = BTreeMap::new();
     for row in rows_of(doing, &workspace.collect(doing, &sql).await?)? {
-        let [Some(model), outcome, why, was, fingerprint, rows] = <[_; 6]>::try_from(row).unwrap_or_default() else {
+        let [Some(model), outcome, why, was, fingerprint, rows, next_at] = <[_; 7]>::try_from(row).unwrap_or_default()
+        else {
             continue;
         };
         let ended = Ended::ALL.into_iter().find(|ended| Some(ended.name()) == outcome.as_deref());
@@ -150,6 +175,7 @@ pub(super) async fn last(workspace: &Workspace) -> Result<BTreeMap<String, Step>
             was: was.unwrap_or_default(),
             fingerprint: fingerprint.unwrap_or_default(),
             rows: rows.and_then(|rows| rows.parse().ok()),
+            next_at: next_at.and_then(|next_at| next_at.parse().ok()),
         };
         steps.insert(model, step);
     }
@@ -167,6 +193,7 @@ pub(super) fn rows(run_id: &str, steps: &[Step], millis: i64) -> Result<RecordBa
         ("was", text(|step| &step.was)),
         ("fingerprint", text(|step| &step.fingerprint)),
         ("rows", wholes(steps.iter().map(|step| step.rows.and_then(|rows| i64::try_from(rows).ok())))),
+        ("next_at", instants(steps.iter().map(|step| step.next_at))),
         ("duration_ms", wholes(steps.iter().map(|_| Some(millis)))),
         ("outcome", text(|step| step.ended.name())),
     ]);

@@ -4,6 +4,7 @@
 //! Only this room writes tables. A write is one atomic Delta commit whose input streams, so memory does not grow with
 //! the number of rows.
 
+mod adopt;
 mod clouds;
 mod compact;
 mod entity_tables;
@@ -23,6 +24,7 @@ mod testing;
 mod warehouse;
 mod write;
 
+pub use adopt::DataFile;
 pub(crate) use clouds::object_store;
 pub use failures::{failure_from, held, value_fault};
 pub use lease::{Abandoned, Lease, LeaseOptions, Watch};

@@ -300,8 +300,8 @@ pub fn runs() -> TableSpec {
 
 /// `run_steps`, remembered: one row per run and model. `model` is `kind:name`, or `table:name`; `action` is built, kept or
 /// skipped; `outcome` is done, held (a guard tripped), blocked (by the source in `why`), kept (not selected) or unchanged;
-/// `was` is the old name whose memory a model has taken over; `fingerprint` is that of a segment's definition, or of a table's
-/// rows.
+/// `was` is the old name whose memory a model has taken over; `fingerprint` is that of a segment's definition, of a table's rows,
+/// or of what they are made of; `next_at` is when the first row of a source happens that had not happened by then.
 #[must_use]
 pub fn run_steps() -> TableSpec {
     table(
@@ -317,6 +317,7 @@ pub fn run_steps() -> TableSpec {
             ("duration_ms", WHOLE),
             ("outcome", TEXT),
             ("was", TEXT),
+            ("next_at", instant()),
         ],
         &[],
         &[],

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::library::{Folder, told};
 use crate::nasty::{AS_OF, Dice, MODELS, sources, warehouse};
 
-const ON_TOP: &str = r#"
+pub(crate) const ON_TOP: &str = r#"
 traits:
   orders_7d: {count: purchase, within: 7d}
   revenue: {sum: purchase.paid}
@@ -27,7 +27,7 @@ segments:
 "#;
 
 /// Every table with what does not name a run.
-const TABLES: [&str; 9] = [
+pub(crate) const TABLES: [&str; 9] = [
     "select * from customer",
     "select source, record_key, role, customer_id, first_seen_at, last_seen_at from customer_records",
     "select * from customer_identifiers",
@@ -39,7 +39,7 @@ const TABLES: [&str; 9] = [
     "select score, entity_id, value, tier from score_values",
 ];
 
-async fn tables(folder: &Folder) -> Vec<Vec<String>> {
+pub(crate) async fn tables(folder: &Folder) -> Vec<Vec<String>> {
     let mut all = Vec::new();
     for sql in TABLES {
         all.push(folder.query(sql).await);

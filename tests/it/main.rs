@@ -18,6 +18,7 @@ mod partial;
 mod postgres;
 mod recorded;
 mod renames;
+mod results;
 mod stores;
 mod survival;
 mod sync;

@@ -25,6 +25,7 @@ fn names_that_are_taken() {
     added("traits:\n  customer_id: {max: orders.time}").only("E117", "customer_id", "every customer has");
     changed("country: {from", "segments: {from").has("E117", "segments", "every customer has");
     changed("entities:\n  customer:", "entities:\n  runs:").has("E117", "runs", "a table that cohorte keeps");
+    changed("entities:\n  customer:", "entities:\n  pass_x:").has("E117", "pass_x", "a table that cohorte keeps");
 }
 
 #[test]

@@ -1,0 +1,294 @@
+//! Results that outlive their run: what would be computed of the same rows, in the same way, as it was before, is read instead.
+//!
+//! A result is a table like any other, with a *basis*: a hash of all that decides its rows. Of a source that is its data, how it is
+//! read, and when the first of its rows happens that has not happened yet; of a relation, its statement, the sources that it reads
+//! and those that they belong to, and whose their rows are. A statement that asks what time it is has the moment in its basis, too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use tokio::sync::OnceCell;
+
+use super::expectations::Checked;
+use super::identity;
+use super::steps::{self, Ended, Step};
+use super::workspace::Workspace;
+use crate::compile::passes::Pass;
+use crate::compile::{self, asks_the_clock, resolved};
+use crate::diag::Result;
+use crate::engine::fused;
+use crate::project::{Consent, Entity, Project};
+use crate::spec::Role;
+use crate::sql::ident;
+use crate::store::{DataFile, TableSpec, tables};
+
+/// What such a table is, for its readers.
+pub(super) const DESCRIPTION: &str =
+    "What a run keeps for those after it: one row per customer with what was computed of its rows";
+
+/// What gives the rows of a result.
+pub(super) enum Making<'a> {
+    /// A pass over the rows of an entity.
+    Pass(&'a Pass, &'a Entity),
+    /// A statement.
+    Sql(String),
+}
+
+/// A result that a run has come by.
+#[derive(Debug, Clone)]
+pub(super) struct Made {
+    pub(super) name: String,
+    pub(super) basis: String,
+    pub(super) rows: u64,
+    /// Was it there already?
+    pub(super) is_found: bool,
+}
+
+/// The results of a run, and those of the published one.
+pub(super) struct Results<'a> {
+    pub(super) workspace: &'a Workspace,
+    before: BTreeMap<String, Step>,
+    /// May what is there be read?
+    reads: bool,
+    /// The basis of each source.
+    sources: BTreeMap<String, String>,
+    /// Of each entity: the basis of its identity, and the run that resolved it. Ids are a matter of history: the same rows may
+    /// have others by now.
+    identities: BTreeMap<String, String>,
+    /// The basis of the events of consent.
+    consents: OnceLock<String>,
+    resolved: OnceCell<()>,
+    made: Mutex<Vec<Made>>,
+}
+
+impl<'a> Results<'a> {
+    /// Those of a run that has checked its sources.
+    pub(super) async fn of(workspace: &'a Workspace, checked: &Checked, reads: bool) -> Result<Self> {
+        let sources = checked.sources.iter().map(|(name, looked)| (name.clone(), looked.basis()));
+        Ok(Self {
+            workspace,
+            before: steps::last(workspace).await?,
+            reads,
+            sources: sources.collect(),
+            identities: BTreeMap::new(),
+            consents: OnceLock::new(),
+            resolved: OnceCell::new(),
+            made: Mutex::default(),
+        })
+    }
+
+    /// Is the identity of an entity, as it is published, what these rows would give again?
+    pub(super) fn has_identity(&self, entity: &Entity) -> bool {
+        let published = &self.workspace.published;
+        let are_there = || {
+            let tables = tables::entity_tables(&entity.name).into_iter().map(|table| table.name);
+            tables.chain([entity.name.clone()]).all(|table| published.version(&table).is_some())
+        };
+        let before = self.identity_before(entity);
+        self.reads && before.rsplit_once('@').is_some_and(|(basis, _)| basis == self.identity(entity)) && are_there()
+    }
+
+    /// Identity stays as it is published.
+    pub(super) fn keep_identity(&mut self, entity: &Entity) {
+        self.identities.insert(entity.name.clone(), self.identity_before(entity));
+    }
+
+    /// This run has resolved an entity.
+    pub(super) fn new_identity(&mut self, entity: &Entity) {
+        let identity = format!("{}@{}", self.identity(entity), self.workspace.run_id);
+        self.identities.insert(entity.name.clone(), identity);
+    }
+
+    fn identity_before(&self, entity: &Entity) -> String {
+        self.before.get(&steps::of_identity(&entity.name)).map(|step| step.fingerprint.clone()).unwrap_or_default()
+    }
+
+    /// Is the identity of an entity that of an earlier run?
+    pub(super) fn is_identity_kept(&self, entity: &Entity) -> bool {
+        self.identities.get(&entity.name).is_some_and(|identity| !identity.ends_with(&self.workspace.run_id))
+    }
+
+    /// What the next run must know of identity and of consents, as steps.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let identities =
+            self.identities.iter().map(|(entity, identity)| (steps::of_identity(entity), identity.clone()));
+        let consents = self.consents.get().map(|basis| (steps::CONSENT_EVENTS.to_owned(), basis.clone()));
+        let step = |(model, fingerprint): (String, String)| Step { fingerprint, ..Step::new(model, Ended::Done) };
+        identities.chain(consents).map(step).collect()
+    }
+
+    /// The basis of an entity's identity.
+    fn identity(&self, entity: &Entity) -> String {
+        let project = &self.workspace.opened.project;
+        let mut basis = Basis::new();
+        basis.add(&format!("{} {:?} {:?}", entity.name, entity.identifiers, entity.never_across));
+        for identity in entity.sources.iter().filter(|identity| identity.role != Role::Attach) {
+            let statement = project.sources.get(&identity.source);
+            let statement = statement.and_then(|source| compile::identity::nodes(entity, source, identity));
+            basis.add(&format!("{} {:?}", identity.source, identity.role));
+            basis.add(self.sources.get(&identity.source).map_or("", String::as_str));
+            self.add_statement(&mut basis, &statement.unwrap_or_default());
+        }
+        basis.finish()
+    }
+
+    /// The basis of what statements make of sources' rows; none where one of the sources was not looked at.
+    fn basis(&self, sources: &[String], statements: &[String]) -> Option<String> {
+        let project = &self.workspace.opened.project;
+        let mut basis = Basis::new();
+        for name in closure(project, sources) {
+            let source = project.sources.get(name)?;
+            basis.add(name);
+            basis.add(self.sources.get(name)?);
+            let relation = resolved::relation(project, source, resolved::Finding::Joins);
+            let devices = resolved::devices(project, source, resolved::Finding::Joins);
+            for statement in devices.into_iter().map(|(_, sql)| sql).chain(relation) {
+                self.add_statement(&mut basis, &statement);
+            }
+        }
+        for identity in self.identities.values() {
+            basis.add(identity);
+        }
+        for statement in statements {
+            self.add_statement(&mut basis, statement);
+        }
+        Some(basis.finish())
+    }
+
+    fn add_statement(&self, basis: &mut Basis, statement: &str) {
+        basis.add(statement);
+        if asks_the_clock(statement) {
+            basis.add(&self.workspace.opened.clock.micros().to_string());
+        }
+    }
+
+    /// Makes a result readable under its name, by reading or by making it; gives the number of rows.
+    pub(super) async fn keep(&self, name: &str, sources: &[String], making: Making<'_>) -> Result<u64> {
+        let basis = self.basis(sources, &making.statements());
+        if let Some(basis) = &basis
+            && let Some(rows) = self.found(name, basis).await
+        {
+            self.note(Made { name: name.to_owned(), basis: basis.clone(), rows, is_found: true });
+            return Ok(rows);
+        }
+        self.resolve_sources().await?;
+        let rows = making.run(self.workspace, name).await?;
+        if let Some(basis) = basis {
+            self.note(Made { name: name.to_owned(), basis, rows, is_found: false });
+        }
+        Ok(rows)
+    }
+
+    /// Finds a published result with this basis, and makes it readable. One that cannot be opened is made again.
+    async fn found(&self, name: &str, basis: &str) -> Option<u64> {
+        let step = self.before.get(&steps::of_table(name)).filter(|step| self.reads && step.fingerprint == basis)?;
+        let rows = step.rows?;
+        matches!(self.workspace.published_as(name, name).await, Ok(true)).then_some(rows)
+    }
+
+    fn note(&self, made: Made) {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(made);
+    }
+
+    /// Makes every source readable with its customers, once somebody wants to read one.
+    pub(super) async fn resolve_sources(&self) -> Result<()> {
+        self.resolved.get_or_try_init(|| identity::look_sources_up(self.workspace)).await.copied()
+    }
+
+    /// Are the events of consent that a statement gives in the ledger already, all of them?
+    pub(super) fn has_consent_events(&self, project: &Project, events: &str) -> bool {
+        let sources: Vec<String> = project.consents.values().map(|consent| consent.source.clone()).collect();
+        let is_timely = |consent: &Consent| {
+            project
+                .sources
+                .get(&consent.source)
+                .and_then(|source| source.time.as_ref())
+                .is_some_and(|time| ident(time) == consent.at)
+        };
+        // When the next of them happens is only known of a source's own time.
+        let now = if project.consents.values().all(is_timely) { 0 } else { self.workspace.opened.clock.micros() };
+        let Some(basis) = self.basis(&sources, &[events.to_owned(), now.to_string()]) else { return false };
+        let before = self.before.get(steps::CONSENT_EVENTS).map_or("", |step| step.fingerprint.as_str());
+        let is_found = self.reads && before == basis;
+        let _ = self.consents.set(basis);
+        is_found
+    }
+
+    /// What the run has come by.
+    pub(super) fn made(&self) -> Vec<Made> {
+        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The table of a result and its files; none where its columns are not of a kind that files hold as tables do.
+    pub(super) async fn table(&self, made: &Made) -> Result<Option<(TableSpec, Vec<DataFile>)>> {
+        let schema = self.workspace.schema(&made.name).await?;
+        if schema.fields().iter().any(|field| field.data_type().is_nested()) {
+            return Ok(None);
+        }
+        let personal = schema.fields().iter().map(|field| field.name().clone()).collect();
+        let spec = TableSpec {
+            name: made.name.clone(),
+            schema,
+            partition_by: Vec::new(),
+            personal,
+            description: DESCRIPTION.to_owned(),
+        };
+        Ok(Some((spec, self.workspace.stage.files(&made.name))))
+    }
+}
+
+impl Making<'_> {
+    fn statements(&self) -> Vec<String> {
+        match self {
+            // What is not JSON would be no specification.
+            Self::Pass(pass, _) => vec![pass.input.clone(), serde_json::to_string(&pass.spec).unwrap_or_default()],
+            Self::Sql(sql) => vec![sql.clone()],
+        }
+    }
+
+    async fn run(&self, workspace: &Workspace, name: &str) -> Result<u64> {
+        let session = &workspace.opened.session;
+        match self {
+            Self::Pass(pass, entity) => {
+                let frame = fused(session, pass, &entity.id()).await?;
+                workspace.stage.keep_frame(session, name, frame).await
+            }
+            Self::Sql(sql) => workspace.stage.keep(session, name, sql).await,
+        }
+    }
+}
+
+/// Sources and what they belong to.
+fn closure<'p>(project: &'p Project, sources: &'p [String]) -> BTreeSet<&'p str> {
+    let mut waiting: Vec<&str> = sources.iter().map(String::as_str).collect();
+    let mut all = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        if all.insert(name)
+            && let Some(source) = project.sources.get(name)
+        {
+            waiting.extend(source.parents.iter().map(|parent| parent.source.as_str()));
+        }
+    }
+    all
+}
+
+/// A hash of texts, in order.
+pub(super) struct Basis(blake3::Hasher);
+
+impl Basis {
+    /// Of none yet, by this version of the program.
+    pub(super) fn new() -> Self {
+        let mut basis = Self(blake3::Hasher::new());
+        basis.add(env!("CARGO_PKG_VERSION"));
+        basis
+    }
+
+    pub(super) fn add(&mut self, text: &str) {
+        self.0.update(&(text.len() as u64).to_le_bytes());
+        self.0.update(text.as_bytes());
+    }
+
+    pub(super) fn finish(&self) -> String {
+        self.0.finalize().to_hex().as_str()[..32].to_owned()
+    }
+}
