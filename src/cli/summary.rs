@@ -42,7 +42,7 @@ fn work(built: &Built) -> String {
     let project = &built.workspace.opened.project;
     let passes: usize = built.customers.iter().map(|customers| customers.passes.len()).sum();
     let features: usize =
-        built.customers.iter().flat_map(|customers| &customers.passes).map(|(_, features, _)| features).sum();
+        built.customers.iter().flat_map(|customers| &customers.passes).map(|(_, features)| features).sum();
     let written = || built.tables.iter().filter(|table| table.is_written);
     let rows: u64 = written().map(|table| table.rows).sum();
     let unchanged = match built.tables.len() - written().count() {

@@ -68,8 +68,25 @@ pub fn base(entity: &Entity) -> String {
 /// `before_<entity>`.
 #[must_use]
 pub fn wide(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
+    layered(project, entity, part, &first(project, entity, passes, part))
+}
+
+/// The same, where what is known of each customer stands side by side already: reads [`zipped`] instead of the base, the passes' results
+/// and that golden record which is a pass.
+#[must_use]
+pub fn wide_of_zipped(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
+    layered(project, entity, part, &first_of_zipped(project, entity, passes, part))
+}
+
+/// The name of the relation with all columns of the base, the golden record and the passes.
+#[must_use]
+pub fn zipped(entity: &Entity) -> String {
+    format!("{}_zipped", entity.name)
+}
+
+fn layered(project: &Project, entity: &Entity, part: &Part, first: &str) -> String {
     let mut layers = Layers::new(project, entity);
-    let mut sql = format!("with base as (\n{}\n)", indent(&first(project, entity, passes, part)));
+    let mut sql = format!("with base as (\n{}\n)", indent(first));
     let mut previous = "base".to_owned();
     for (index, columns) in layers.take(part).into_iter().enumerate() {
         let mut select = Select::from(&previous).column("*", "");
@@ -108,7 +125,7 @@ pub fn columns(project: &Project, entity: &Entity) -> Vec<String> {
     for score in project.scores.values().filter(|score| score.entity == entity.name) {
         names.extend(score.columns().into_iter().map(|(name, _)| name));
     }
-    names.extend(["is_known", "emails", "phones", "first_seen_at", "last_seen_at", "n_records"].map(str::to_owned));
+    names.extend(OF_EVERYONE.map(str::to_owned));
     names
 }
 
@@ -164,25 +181,67 @@ pub fn published(project: &Project, entity: &Entity, before: bool, is_kept: bool
         .to_string()
 }
 
+/// What everyone has, beside the id.
+const OF_EVERYONE: [&str; 6] = ["is_known", "emails", "phones", "first_seen_at", "last_seen_at", "n_records"];
+
 /// The first layer: identity, golden record, features, and the traits that are features.
 fn first(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
-    let id = ident(&entity.id());
     let mut select = Select::from(format!("{} as b", ident(&format!("{}_base", entity.name)))).column("b.*", "");
-    let join = |table: &str, alias: &str| format!("left join {} as {alias} on {alias}.{id} = b.{id}", ident(table));
-    let golden = format!("{}_golden", entity.name);
-    if entity.attributes.values().any(|attribute| attribute.pick != Pick::MostFrequent) {
-        select = select.join(join(&golden, "g"));
+    let golden = entity.attributes.values().any(|attribute| attribute.pick != Pick::MostFrequent);
+    let golden = if golden {
+        select = select.join(beside(entity, &format!("{}_golden", entity.name), "g"));
+        "g"
+    } else {
+        "b"
+    };
+    select = picked(select, entity, golden);
+    for (index, pass) in passes.iter().enumerate() {
+        let alias = format!("p_{index}");
+        select = select.join(beside(entity, &pass_table(pass), &alias));
+        select = features(select, project, entity, pass, part, &alias);
     }
+    carried(select, project, entity, part)
+}
+
+fn first_of_zipped(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
+    let mut select = Select::from(format!("{} as b", ident(&zipped(entity))));
+    for name in std::iter::once(entity.id()).chain(OF_EVERYONE.map(str::to_owned)) {
+        select = select.column(format!("b.{}", ident(&name)), &name);
+    }
+    let is_sql = super::golden::pass(project, entity).is_none() && super::golden::relation(project, entity).is_some();
+    if is_sql {
+        select = select.join(beside(entity, &format!("{}_golden", entity.name), "g"));
+    }
+    select = picked(select, entity, if is_sql { "g" } else { "b" });
+    for pass in passes {
+        select = features(select, project, entity, pass, part, "b");
+    }
+    carried(select, project, entity, part)
+}
+
+/// Joins what is known of each customer.
+fn beside(entity: &Entity, table: &str, alias: &str) -> String {
+    let id = ident(&entity.id());
+    format!("left join {} as {alias} on {alias}.{id} = b.{id}", ident(table))
+}
+
+/// Adds the golden record, which is `alias`; values picked by frequency have a table each.
+fn picked(mut select: Select, entity: &Entity, golden: &str) -> Select {
     for (index, attribute) in entity.attributes.values().enumerate() {
         let alias = if attribute.pick == Pick::MostFrequent {
             let alias = format!("g_{index}");
-            select = select.join(join(&format!("{golden}_{}", attribute.name), &alias));
+            select = select.join(beside(entity, &super::golden::table(entity, attribute), &alias));
             alias
         } else {
-            "g".to_owned()
+            golden.to_owned()
         };
         select = select.column(format!("{alias}.{}", ident(&attribute.name)), &attribute.name);
     }
+    select
+}
+
+/// Adds the features of a pass, whose result is `alias`, and the traits that are features.
+fn features(mut select: Select, project: &Project, entity: &Entity, pass: &Pass, part: &Part, alias: &str) -> Select {
     let traits: BTreeMap<&str, Vec<&str>> =
         project.traits.values().filter(|one| one.entity == entity.name).fold(BTreeMap::new(), |mut all, one| {
             if let (TraitKind::Feature(feature), true) = (&one.kind, part.computes(&one.name)) {
@@ -190,26 +249,27 @@ fn first(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> St
             }
             all
         });
-    for (index, pass) in passes.iter().enumerate() {
-        let alias = format!("p_{index}");
-        select = select.join(join(&pass_table(pass), &alias));
-        for column in &pass.spec.features {
-            let value = format!("{alias}.{}", ident(&column.name));
-            let value = match project.features.get(&column.name).and_then(without_rows) {
-                Some(zero) => format!("coalesce({value}, {zero})"),
-                None => value,
-            };
-            for name in traits.get(column.name.as_str()).into_iter().flatten() {
-                select = select.column(&value, name);
-            }
-            select = select.column(value, &column.name);
+    for column in &pass.spec.features {
+        let value = format!("{alias}.{}", ident(&column.name));
+        let value = match project.features.get(&column.name).and_then(without_rows) {
+            Some(zero) => format!("coalesce({value}, {zero})"),
+            None => value,
+        };
+        for name in traits.get(column.name.as_str()).into_iter().flatten() {
+            select = select.column(&value, name);
         }
+        select = select.column(value, &column.name);
     }
+    select
+}
+
+/// Adds what is not computed.
+fn carried(mut select: Select, project: &Project, entity: &Entity, part: &Part) -> String {
     let own: Vec<String> = columns(project, entity);
     let carried: Vec<(&String, &String)> = part.carried.iter().filter(|(name, _)| own.contains(name)).collect();
     // Values that are not known yet are typed nulls, which need no table.
     if carried.iter().any(|(_, sql)| sql.starts_with("k.")) {
-        select = select.join(join(&before(entity), "k"));
+        select = select.join(beside(entity, &before(entity), "k"));
     }
     for (name, sql) in carried {
         select = select.column(sql, name);

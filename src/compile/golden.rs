@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 
 use super::moment::happened;
 use super::pass::{PassFeature, PassSpec, Stream};
-use super::passes::Pass;
+use super::passes::{Key, Pass};
 use crate::project::{Attribute, Entity, Project};
 use crate::spec::Pick;
 use crate::sql::{Aggregate, DataType, Select, ident, indent};
@@ -29,7 +29,7 @@ pub fn relation(project: &Project, entity: &Entity) -> Option<String> {
         return None;
     }
     let id = ident(&entity.id());
-    let rows = union(project, entity, &picked);
+    let rows = union(project, entity, &picked, Key::Id);
     let mut select = Select::from(format!("(\n{}\n) as rows", indent(&rows))).column(&id, &entity.id());
     for attribute in &picked {
         let (value, rank) = (ident(&attribute.name), ident(&format!("_rank_{}", attribute.name)));
@@ -54,7 +54,6 @@ pub fn pass(project: &Project, entity: &Entity) -> Option<Pass> {
     if picked.iter().any(|attribute| attribute.data_type == DataType::TextList) {
         return None;
     }
-    let id = ident(&entity.id());
     let mut values: IndexMap<String, ()> = IndexMap::new();
     let mut spec = PassSpec { streams: Vec::new(), features: Vec::new(), n_filters: 0 };
     for attribute in picked.iter().copied() {
@@ -81,17 +80,21 @@ pub fn pass(project: &Project, entity: &Entity) -> Option<Pass> {
             since: vec![i64::MIN],
         });
     }
-    let mut input = Select::from(format!("(\n{}\n) as rows", indent(&union(project, entity, &picked))))
-        .column(&id, &entity.id())
-        .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time")
-        .column("_key", "_key")
-        .filter(format!("{id} is not null"));
-    for (index, value) in values.keys().enumerate() {
-        input = input.column(value, &format!("value_{index}"));
-    }
+    let input = |key: Key| {
+        let id = ident(&key.column(entity));
+        let mut input = Select::from(format!("(\n{}\n) as rows", indent(&union(project, entity, &picked, key))))
+            .column(&id, &key.column(entity))
+            .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time")
+            .column("_key", "_key")
+            .filter(format!("{id} is not null"));
+        for (index, value) in values.keys().enumerate() {
+            input = input.column(value, &format!("value_{index}"));
+        }
+        input.to_string()
+    };
     let name = format!("{}_golden", entity.name);
-    let sources = sources(&picked);
-    Some(Pass { name, entity: entity.name.clone(), sources, input: input.to_string(), spec, readable })
+    let (sources, input, placed) = (sources(&picked), input(Key::Id), input(Key::Place));
+    Some(Pass { name, entity: entity.name.clone(), sources, input, placed, spec, readable })
 }
 
 /// The order of [`relation`] as one whole number, less for better: the time in microseconds, the latest first, and which source
@@ -112,7 +115,7 @@ fn order(pick: Pick, rank: &str) -> String {
 pub fn most_frequent(project: &Project, entity: &Entity, attribute: &Attribute) -> String {
     let id = ident(&entity.id());
     let (value, rank) = (ident(&attribute.name), ident(&format!("_rank_{}", attribute.name)));
-    let rows = union(project, entity, &[attribute]);
+    let rows = union(project, entity, &[attribute], Key::Id);
     let counted = Select::from(format!("(\n{}\n) as rows", indent(&rows)))
         .column(&id, &entity.id())
         .column(&value, &attribute.name)
@@ -143,12 +146,12 @@ pub fn sources(attributes: &[&Attribute]) -> Vec<String> {
 
 /// The rows of every source that an attribute is read from. Several columns of one source count in their order: the first
 /// that is there.
-fn union(project: &Project, entity: &Entity, attributes: &[&Attribute]) -> String {
+fn union(project: &Project, entity: &Entity, attributes: &[&Attribute], key: Key) -> String {
     let parts = sources(attributes).into_iter().map(|name| {
         let source = &project.sources[&name];
         let at = source.updated_at.as_ref().map_or("_time".to_owned(), |column| ident(column));
         let mut part = Select::from(ident(&format!("{name}_resolved")))
-            .column(ident(&entity.resolved_id()), &entity.id())
+            .column(ident(&key.resolved(entity)), &key.column(entity))
             .column("_key", "_key")
             .column(at, "_at");
         for attribute in attributes {

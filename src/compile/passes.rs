@@ -23,11 +23,43 @@ pub struct Pass {
     pub sources: Vec<String>,
     /// The statement that feeds it: the id, `_time`, `_key`, `filter_0…`, `value_0…`.
     pub input: String,
+    /// The same with the customer's place in the roster, `_place`, instead of the id: what a build runs, where rows know it.
+    pub placed: String,
     /// What is computed.
     pub spec: PassSpec,
     /// The same result in readable SQL; a test runs both.
     pub readable: String,
 }
+
+/// What stands for the customer in rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// The id.
+    Id,
+    /// The place in the roster.
+    Place,
+}
+
+impl Key {
+    /// Its column in `<source>_resolved`.
+    pub(super) fn resolved(self, entity: &Entity) -> String {
+        match self {
+            Self::Id => entity.resolved_id(),
+            Self::Place => entity.resolved_place(),
+        }
+    }
+
+    /// Its column in what feeds a pass.
+    pub(super) fn column(self, entity: &Entity) -> String {
+        match self {
+            Self::Id => entity.id(),
+            Self::Place => PLACE.to_owned(),
+        }
+    }
+}
+
+/// The column of places.
+pub const PLACE: &str = "_place";
 
 /// The passes of an entity that a part of the project needs, by the name of what they read.
 #[must_use]
@@ -85,21 +117,25 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
             .collect(),
         n_filters: filters.len(),
     };
-    let rows = rows(project, entity, relation, features);
-    let mut input = rows.clone();
-    for (index, filter) in filters.keys().enumerate() {
-        input = input.column(*filter, &format!("filter_{index}"));
-    }
-    for (index, value) in values.keys().enumerate() {
-        input = input.column(*value, &format!("value_{index}"));
-    }
-    let readable = readable(entity, &rows, features, &since);
+    let fed = |mut input: Select| {
+        for (index, filter) in filters.keys().enumerate() {
+            input = input.column(*filter, &format!("filter_{index}"));
+        }
+        for (index, value) in values.keys().enumerate() {
+            input = input.column(*value, &format!("value_{index}"));
+        }
+        input.to_string()
+    };
+    let by_id = rows(project, entity, relation, features, Key::Id);
+    let placed = fed(rows(project, entity, relation, features, Key::Place));
+    let readable = readable(entity, &by_id, features, &since);
     let sources = match relation {
         Relation::Source(source) => vec![source.clone()],
         Relation::Event(event) => project.facts[event].sources.clone(),
         Relation::Consents => Vec::new(),
     };
-    Pass { name: name(relation), entity: entity.name.clone(), sources, input: input.to_string(), spec, readable }
+    let (name, entity) = (name(relation), entity.name.clone());
+    Pass { name, entity, sources, input: fed(by_id), placed, spec, readable }
 }
 
 fn name(relation: &Relation) -> String {
@@ -110,20 +146,21 @@ fn name(relation: &Relation) -> String {
 }
 
 /// The rows of a relation that have a customer and happened by `as_of`.
-fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature]) -> Select {
-    let id = match relation {
+fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Feature], key: Key) -> Select {
+    let id = match (relation, key) {
         // The table of consents has one column for whoever a contact point belongs to.
-        Relation::Consents => "e.\"customer_id\"".to_owned(),
-        _ => format!("e.{}", ident(&entity.resolved_id())),
+        (Relation::Consents, Key::Id) => "e.\"customer_id\"".to_owned(),
+        (Relation::Consents, Key::Place) => format!("cohorte_place_{}(e.\"customer_id\")", entity.name),
+        _ => format!("e.{}", ident(&key.resolved(entity))),
     };
     let (from, timed) = match relation {
         Relation::Source(source) => (format!("{} as e", ident(&format!("{source}_resolved"))), true),
         Relation::Event(event) => {
-            (format!("(\n{}\n) as e", indent(&event_rows(project, &project.facts[event], entity))), true)
+            (format!("(\n{}\n) as e", indent(&parts_of_event(project, &project.facts[event], entity, key))), true)
         }
         Relation::Consents => ("consents as e".to_owned(), false),
     };
-    let mut select = Select::from(from).column(&id, &entity.id());
+    let mut select = Select::from(from).column(&id, &key.column(entity));
     // Keys settle ties of time alone; to spell them for every row costs more than to count it.
     let is_ordered = features.iter().any(|feature| matches!(feature.aggregate, Aggregate::First | Aggregate::Last));
     if timed {
@@ -146,7 +183,7 @@ fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Fe
             select.joins.extend(golden.map(|attribute| {
                 let alias = ident(&golden_alias(&attribute.name));
                 let table = ident(&golden::table(entity, attribute));
-                format!("left join {table} as {alias} on {alias}.{} = {id}", ident(&entity.id()))
+                format!("left join {table} as {alias} on {alias}.{} = e.\"customer_id\"", ident(&entity.id()))
             }));
         }
     }
@@ -169,8 +206,12 @@ fn joins(project: &Project, source: &str, wanted: impl Fn(&String) -> bool) -> V
 /// The rows of an event that several sources record; a key carries its source's name, so that ties have one order.
 #[must_use]
 pub fn event_rows(project: &Project, fact: &Fact, entity: &Entity) -> String {
+    parts_of_event(project, fact, entity, Key::Id)
+}
+
+fn parts_of_event(project: &Project, fact: &Fact, entity: &Entity, key: Key) -> String {
     let parts = fact.parts.iter().map(|part| {
-        let id = entity.resolved_id();
+        let id = key.resolved(entity);
         let mut select = Select::from(format!("{} as e", ident(&format!("{}_resolved", part.source))))
             .column(format!("e.{}", ident(&id)), &id)
             .column("e._time", "_time")

@@ -84,6 +84,8 @@ struct Rows<'a> {
     /// (what rows are looked up in, how).
     joins: Vec<(String, String)>,
     ids: Vec<(String, String)>,
+    /// The places of customers, where they are known by number.
+    places: Vec<(String, String)>,
     time: String,
     n_helpers: usize,
     /// Does the source itself say when its rows happened?
@@ -110,6 +112,7 @@ impl<'a> Rows<'a> {
             inner,
             joins: Vec::new(),
             ids: Vec::new(),
+            places: Vec::new(),
             time: "s._time".into(),
             n_helpers: 0,
             is_timed: source.time.is_some(),
@@ -153,7 +156,7 @@ impl<'a> Rows<'a> {
                 } else {
                     None
                 };
-                settled.map_or(found.clone(), |settled| format!("coalesce({settled}, {found})"))
+                settled.map_or(found.clone(), |settled| format!("coalesce(cohorte_place_{name}({settled}), {found})"))
             }
             Role::Attach => {
                 let held = identity
@@ -163,7 +166,13 @@ impl<'a> Rows<'a> {
                 self.helper(&format!("coalesce({})", held.collect::<Vec<_>>().join(", ")))
             }
         };
-        self.ids.push((entity.resolved_id(), customer));
+        self.placed(entity, customer);
+    }
+
+    /// The place of each row's customer, and what it stands for.
+    fn placed(&mut self, entity: &Entity, place: String) {
+        self.ids.push((entity.resolved_id(), format!("cohorte_id_{}({place})", entity.name)));
+        self.places.push((entity.resolved_place(), place));
     }
 
     fn joined(&mut self, entity: &Entity, identity: &IdentitySource) {
@@ -231,7 +240,12 @@ impl<'a> Rows<'a> {
 
     fn inherited(&mut self, parent: &crate::project::Parent, entity: &Entity) {
         let alias = self.parent(parent, &format!("p_{}", entity.name));
-        self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))));
+        match self.finding {
+            Finding::Joins => {
+                self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))))
+            }
+            Finding::Functions(_) => self.placed(entity, format!("{alias}.{}", ident(&entity.resolved_place()))),
+        }
     }
 
     fn timed(&mut self, parent: &crate::project::Parent) {
@@ -263,7 +277,7 @@ impl<'a> Rows<'a> {
         let mut hidden = vec!["_time".to_owned()];
         hidden.extend((0..self.n_helpers).map(|helper| format!("_find_{helper}")));
         select = select.column(format!("s.* except ({})", hidden.join(", ")), "").column(self.time, "_time");
-        for (name, sql) in self.ids {
+        for (name, sql) in self.ids.into_iter().chain(self.places) {
             select = select.column(sql, &name);
         }
         select.to_string()

@@ -1,68 +1,129 @@
 //! What identity found, as functions of the session: rows of every source find their customers by them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use datafusion::arrow::array::AsArray;
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::DataType;
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::DataFusionError;
+use datafusion::execution::SendableRecordBatchStream;
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
-use super::functions::find::{self, Lookup, LookupBuilder};
+use super::functions::find::{self, Lookup};
+use super::functions::place;
+use super::identity::CustomerId;
+use super::resolve::Finder;
+use super::roster::Roster;
 use crate::diag::Result;
 use crate::project::{Entity, Project};
 use crate::spec::Role;
 use crate::sql::{ident, text_literal};
 use crate::store::failure_from;
 
-/// Reads `<entity>_records` and `<entity>_identifiers` of every entity and registers their functions. Gives the (entity, source)
-/// that have rows of shared devices.
-pub async fn register(session: &SessionContext, project: &Project) -> Result<BTreeSet<(String, String)>> {
-    let mut shared = BTreeSet::new();
-    for entity in project.entities.values() {
-        let id = ident(&entity.id());
-        // Both are one thread's work each.
-        let sql = format!("select source, record_key, {id} from {}_records", entity.name);
-        let (at_once, of) = (session.clone(), entity.clone());
-        let records = SpawnedTask::spawn(async move { lookup(&at_once, &of, &sql).await });
-        let holders = match held(entity) {
-            None => Lookup::default(),
-            Some(kinds) => {
-                let sql = format!(
-                    "select \"type\", \"value\", {id} from {}_identifiers where is_home and \"type\" in ({kinds})",
-                    entity.name
-                );
-                lookup(session, entity, &sql).await?
-            }
+/// Where it is written whose the rows of an entity's sources are.
+#[derive(Debug, Clone)]
+pub enum Whose {
+    /// In memory: this run has resolved the entity.
+    Resolved(Finder),
+    /// In its tables, `<entity>_records` and `<entity>_identifiers`; the ids of all customers are the first column of this statement's rows.
+    Tables(String),
+}
+
+/// Who the customers of each entity are. The session learns to turn their ids into places, and back.
+pub async fn rosters(
+    session: &SessionContext,
+    project: &Project,
+    whose: &BTreeMap<String, Whose>,
+) -> Result<BTreeMap<String, Arc<Roster>>> {
+    let mut rosters = BTreeMap::new();
+    for (name, whose) in whose {
+        let Some(entity) = project.entities.get(name) else { continue };
+        let roster = match whose {
+            Whose::Resolved(finder) => finder.roster(),
+            Whose::Tables(ids) => Arc::new(roster(session, entity, ids).await?),
         };
-        let records = records
-            .await
-            .map_err(|error| failure_from(doing(entity), &DataFusionError::External(Box::new(error))))??;
+        place::register(session, name, &roster);
+        rosters.insert(name.clone(), roster);
+    }
+    Ok(rosters)
+}
+
+/// Registers the functions that find the customers of rows. Gives the (entity, source) that have rows of shared devices.
+pub async fn register(
+    session: &SessionContext,
+    project: &Project,
+    whose: &BTreeMap<String, Whose>,
+    rosters: &BTreeMap<String, Arc<Roster>>,
+) -> Result<BTreeSet<(String, String)>> {
+    let mut all = BTreeSet::new();
+    for (entity, whose) in whose.iter().filter_map(|(name, whose)| Some((project.entities.get(name)?, whose))) {
+        let Some(roster) = rosters.get(&entity.name) else { continue };
+        let [records, holders] = match whose {
+            Whose::Resolved(finder) => found(entity, finder).await?,
+            Whose::Tables(_) => read(session, entity, roster).await?,
+        };
         find::register(session, &entity.name, records, holders);
-        shared.extend(contested(session, entity).await?.into_iter().map(|source| (entity.name.clone(), source)));
+        let shared = contested(session, entity).await?;
+        all.extend(shared.into_iter().map(|source| (entity.name.clone(), source)));
     }
-    Ok(shared)
+    Ok(all)
 }
 
-/// The types of identifiers by which rows are attached; none where no rows are.
-fn held(entity: &Entity) -> Option<String> {
-    let attached = entity.sources.iter().filter(|source| source.role == Role::Attach);
-    let kinds: BTreeSet<&String> = attached.flat_map(|source| source.ids.iter().map(|(kind, _)| kind)).collect();
-    let kinds: Vec<String> = kinds.into_iter().map(|kind| text_literal(kind)).collect();
-    (!kinds.is_empty()).then(|| kinds.join(", "))
+/// What identity has found. Records and holders are one thread's work each.
+async fn found(entity: &Entity, finder: &Finder) -> Result<[Lookup; 2]> {
+    let failed = |error| failure_from(doing(entity), &DataFusionError::External(Box::new(error)));
+    let (of_records, of_holders, kinds) = (finder.clone(), finder.clone(), held(entity));
+    let records = SpawnedTask::spawn_blocking(move || of_records.records());
+    let holders = SpawnedTask::spawn_blocking(move || of_holders.holders(&kinds));
+    let (records, holders) = (records.await.map_err(failed)?, holders.await.map_err(failed)?);
+    Ok([Lookup::of(records), Lookup::of(holders)])
 }
 
-async fn lookup(session: &SessionContext, entity: &Entity, sql: &str) -> Result<Lookup> {
+async fn roster(session: &SessionContext, entity: &Entity, ids: &str) -> Result<Roster> {
     let failed = |error| failure_from(doing(entity), &error);
-    let frame = session.sql(sql).await.map_err(failed)?;
-    let mut rows = frame.execute_stream().await.map_err(failed)?;
-    let mut builder = LookupBuilder::default();
+    let mut all: Vec<CustomerId> = Vec::new();
+    let mut rows = stream(session, entity, ids).await?;
     while let Some(batch) = rows.next().await {
-        builder.add(&batch.map_err(failed)?).map_err(failed)?;
+        let texts =
+            cast(batch.map_err(failed)?.column(0), &DataType::Utf8View).map_err(|error| failed(error.into()))?;
+        all.extend(texts.as_string_view().iter().flatten().filter_map(|id| id.parse::<CustomerId>().ok()));
     }
-    Ok(builder.build())
+    Ok(Roster::of(all))
+}
+
+/// What is in the tables.
+async fn read(session: &SessionContext, entity: &Entity, roster: &Roster) -> Result<[Lookup; 2]> {
+    let failed = |error| failure_from(doing(entity), &error);
+    let id = ident(&entity.id());
+    let records = format!("select source, record_key, {id} from {}_records", entity.name);
+    let kinds: Vec<String> = held(entity).iter().map(|kind| text_literal(kind)).collect();
+    let holders = (!kinds.is_empty()).then(|| {
+        let (name, kinds) = (&entity.name, kinds.join(", "));
+        format!("select \"type\", \"value\", {id} from {name}_identifiers where is_home and \"type\" in ({kinds})")
+    });
+    let mut lookups = [Lookup::default(), Lookup::default()];
+    for (lookup, sql) in lookups.iter_mut().zip([Some(records), holders]) {
+        let Some(sql) = sql else { continue };
+        let mut rows = stream(session, entity, &sql).await?;
+        while let Some(batch) = rows.next().await {
+            lookup.add(&batch.map_err(failed)?, roster).map_err(failed)?;
+        }
+    }
+    Ok(lookups)
+}
+
+/// The types of identifiers by which rows are attached.
+fn held(entity: &Entity) -> BTreeSet<String> {
+    let attached = entity.sources.iter().filter(|source| source.role == Role::Attach);
+    attached.flat_map(|source| source.ids.iter().map(|(kind, _)| kind.clone())).collect()
+}
+
+async fn stream(session: &SessionContext, entity: &Entity, sql: &str) -> Result<SendableRecordBatchStream> {
+    let failed = |error| failure_from(doing(entity), &error);
+    session.sql(sql).await.map_err(failed)?.execute_stream().await.map_err(failed)
 }
 
 fn doing(entity: &Entity) -> String {

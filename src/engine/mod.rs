@@ -9,11 +9,18 @@ pub mod readers;
 pub mod repeated;
 mod repeats;
 pub mod resolve;
+mod roster;
+mod row_file;
 pub mod same;
 mod session;
 mod stage;
 mod timings;
+mod zipped;
 
+pub use pass::PassExec;
+pub use roster::{Roster, part_of};
+pub use row_file::RowFile;
 pub use session::{Limits, fork, session};
 pub use stage::{Stage, fused};
 pub use timings::{Step, Timings, peak_memory};
+pub use zipped::{InOrder, Zipped};

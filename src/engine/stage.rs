@@ -15,16 +15,22 @@ use datafusion::datasource::MemTable;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
 use datafusion::datasource::listing::{ListingOptions, ListingTable, ListingTableConfig, ListingTableUrl};
 use datafusion::error::{DataFusionError, Result as EngineResult};
-use datafusion::execution::SendableRecordBatchStream;
+use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use datafusion::physical_plan::ExecutionPlan;
 use datafusion::prelude::{DataFrame, SessionContext, col};
 use futures::StreamExt;
+use object_store::ObjectStore;
+use object_store::local::LocalFileSystem;
 use tempfile::TempDir;
 
-use super::pass;
+use super::pass::{self, PassExec};
+use super::roster::Roster;
+use super::row_file::RowFile;
 use super::timings::Timings;
+use super::zipped::InOrder;
 use crate::compile::passes::Pass;
 use crate::diag::{Failure, Result};
 use crate::store::{DataFile, failure_from};
@@ -88,6 +94,19 @@ impl Stage {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
     }
 
+    /// A result that has a row per customer of a roster, in its order.
+    pub fn in_order(&self, name: &str, columns: SchemaRef) -> Result<InOrder> {
+        let store: Arc<dyn ObjectStore> = Arc::new(LocalFileSystem::new());
+        let file = |file: DataFile| {
+            let path = object_store::path::Path::from_absolute_path(&file.path).map_err(std::io::Error::other)?;
+            let size = std::fs::metadata(&file.path)?.len();
+            Ok(RowFile { store: Arc::clone(&store), path, size, rows: file.rows as usize })
+        };
+        let files: std::io::Result<Vec<RowFile>> = self.files(name).into_iter().map(file).collect();
+        let files = files.map_err(|error| Failure::world("W001", format!("reading `{name}`"), error))?;
+        Ok(InOrder::files(columns, files))
+    }
+
     /// A new one.
     fn folder_of(&self, name: &str) -> EngineResult<PathBuf> {
         let place = self.kept.fetch_add(1, Ordering::Relaxed);
@@ -96,11 +115,36 @@ impl Stage {
         Ok(folder)
     }
 
+    /// Runs a pass and keeps its result under a name.
+    pub async fn keep_pass(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        pass: &Pass,
+        roster: Arc<Roster>,
+        id: &str,
+    ) -> Result<u64> {
+        let kept = async {
+            let plan = PassExec::of(session, pass, roster, id).await?;
+            self.write_plan(session, name, Arc::new(plan), session.task_ctx()).await
+        };
+        kept.await.map_err(|error| failure_from(format!("computing the features of `{}`", pass.name), &error))
+    }
+
     async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
+        let task = Arc::new(frame.task_ctx());
+        self.write_plan(session, name, frame.create_physical_plan().await?, task).await
+    }
+
+    async fn write_plan(
+        &self,
+        session: &SessionContext,
+        name: &str,
+        plan: Arc<dyn ExecutionPlan>,
+        task: Arc<TaskContext>,
+    ) -> EngineResult<u64> {
         let started = Instant::now();
         let folder = self.folder_of(name)?;
-        let task = Arc::new(frame.task_ctx());
-        let plan = frame.create_physical_plan().await?;
         let schema = plan.schema();
         let partitions = 0..plan.properties().partitioning.partition_count();
         let streams = partitions.map(|partition| plan.execute(partition, Arc::clone(&task)));

@@ -89,6 +89,12 @@ impl Entity {
         format!("_{}_id", self.name)
     }
 
+    /// The name of the column beside it in a build: the customer's place among all of them.
+    #[must_use]
+    pub fn resolved_place(&self) -> String {
+        format!("_{}_place", self.name)
+    }
+
     /// What a source may do in this entity's identity.
     #[must_use]
     pub fn source(&self, name: &str) -> Option<&IdentitySource> {

@@ -167,29 +167,29 @@ impl Build<'_> {
             ));
         }
         let mut results = Results::of(workspace, &checked, !self.options.full_refresh).await?;
-        let mut reports = Vec::with_capacity(project.entities.len());
+        let mut found_of = Vec::with_capacity(project.entities.len());
         for entity in project.entities.values() {
-            let report = if kept.has_entity(&entity.name) {
-                identity::as_published(workspace, entity).await?;
-                results.keep_identity(entity);
+            let found = if kept.has_entity(&entity.name) {
+                results.keep_identity(entity, identity::as_published(workspace, entity).await?);
                 None
             } else if results.has_identity(entity) {
-                identity::unchanged(workspace, entity).await?;
-                results.keep_identity(entity);
-                None
+                let base = identity::unchanged(workspace, entity).await?;
+                results.keep_identity(entity, base.whose);
+                Some((None, base.rows))
             } else {
                 progress.step(&format!("finding each {}", entity.name), None);
-                results.new_identity(entity);
-                Some(identity::run(workspace, entity).await?)
+                let (report, base) = identity::run(workspace, entity).await?;
+                results.new_identity(entity, base.whose);
+                Some((Some(report), base.rows))
             };
-            reports.push(report);
+            found_of.push(found);
         }
         // A source's rows may find customers of several entities: all of them are known by now.
         progress.step("reading consents", None);
         customers::current_consents(workspace, &checked.failed, Some(&results)).await?;
-        for (entity, report) in project.entities.values().zip(reports) {
-            if !kept.has_entity(&entity.name) {
-                built.customers.push(customers::run(workspace, &results, entity, report, &kept, progress).await?);
+        for (entity, found) in project.entities.values().zip(found_of) {
+            if let Some(found) = found {
+                built.customers.push(customers::run(workspace, &results, entity, found, &kept, progress).await?);
             }
             built.segments.extend(segments::run(workspace, entity, &self.options.accept, &kept).await?);
         }

@@ -1,15 +1,17 @@
 //! From resolved sources to the wide relation: consents, features, then every trait, score and segment at once.
 
+use std::sync::Arc;
+
 use super::identity;
 use super::kept::Kept;
-use super::results::{Making, Results};
+use super::results::Results;
 use super::workspace::Workspace;
 use crate::compile::{consents, customer, passes};
 use crate::diag::Result;
-use crate::engine::{fused, resolve};
+use crate::engine::{InOrder, Zipped, resolve};
 use crate::project::{Entity, Project};
 use crate::report::Progress;
-use crate::store::tables;
+use crate::store::{failure_from, tables};
 
 /// What was computed of an entity.
 #[derive(Debug, Clone)]
@@ -20,8 +22,8 @@ pub struct Customers {
     pub identity: Option<resolve::Report>,
     /// How many there are.
     pub count: u64,
-    /// Features by pass: name, features, customers with rows.
-    pub passes: Vec<(String, usize, u64)>,
+    /// Features by pass: its name, and how many.
+    pub passes: Vec<(String, usize)>,
 }
 
 /// Leaves `<entity>_wide` on the stage. Identity has left its tables there, every source is resolved, and consents are read.
@@ -29,30 +31,27 @@ pub(super) async fn run(
     workspace: &Workspace,
     results: &Results<'_>,
     entity: &Entity,
-    report: Option<resolve::Report>,
+    (report, base): (Option<resolve::Report>, InOrder),
     kept: &Kept,
     progress: &dyn Progress,
 ) -> Result<Customers> {
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     progress.step("choosing the golden record", None);
-    identity::golden_record(workspace, results, entity).await?;
+    let mut relations = vec![base];
+    relations.extend(identity::golden_record(results, entity).await?);
     let part = kept.part(&entity.name);
     let all = passes::passes(project, entity, &workspace.opened.clock, &part);
     let mut computed = Vec::with_capacity(all.len());
     for pass in &all {
         progress.step(&format!("reading `{}` for {} features", pass.name, pass.spec.features.len()), None);
-        let name = customer::pass_table(pass);
-        let rows = if pass.sources.is_empty() {
-            let frame = fused(session, pass, &entity.id()).await?;
-            workspace.stage.keep_frame(session, &name, frame).await?
-        } else {
-            results.keep(&name, &pass.sources, Making::Pass(pass, entity)).await?
-        };
-        computed.push((pass.name.clone(), pass.spec.features.len(), rows));
+        relations.push(results.keep_pass(&customer::pass_table(pass), pass, entity).await?);
+        computed.push((pass.name.clone(), pass.spec.features.len()));
     }
     progress.step("computing traits, scores and segments", None);
     workspace.published_as(&entity.name, &customer::before(entity)).await?;
-    let wide = customer::wide(project, entity, &all, &part);
+    let zipped = Zipped::of(relations).map_err(|error| failure_from("putting together what is known", &error))?;
+    workspace.register(&customer::zipped(entity), Arc::new(zipped))?;
+    let wide = customer::wide_of_zipped(project, entity, &all, &part);
     let count = workspace.stage.keep(session, &format!("{}_wide", entity.name), &wide).await?;
     Ok(Customers { entity: entity.name.clone(), identity: report, count, passes: computed })
 }

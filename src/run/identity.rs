@@ -1,22 +1,30 @@
 //! Identity, then what sources look like with it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::results::{Making, Results};
+use super::results::Results;
 use super::workspace::Workspace;
 use crate::compile::resolved::Finding;
 use crate::compile::{golden, resolved};
 use crate::diag::Result;
-use crate::engine::lookup;
+use crate::engine::lookup::{self, Whose};
 use crate::engine::resolve::{Now, Remembered, Report, base_schema, merged_schema, resolve};
+use crate::engine::{InOrder, Roster};
 use crate::project::{Attribute, Entity};
 use crate::spec::Pick;
 use crate::sql::ident;
 use crate::store::tables;
 
+/// The customers of an entity: where it is written whose rows are, and `<entity>_base` in the order of the roster.
+pub(super) struct Base {
+    pub(super) whose: Whose,
+    pub(super) rows: InOrder,
+}
+
 /// Resolves an entity's records and makes its tables readable under their published names.
-pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report> {
+pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<(Report, Base)> {
     let opened = &workspace.opened;
     let (ids, nodes) = (tables::ids(&entity.name), tables::nodes(&entity.name));
     let remembered = Remembered {
@@ -36,37 +44,45 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<Report
         (nodes.name, found.nodes),
         (ids.name, found.events),
         (format!("{}_merged", entity.name), found.merged),
-        (format!("{}_base", entity.name), found.base),
+        (format!("{}_base", entity.name), found.base.clone()),
     ];
     for (name, rows) in made {
         workspace.register(&name, Arc::new(rows))?;
     }
-    Ok(found.report)
+    Ok((found.report, Base { whose: Whose::Resolved(found.finder), rows: InOrder::made(found.base) }))
 }
 
 /// The same as [`run`], where nothing has changed of what the entity is resolved from: all is as it is published.
-pub(super) async fn unchanged(workspace: &Workspace, entity: &Entity) -> Result<()> {
+pub(super) async fn unchanged(workspace: &Workspace, entity: &Entity) -> Result<Base> {
     as_published(workspace, entity).await?;
-    let columns: Vec<String> = base_schema(entity).fields().iter().map(|field| ident(field.name())).collect();
-    let base = format!("select {} from {}", columns.join(", "), ident(&entity.name));
-    workspace.view(&format!("{}_base", entity.name), &base).await?;
     let (session, merged) = (&workspace.opened.session, format!("{}_merged", entity.name));
-    workspace.stage.hold(session, &merged, merged_schema(), Vec::new())
+    workspace.stage.hold(session, &merged, merged_schema(), Vec::new())?;
+    let columns: Vec<String> = base_schema(entity).fields().iter().map(|field| ident(field.name())).collect();
+    let (name, id) = (format!("{}_base", entity.name), ident(&entity.id()));
+    let base = format!("select {} from {} order by {id}", columns.join(", "), ident(&entity.name));
+    workspace.stage.keep(session, &name, &base).await?;
+    let rows = workspace.stage.in_order(&name, workspace.schema(&name).await?)?;
+    Ok(Base { whose: Whose::Tables(format!("select {id} from {}", ident(&name))), rows })
 }
 
 /// Makes the tables of an entity readable as they are published; they are empty where they never were.
-pub(super) async fn as_published(workspace: &Workspace, entity: &Entity) -> Result<()> {
+pub(super) async fn as_published(workspace: &Workspace, entity: &Entity) -> Result<Whose> {
     for spec in tables::entity_tables(&entity.name) {
         workspace.before(&spec, &spec.name).await?;
     }
     workspace.published_as(&entity.name, &entity.name).await?;
-    Ok(())
+    Ok(Whose::Tables(format!("select distinct {} from {}_records", ident(&entity.id()), entity.name)))
 }
 
 /// As [`resolve_sources`], for a run that reads all of every source: rows are looked up rather than joined.
-pub(super) async fn look_sources_up(workspace: &Workspace) -> Result<()> {
+pub(super) async fn look_sources_up(
+    workspace: &Workspace,
+    whose: &BTreeMap<String, Whose>,
+    rosters: &BTreeMap<String, Arc<Roster>>,
+) -> Result<()> {
     let started = Instant::now();
-    let shared = lookup::register(&workspace.opened.session, &workspace.opened.project).await?;
+    let (session, project) = (&workspace.opened.session, &workspace.opened.project);
+    let shared = lookup::register(session, project, whose, rosters).await?;
     workspace.stage.timings.note("learning whose each record is", started, None, None);
     sources(workspace, Finding::Functions(&shared)).await
 }
@@ -101,19 +117,20 @@ async fn sources(workspace: &Workspace, finding: Finding<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The golden record, on the stage.
-pub(super) async fn golden_record(workspace: &Workspace, results: &Results<'_>, entity: &Entity) -> Result<()> {
-    let project = &workspace.opened.project;
+/// The golden record; in the order of the roster, unless it takes a statement.
+pub(super) async fn golden_record(results: &Results<'_>, entity: &Entity) -> Result<Option<InOrder>> {
+    let project = &results.workspace.opened.project;
     let name = format!("{}_golden", entity.name);
+    let mut in_order = None;
     if let Some(pass) = golden::pass(project, entity) {
-        results.keep(&name, &pass.sources, Making::Pass(&pass, entity)).await?;
+        in_order = Some(results.keep_pass(&name, &pass, entity).await?);
     } else if let Some(sql) = golden::relation(project, entity) {
         let picked: Vec<&Attribute> = entity.attributes.values().collect();
-        results.keep(&name, &golden::sources(&picked), Making::Sql(sql)).await?;
+        results.keep(&name, &golden::sources(&picked), &sql).await?;
     }
     for attribute in entity.attributes.values().filter(|attribute| attribute.pick == Pick::MostFrequent) {
         let sql = golden::most_frequent(project, entity, attribute);
-        results.keep(&golden::table(entity, attribute), &golden::sources(&[attribute]), Making::Sql(sql)).await?;
+        results.keep(&golden::table(entity, attribute), &golden::sources(&[attribute]), &sql).await?;
     }
-    Ok(())
+    Ok(in_order)
 }

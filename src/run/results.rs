@@ -5,7 +5,7 @@
 //! and those that they belong to, and whose their rows are. A statement that asks what time it is has the moment in its basis, too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::sync::OnceCell;
 
@@ -16,23 +16,16 @@ use super::workspace::Workspace;
 use crate::compile::passes::Pass;
 use crate::compile::{self, asks_the_clock, resolved};
 use crate::diag::Result;
-use crate::engine::fused;
+use crate::engine::lookup::{self, Whose};
+use crate::engine::{InOrder, Roster, RowFile};
 use crate::project::{Consent, Entity, Project};
 use crate::spec::Role;
 use crate::sql::ident;
-use crate::store::{DataFile, TableSpec, tables};
+use crate::store::{DataFile, StoredTable, TableSpec, tables};
 
 /// What such a table is, for its readers.
 pub(super) const DESCRIPTION: &str =
     "What a run keeps for those after it: one row per customer with what was computed of its rows";
-
-/// What gives the rows of a result.
-pub(super) enum Making<'a> {
-    /// A pass over the rows of an entity.
-    Pass(&'a Pass, &'a Entity),
-    /// A statement.
-    Sql(String),
-}
 
 /// A result that a run has come by.
 #[derive(Debug, Clone)]
@@ -55,6 +48,9 @@ pub(super) struct Results<'a> {
     /// Of each entity: the basis of its identity, and the run that resolved it. Ids are a matter of history: the same rows may
     /// have others by now.
     identities: BTreeMap<String, String>,
+    /// Where it is written whose rows are, by entity.
+    whose: BTreeMap<String, Whose>,
+    rosters: OnceCell<BTreeMap<String, Arc<Roster>>>,
     /// The basis of the events of consent.
     consents: OnceLock<String>,
     resolved: OnceCell<()>,
@@ -71,6 +67,8 @@ impl<'a> Results<'a> {
             reads,
             sources: sources.collect(),
             identities: BTreeMap::new(),
+            whose: BTreeMap::new(),
+            rosters: OnceCell::new(),
             consents: OnceLock::new(),
             resolved: OnceCell::new(),
             made: Mutex::default(),
@@ -89,14 +87,16 @@ impl<'a> Results<'a> {
     }
 
     /// Identity stays as it is published.
-    pub(super) fn keep_identity(&mut self, entity: &Entity) {
+    pub(super) fn keep_identity(&mut self, entity: &Entity, whose: Whose) {
         self.identities.insert(entity.name.clone(), self.identity_before(entity));
+        self.whose.insert(entity.name.clone(), whose);
     }
 
     /// This run has resolved an entity.
-    pub(super) fn new_identity(&mut self, entity: &Entity) {
+    pub(super) fn new_identity(&mut self, entity: &Entity, whose: Whose) {
         let identity = format!("{}@{}", self.identity(entity), self.workspace.run_id);
         self.identities.insert(entity.name.clone(), identity);
+        self.whose.insert(entity.name.clone(), whose);
     }
 
     fn identity_before(&self, entity: &Entity) -> String {
@@ -162,37 +162,68 @@ impl<'a> Results<'a> {
         }
     }
 
-    /// Makes a result readable under its name, by reading or by making it; gives the number of rows.
-    pub(super) async fn keep(&self, name: &str, sources: &[String], making: Making<'_>) -> Result<u64> {
-        let basis = self.basis(sources, &making.statements());
-        if let Some(basis) = &basis
-            && let Some(rows) = self.found(name, basis).await
-        {
-            self.note(Made { name: name.to_owned(), basis: basis.clone(), rows, is_found: true });
-            return Ok(rows);
+    /// Makes the result of a statement readable under its name, by reading or by making it.
+    pub(super) async fn keep(&self, name: &str, sources: &[String], sql: &str) -> Result<()> {
+        let basis = self.basis(sources, &[sql.to_owned()]);
+        if self.found(name, basis.as_ref()).await {
+            return Ok(());
         }
         self.resolve_sources().await?;
-        let rows = making.run(self.workspace, name).await?;
-        if let Some(basis) = basis {
-            self.note(Made { name: name.to_owned(), basis, rows, is_found: false });
+        let rows = self.workspace.stage.keep(&self.workspace.opened.session, name, sql).await?;
+        self.note(name, basis, rows, false);
+        Ok(())
+    }
+
+    /// The same of a pass.
+    pub(super) async fn keep_pass(&self, name: &str, pass: &Pass, entity: &Entity) -> Result<InOrder> {
+        let Workspace { opened, stage, published, .. } = self.workspace;
+        // Consents are no rows of a source.
+        let is_of_sources = !pass.sources.is_empty();
+        let statements = [pass.input.clone(), serde_json::to_string(&pass.spec).unwrap_or_default()];
+        let basis = if is_of_sources { self.basis(&pass.sources, &statements) } else { None };
+        if self.found(name, basis.as_ref()).await {
+            let table = opened.warehouse.table(name, published.version(name)).await?;
+            if let Some(table) = table {
+                return Ok(InOrder::files(table.schema()?, row_files(&table)?));
+            }
         }
-        Ok(rows)
+        if is_of_sources {
+            self.resolve_sources().await?;
+        }
+        let roster = self.rosters().await?.get(&entity.name).cloned().unwrap_or_default();
+        let rows = stage.keep_pass(&opened.session, name, pass, roster, &entity.id()).await?;
+        self.note(name, basis, rows, false);
+        stage.in_order(name, self.workspace.schema(name).await?)
     }
 
-    /// Finds a published result with this basis, and makes it readable. One that cannot be opened is made again.
-    async fn found(&self, name: &str, basis: &str) -> Option<u64> {
-        let step = self.before.get(&steps::of_table(name)).filter(|step| self.reads && step.fingerprint == basis)?;
-        let rows = step.rows?;
-        matches!(self.workspace.published_as(name, name).await, Ok(true)).then_some(rows)
+    async fn rosters(&self) -> Result<&BTreeMap<String, Arc<Roster>>> {
+        let opened = &self.workspace.opened;
+        self.rosters.get_or_try_init(|| lookup::rosters(&opened.session, &opened.project, &self.whose)).await
     }
 
-    fn note(&self, made: Made) {
+    /// Makes a published result with this basis readable, where there is one. One that cannot be opened is made again.
+    async fn found(&self, name: &str, basis: Option<&String>) -> bool {
+        let step = self.before.get(&steps::of_table(name));
+        let step = step.filter(|step| self.reads && basis.is_some_and(|basis| step.fingerprint == *basis));
+        let Some(rows) = step.and_then(|step| step.rows) else { return false };
+        let is_there = matches!(self.workspace.published_as(name, name).await, Ok(true));
+        if is_there {
+            self.note(name, basis.cloned(), rows, true);
+        }
+        is_there
+    }
+
+    /// What has no basis is of no use to later runs.
+    fn note(&self, name: &str, basis: Option<String>, rows: u64, is_found: bool) {
+        let Some(basis) = basis else { return };
+        let made = Made { name: name.to_owned(), basis, rows, is_found };
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(made);
     }
 
     /// Makes every source readable with its customers, once somebody wants to read one.
     pub(super) async fn resolve_sources(&self) -> Result<()> {
-        self.resolved.get_or_try_init(|| identity::look_sources_up(self.workspace)).await.copied()
+        let rosters = self.rosters().await?;
+        self.resolved.get_or_try_init(|| identity::look_sources_up(self.workspace, &self.whose, rosters)).await.copied()
     }
 
     /// Are the events of consent that a statement gives in the ledger already, all of them?
@@ -237,25 +268,10 @@ impl<'a> Results<'a> {
     }
 }
 
-impl Making<'_> {
-    fn statements(&self) -> Vec<String> {
-        match self {
-            // What is not JSON would be no specification.
-            Self::Pass(pass, _) => vec![pass.input.clone(), serde_json::to_string(&pass.spec).unwrap_or_default()],
-            Self::Sql(sql) => vec![sql.clone()],
-        }
-    }
-
-    async fn run(&self, workspace: &Workspace, name: &str) -> Result<u64> {
-        let session = &workspace.opened.session;
-        match self {
-            Self::Pass(pass, entity) => {
-                let frame = fused(session, pass, &entity.id()).await?;
-                workspace.stage.keep_frame(session, name, frame).await
-            }
-            Self::Sql(sql) => workspace.stage.keep(session, name, sql).await,
-        }
-    }
+fn row_files(table: &StoredTable) -> Result<Vec<RowFile>> {
+    let (store, files) = table.data_files()?;
+    let file = |(path, size, rows)| RowFile { store: Arc::clone(&store), path, size, rows };
+    Ok(files.into_iter().map(file).collect())
 }
 
 /// Sources and what they belong to.

@@ -10,8 +10,10 @@ use datafusion::logical_expr::{Expr, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use deltalake::DeltaTable;
 use deltalake::delta_datafusion::{DeltaScanConfig, DeltaScanNext};
-use deltalake::kernel::EagerSnapshot;
+use deltalake::kernel::{EagerSnapshot, LogicalFileView};
 use futures::TryStreamExt;
+use object_store::ObjectStore;
+use object_store::path::Path;
 
 use super::failures::{failure_from, reading};
 use super::write::OF_RUN;
@@ -56,6 +58,18 @@ impl StoredTable {
     /// The columns, as [`Self::provider`] gives them.
     pub fn schema(&self) -> Result<SchemaRef> {
         Ok(self.provider()?.schema())
+    }
+
+    /// Where its files are, and their names there with the bytes and rows of each, in the order of their names.
+    pub fn data_files(&self) -> Result<(Arc<dyn ObjectStore>, Vec<(Path, u64, usize)>)> {
+        let log = self.snapshot()?.log_data();
+        let file = |file: LogicalFileView| {
+            let size = u64::try_from(file.size()).unwrap_or_default();
+            (file.object_store_path(), size, file.num_records().unwrap_or_default())
+        };
+        let mut files: Vec<_> = log.iter().map(file).collect();
+        files.sort();
+        Ok((self.table.log_store().object_store(None), files))
     }
 
     /// Number of data files.

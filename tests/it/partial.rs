@@ -108,7 +108,7 @@ fn blocked(built: &Built) -> Vec<String> {
 
 fn passes(built: &Built) -> Vec<(&str, usize)> {
     let passes = built.customers.iter().flat_map(|customers| &customers.passes);
-    passes.map(|(name, features, _)| (name.as_str(), *features)).collect()
+    passes.map(|(name, features)| (name.as_str(), *features)).collect()
 }
 
 const WHOLE: [&str; 3] = [

@@ -1,4 +1,5 @@
-//! `cohorte_record_<entity>`, `cohorte_tuple_<entity>`, `cohorte_holder_<entity>`: whose a row is, looked up in memory.
+//! `cohorte_record_<entity>`, `cohorte_tuple_<entity>`, `cohorte_holder_<entity>`: whose a row is, looked up in memory, as a place in
+//! the [`Roster`].
 //!
 //! A join that finds the customers of a source's rows copies every column of every row to add one; these functions add one.
 //! They are known to the session of a build alone: `compile` prints joins, which any engine runs, and a test wants the
@@ -8,8 +9,7 @@ use std::collections::BTreeMap;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use datafusion::arrow::array::{ArrayRef, StringViewArray, StringViewBuilder, UInt32Array, new_null_array};
-use datafusion::arrow::compute::take;
+use datafusion::arrow::array::{ArrayRef, UInt32Array, new_null_array};
 use datafusion::arrow::datatypes::DataType;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{Result, exec_err};
@@ -20,66 +20,39 @@ use super::call::Text;
 use super::json_value::Values;
 use super::key::push_key;
 use crate::engine::digest::{Digest, Digests};
+use crate::engine::roster::Roster;
 
-/// (group, key) → customer. Costs about 40 bytes per key, and the text of every id.
+/// (group, key) → place. Costs about 40 bytes per key.
 #[derive(Debug, Default)]
 pub struct Lookup {
     groups: BTreeMap<String, Digests>,
-    ids: Option<StringViewArray>,
 }
 
-/// A lookup in the making.
-#[derive(Default)]
-pub struct LookupBuilder {
-    groups: BTreeMap<String, Digests>,
-    places: Digests,
-    ids: StringViewBuilder,
-}
+impl Lookup {
+    /// Of keys by group.
+    pub(crate) fn of(groups: BTreeMap<String, Digests>) -> Self {
+        Self { groups }
+    }
 
-impl LookupBuilder {
-    /// Adds rows: the group, the key, the id; all of them texts.
-    pub fn add(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Adds rows: the group, the key, the id; all of them texts. Those of whom the roster does not know are left out.
+    pub fn add(&mut self, batch: &RecordBatch, roster: &Roster) -> Result<()> {
         let [groups, keys, ids] = batch.columns() else { return exec_err!("a lookup is made of three columns") };
         let (groups, keys, ids) = (Text::of(groups.as_ref())?, Text::of(keys.as_ref())?, Text::of(ids.as_ref())?);
-        // Digests first: nothing stands between the looks into the tables then, and several wait for memory at once.
-        let digests = |texts: &Text<'_>| -> Vec<Option<Digest>> {
-            (0..batch.num_rows()).map(|row| texts.at(row).map(Digest::of)).collect()
-        };
-        let known = digests(&ids);
-        let mut numbers = Vec::with_capacity(batch.num_rows());
-        for (row, id) in known.into_iter().enumerate() {
-            let next = self.places.len() as u32;
-            numbers.push(id.map(|id| {
-                *self.places.entry(id).or_insert_with(|| {
-                    self.ids.append_option(ids.at(row));
-                    next
-                })
-            }));
-        }
         // Rows of a group follow one another.
         let mut open: Option<(String, Digests)> = None;
-        for (row, (key, number)) in digests(&keys).into_iter().zip(numbers).enumerate() {
-            let (Some(group), Some(key), Some(number)) = (groups.at(row), key, number) else { continue };
+        for row in 0..batch.num_rows() {
+            let place = ids.at(row).and_then(|id| id.parse().ok()).and_then(|id| roster.place(id));
+            let (Some(group), Some(key), Some(place)) = (groups.at(row), keys.at(row), place) else { continue };
             if open.as_ref().is_none_or(|(name, _)| name != group) {
-                self.close(open.take());
+                self.groups.extend(open.take());
                 open = Some((group.to_owned(), self.groups.remove(group).unwrap_or_default()));
             }
             if let Some((_, places)) = &mut open {
-                places.insert(key, number);
+                places.insert(Digest::of(key), place);
             }
         }
-        self.close(open);
-        Ok(())
-    }
-
-    fn close(&mut self, open: Option<(String, Digests)>) {
         self.groups.extend(open);
-    }
-
-    /// All of them.
-    #[must_use]
-    pub fn build(mut self) -> Lookup {
-        Lookup { groups: self.groups, ids: Some(self.ids.finish()) }
+        Ok(())
     }
 }
 
@@ -143,7 +116,7 @@ impl ScalarUDFImpl for Find {
     }
 
     fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8View)
+        Ok(DataType::UInt32)
     }
 
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
@@ -151,9 +124,8 @@ impl ScalarUDFImpl for Find {
         let [ColumnarValue::Scalar(group), keys @ ..] = args.args.as_slice() else {
             return exec_err!("{} takes a group that is constant, and a key", self.name);
         };
-        let places = group.try_as_str().flatten().and_then(|group| self.lookup.groups.get(group));
-        let (Some(places), Some(ids)) = (places, &self.lookup.ids) else {
-            return Ok(ColumnarValue::Array(new_null_array(&DataType::Utf8View, rows)));
+        let Some(places) = group.try_as_str().flatten().and_then(|group| self.lookup.groups.get(group)) else {
+            return Ok(ColumnarValue::Array(new_null_array(&DataType::UInt32, rows)));
         };
         let keys: Vec<ArrayRef> = keys.iter().map(|key| key.to_array(rows)).collect::<Result<_>>()?;
         // Digests first: nothing stands between the looks into the table then, and several wait for memory at once.
@@ -175,7 +147,7 @@ impl ScalarUDFImpl for Find {
         }
         let found: UInt32Array =
             digests.into_iter().map(|digest| digest.and_then(|digest| places.get(&digest).copied())).collect();
-        Ok(ColumnarValue::Array(take(ids, &found, None)?))
+        Ok(ColumnarValue::Array(Arc::new(found)))
     }
 }
 
@@ -184,7 +156,7 @@ mod tests {
     use super::*;
     use datafusion::arrow::array::StringArray;
 
-    fn lookup(rows: &[(&str, &str, &str)]) -> Lookup {
+    fn lookup(roster: &Roster, rows: &[(&str, &str, &str)]) -> Lookup {
         let column = |of: fn(&(&'static str, &'static str, &'static str)) -> &'static str, rows: &[_]| {
             Arc::new(StringArray::from_iter_values(rows.iter().map(of))) as ArrayRef
         };
@@ -199,29 +171,34 @@ mod tests {
             ("key", column(|row| row.1, &rows)),
             ("id", column(|row| row.2, &rows)),
         ]);
-        let mut builder = LookupBuilder::default();
-        builder.add(&batch.unwrap()).unwrap();
-        builder.build()
+        let mut lookup = Lookup::default();
+        lookup.add(&batch.unwrap(), roster).unwrap();
+        lookup
     }
 
     #[tokio::test]
     async fn rows_find_their_customers() {
         let ctx = SessionContext::new();
         super::super::register(&ctx);
-        let records = lookup(&[
-            ("crm", "1", "c_a"),
-            ("web", r#"["d1","7"]"#, "c_b"),
-            ("crm", "2", "c_b"),
-            ("web", r#"["d2",null]"#, "c_a"),
-        ]);
-        register(&ctx, "customer", records, lookup(&[("email", "a@x.fr", "c_a")]));
+        let (a, b) = ("c_0a000000000000000000", "c_0b000000000000000000");
+        let roster = Arc::new(Roster::of([b, a, b].iter().map(|id| id.parse().unwrap()).collect()));
+        let records = [
+            ("crm", "1", a),
+            ("web", r#"["d1","7"]"#, b),
+            ("crm", "2", b),
+            ("web", r#"["d2",null]"#, a),
+            ("crm", "3", "c_0c000000000000000000"),
+        ];
+        let holders = lookup(&roster, &[("email", "a@x.fr", a)]);
+        register(&ctx, "customer", lookup(&roster, &records), holders);
+        super::super::place::register(&ctx, "customer", &roster);
         let sql = "select cohorte_record_customer('crm', k), cohorte_record_customer('web', k), cohorte_record_customer('none', k), \
-                   cohorte_tuple_customer('web', d, n), cohorte_holder_customer('email', e) \
-                   from (values ('1', 'd1', 7, 'a@x.fr'), ('2', 'd2', null, 'b@x.fr'), (null, null, null, null)) t(k, d, n, e)";
+                   cohorte_tuple_customer('web', d, n), cohorte_id_customer(cohorte_holder_customer('email', e)), cohorte_place_customer(cohorte_id_customer(cohorte_record_customer('crm', k))) \
+                   from (values ('1', 'd1', 7, 'a@x.fr'), ('2', 'd2', null, 'b@x.fr'), ('3', null, null, null)) t(k, d, n, e)";
         let batches = ctx.sql(sql).await.unwrap().collect().await.unwrap();
         let shown = datafusion::arrow::util::pretty::pretty_format_batches(&batches).unwrap().to_string();
         let rows: Vec<String> =
             shown.lines().skip(3).filter(|line| line.starts_with('|')).map(|line| line.replace(' ', "")).collect();
-        assert_eq!(rows, ["|c_a|||c_b|c_a|", "|c_b|||c_a||", "||||||"]);
+        assert_eq!(rows, [format!("|0|||1|{a}|0|"), "|1|||0||1|".to_owned(), "|||||||".to_owned()]);
     }
 }

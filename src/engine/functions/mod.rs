@@ -21,6 +21,7 @@ mod name_case;
 mod name_key;
 mod names;
 mod phone;
+pub mod place;
 mod timestamp;
 mod zone;
 

@@ -7,7 +7,7 @@ use datafusion::arrow::compute::cast;
 use datafusion::common::{Result, exec_datafusion_err, exec_err};
 use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
-use super::batch::Batch;
+use super::batch::{BEFORE_TIMES, Batch};
 use super::counters::Counters;
 use super::plan::{Place, Plan, Tap};
 use super::state::{Hit, State, vec_size};
@@ -35,6 +35,29 @@ impl PassAccumulator {
             self.groups = groups;
             self.counters.resize(groups);
             self.states.iter_mut().for_each(|state| state.resize(groups));
+        }
+    }
+
+    /// Takes rows: their times, keys, filters and values, the group of each, and which of them count.
+    pub(super) fn take(
+        &mut self,
+        columns: &[ArrayRef],
+        groups: &[usize],
+        only: Option<&BooleanArray>,
+        n_groups: usize,
+    ) -> Result<()> {
+        self.resize(n_groups);
+        let plan = Arc::clone(&self.plan);
+        let batch = Batch::new(columns, plan.n_filters, &plan.kinds, groups, only)?;
+        plan.taps.iter().try_for_each(|tap| self.read(tap, &batch))
+    }
+
+    /// Forgets all groups but the first.
+    pub(super) fn truncate(&mut self, groups: usize) {
+        if groups < self.groups {
+            self.groups = groups;
+            self.counters.truncate(groups);
+            self.states.iter_mut().for_each(|state| state.truncate(groups));
         }
     }
 
@@ -125,10 +148,10 @@ impl GroupsAccumulator for PassAccumulator {
         opt_filter: Option<&BooleanArray>,
         total_num_groups: usize,
     ) -> Result<()> {
-        self.resize(total_num_groups);
-        let plan = Arc::clone(&self.plan);
-        let batch = Batch::new(values, plan.n_filters, &plan.kinds, group_indices, opt_filter)?;
-        plan.taps.iter().try_for_each(|tap| self.read(tap, &batch))
+        let Some(columns) = values.get(BEFORE_TIMES..) else {
+            return exec_err!("cohorte_pass was given {} arguments", values.len());
+        };
+        self.take(columns, group_indices, opt_filter, total_num_groups)
     }
 
     fn evaluate(&mut self, emit_to: EmitTo) -> Result<ArrayRef> {

@@ -11,7 +11,9 @@ use datafusion::common::{Result, exec_err};
 
 use crate::engine::functions::call::Text;
 
-/// The arguments before the filters: specification, shape, time, key.
+/// The arguments before the times: specification, shape.
+pub(super) const BEFORE_TIMES: usize = 2;
+/// The arguments before the filters: those, times, keys.
 pub(super) const BEFORE_FILTERS: usize = 4;
 
 /// The rows of one call.
@@ -29,21 +31,21 @@ pub(super) struct Batch<'a> {
 }
 
 impl<'a> Batch<'a> {
-    /// Reads the arguments of the function. `only` is a `FILTER` clause.
+    /// Reads times, keys, filters and values. `only` says which rows count at all.
     pub(super) fn new(
-        arguments: &'a [ArrayRef],
+        columns: &'a [ArrayRef],
         n_filters: usize,
         kinds: &[Kind],
         groups: &'a [usize],
         only: Option<&BooleanArray>,
     ) -> Result<Self> {
-        if arguments.len() != BEFORE_FILTERS + n_filters + kinds.len() {
-            return exec_err!("cohorte_pass was given {} arguments", arguments.len());
+        let [times, keys, rest @ ..] = columns else { return exec_err!("cohorte_pass was given no times and keys") };
+        if rest.len() != n_filters + kinds.len() {
+            return exec_err!("cohorte_pass was given {} filters and values", rest.len());
         }
-        let (before, after) = arguments.split_at(BEFORE_FILTERS);
-        let (filters, values) = after.split_at(n_filters);
-        let Some(times) = before[2].as_primitive_opt::<TimestampMicrosecondType>() else {
-            return exec_err!("the time of cohorte_pass is a {}", before[2].data_type());
+        let (filters, values) = rest.split_at(n_filters);
+        let Some(times) = times.as_primitive_opt::<TimestampMicrosecondType>() else {
+            return exec_err!("the time of cohorte_pass is a {}", times.data_type());
         };
         let times = match times.nulls().filter(|nulls| nulls.null_count() > 0) {
             None => Cow::Borrowed(times.values().as_ref()),
@@ -58,7 +60,7 @@ impl<'a> Batch<'a> {
         Ok(Self {
             groups,
             times,
-            keys: Text::of(before[3].as_ref())?,
+            keys: Text::of(keys.as_ref())?,
             filters: filters.collect::<Result<_>>()?,
             columns: values
                 .iter()

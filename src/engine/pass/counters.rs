@@ -92,6 +92,13 @@ impl Counters {
         Arc::new(Int64Array::from_iter_values((0..groups).map(count)))
     }
 
+    pub(super) fn truncate(&mut self, groups: usize) {
+        let places = groups * self.width;
+        self.low.truncate(places);
+        self.low.shrink_to_fit();
+        self.rounds.split_off(&places);
+    }
+
     pub(super) fn drop_first(&mut self, groups: usize) {
         let places = groups * self.width;
         self.low.drain(..places);

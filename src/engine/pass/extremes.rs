@@ -101,6 +101,13 @@ impl<N: Number, const GREATEST: bool> State for Extremes<N, GREATEST> {
         wide_column(self.kind, (0..groups).map(best))
     }
 
+    fn truncate(&mut self, groups: usize) {
+        self.numbers.truncate(groups * self.classes);
+        self.numbers.shrink_to_fit();
+        self.seen.truncate(groups * self.classes);
+        self.seen.shrink_to_fit();
+    }
+
     fn drop_first(&mut self, groups: usize) {
         self.numbers.drain(..groups * self.classes);
         self.seen.drain(..groups * self.classes);

@@ -15,8 +15,10 @@ mod accumulator;
 mod batch;
 mod counters;
 mod domain;
+mod exec;
 mod extremes;
 mod hash_first;
+mod part;
 mod picks;
 mod plan;
 mod ratio;
@@ -29,10 +31,13 @@ mod text_extremes;
 mod udaf;
 mod wire;
 
+pub use exec::PassExec;
 pub use hash_first::HashFirst;
 pub use plan::shape;
 pub use udaf::{call, udaf};
 
+#[cfg(test)]
+mod exec_tests;
 #[cfg(test)]
 mod naive;
 #[cfg(test)]

@@ -165,6 +165,12 @@ impl State for Picks {
         }
     }
 
+    fn truncate(&mut self, groups: usize) {
+        let dropped = self.slots.drain(groups * self.classes..);
+        self.owned -= dropped.flatten().map(|pick| pick.texts.capacity()).sum::<usize>();
+        self.slots.shrink_to_fit();
+    }
+
     fn drop_first(&mut self, groups: usize) {
         let dropped = self.slots.drain(..groups * self.classes);
         self.owned -= dropped.flatten().map(|pick| pick.texts.capacity()).sum::<usize>();

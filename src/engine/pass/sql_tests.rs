@@ -22,7 +22,7 @@ const PARTITIONS: usize = 4;
 const ALL: i64 = i64::MIN;
 
 /// Events of customers, the same each time, a quarter in each partition.
-fn events(customers: i64, rows: i64) -> MemTable {
+pub(super) fn events(customers: i64, rows: i64) -> MemTable {
     let utc = ArrowType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
     let schema = Arc::new(Schema::new(vec![
         Field::new("customer", ArrowType::Int64, false),
@@ -63,7 +63,7 @@ fn noise(row: i64, salt: i64) -> i64 {
     (mixed ^ (mixed >> 27)) >> 33
 }
 
-fn features() -> PassSpec {
+pub(super) fn features() -> PassSpec {
     let stream = |filter, value, aggregate, since: &[i64]| Stream {
         filter,
         value,
@@ -142,19 +142,26 @@ async fn rows(ctx: &SessionContext, pass: DataFrame) -> (String, Arc<dyn Executi
     // The figures are sorted elsewhere, with all the memory that takes.
     let wide = SessionContext::new();
     wide.register_table("passed", Arc::new(MemTable::try_new(schema, vec![batches]).unwrap())).unwrap();
+    (rows_of(wide.table("passed").await.unwrap(), |name| format!("pass['{name}']")).await, plan)
+}
+
+/// The same of a table with a figure in each `column`.
+pub(super) async fn rows_of(passed: DataFrame, column: fn(&str) -> String) -> String {
+    let ctx = SessionContext::new();
+    ctx.register_table("passed", passed.into_view()).unwrap();
     let names = features().features;
     // Plain SQL rounds an average twice.
     let field = |name: &str| match name {
-        "basket_500" => "round(pass['basket_500'], 3) as basket_500".to_owned(),
-        _ => format!("pass['{name}'] as {name}"),
+        "basket_500" => format!("round({}, 3) as basket_500", column(name)),
+        _ => format!("{} as {name}", column(name)),
     };
     let fields: Vec<String> = names.iter().map(|feature| field(&feature.name)).collect();
     let sql = format!("select customer, {} from passed order by customer", fields.join(", "));
-    let batches = wide.sql(&sql).await.unwrap().collect().await.unwrap();
-    (pretty_format_batches(&batches).unwrap().to_string(), plan)
+    let batches = ctx.sql(&sql).await.unwrap().collect().await.unwrap();
+    pretty_format_batches(&batches).unwrap().to_string()
 }
 
-async fn plain(customers: i64, count: i64) -> String {
+pub(super) async fn plain(customers: i64, count: i64) -> String {
     let ctx = SessionContext::new();
     ctx.register_table("events", Arc::new(events(customers, count))).unwrap();
     let sql = format!(
@@ -166,7 +173,7 @@ async fn plain(customers: i64, count: i64) -> String {
     pretty_format_batches(&batches).unwrap().to_string()
 }
 
-fn same(one: &str, other: &str) {
+pub(super) fn same(one: &str, other: &str) {
     for (one, other) in one.lines().zip(other.lines()) {
         assert_eq!(one, other);
     }

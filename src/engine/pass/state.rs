@@ -41,6 +41,8 @@ pub(super) trait State: Send + Sync {
     fn merge(&mut self, group: usize, wire: &mut Wire<'_>) -> Result<()>;
     /// The result of the first groups, seen through a window: the classes up to it.
     fn column(&self, groups: usize, window: usize) -> Result<ArrayRef>;
+    /// Forgets all groups but the first, and gives their memory back.
+    fn truncate(&mut self, groups: usize);
     /// Forgets the first groups; the others move down.
     fn drop_first(&mut self, groups: usize);
     /// Bytes in use.

@@ -75,6 +75,12 @@ impl Sums {
     }
 }
 
+/// Keeps the first items, and no memory for others.
+fn shorten<T>(items: &mut Vec<T>, length: usize) {
+    items.truncate(length);
+    items.shrink_to_fit();
+}
+
 impl State for Sums {
     fn resize(&mut self, groups: usize) {
         let slots = groups * self.classes;
@@ -145,6 +151,17 @@ impl State for Sums {
             });
         }
         Ok(Arc::new(Float64Array::from(results)))
+    }
+
+    fn truncate(&mut self, groups: usize) {
+        let slots = groups * self.classes;
+        match &mut self.totals {
+            Totals::Narrow(totals) => shorten(totals, slots),
+            Totals::Wide(totals) => shorten(totals, slots),
+        }
+        if let Some(counts) = &mut self.counts {
+            shorten(counts, slots);
+        }
     }
 
     fn drop_first(&mut self, groups: usize) {

@@ -71,6 +71,11 @@ impl<D: Domain> State for Distinct<D> {
         Ok(Arc::new(Int64Array::from_iter_values(self.groups[..groups].iter().map(|map| count(map) as i64))))
     }
 
+    fn truncate(&mut self, groups: usize) {
+        self.owned -= self.groups.drain(groups..).map(|map| map.owned()).sum::<usize>();
+        self.groups.shrink_to_fit();
+    }
+
     fn drop_first(&mut self, groups: usize) {
         self.owned -= self.groups.drain(..groups).map(|map| map.owned()).sum::<usize>();
         if self.groups.is_empty() {
@@ -161,6 +166,11 @@ impl<D: Domain> State for Modes<D> {
     fn column(&self, groups: usize, window: usize) -> Result<ArrayRef> {
         let mut seen = Vec::new();
         self.domain.column(self.groups[..groups].iter().map(|map| self.mode(map, window, &mut seen)))
+    }
+
+    fn truncate(&mut self, groups: usize) {
+        self.owned -= self.groups.drain(groups..).map(|map| map.owned()).sum::<usize>();
+        self.groups.shrink_to_fit();
     }
 
     fn drop_first(&mut self, groups: usize) {

@@ -82,6 +82,12 @@ impl State for TextExtremes {
         Ok(text_column((0..groups).map(best)))
     }
 
+    fn truncate(&mut self, groups: usize) {
+        let dropped = self.texts.drain(groups * self.classes..);
+        self.owned -= dropped.flatten().map(|text| text.len()).sum::<usize>();
+        self.texts.shrink_to_fit();
+    }
+
     fn drop_first(&mut self, groups: usize) {
         let dropped = self.texts.drain(..groups * self.classes);
         self.owned -= dropped.flatten().map(|text| text.len()).sum::<usize>();

@@ -60,6 +60,31 @@ impl CohortePass {
     }
 }
 
+/// The type that an argument is cast to.
+pub(super) fn coerced(place: usize, given: &DataType) -> DataType {
+    let instant = || DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
+    match (place, given) {
+        // A view is repeated for each row without its text.
+        (0, _) => DataType::Utf8View,
+        (1, _) => given.clone(),
+        (2, _) => instant(),
+        (3, given) if !is_text(given) => DataType::Utf8View,
+        (
+            _,
+            DataType::Int8 | DataType::Int16 | DataType::Int32 | DataType::UInt8 | DataType::UInt16 | DataType::UInt32,
+        ) => DataType::Int64,
+        (_, DataType::Float16 | DataType::Float32) => DataType::Float64,
+        (_, DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..)) => {
+            DataType::Decimal128(38, 9)
+        }
+        (_, DataType::Timestamp(..)) => instant(),
+        (_, DataType::Date64) => DataType::Date32,
+        (_, DataType::Dictionary(_, value)) if is_text(value) => DataType::Utf8View,
+        (_, DataType::Null) => DataType::Utf8View,
+        (_, given) => given.clone(),
+    }
+}
+
 /// A name for a call: the specification is too long to be part of a column's name, its fingerprint tells calls apart.
 fn short(name: &str) -> String {
     format!("cohorte_pass({})", &blake3::hash(name.as_bytes()).to_hex()[..16])
@@ -98,33 +123,7 @@ impl AggregateUDFImpl for CohortePass {
         if arguments.len() < BEFORE_FILTERS {
             return plan_err!("cohorte_pass takes at least {BEFORE_FILTERS} arguments");
         }
-        let instant = DataType::Timestamp(TimeUnit::Microsecond, Some("UTC".into()));
-        let coerce = |(place, given): (usize, &DataType)| match (place, given) {
-            // A view is repeated for each row without its text.
-            (0, _) => DataType::Utf8View,
-            (1, _) => given.clone(),
-            (2, _) => instant.clone(),
-            (3, given) if !is_text(given) => DataType::Utf8View,
-            (
-                _,
-                DataType::Int8
-                | DataType::Int16
-                | DataType::Int32
-                | DataType::UInt8
-                | DataType::UInt16
-                | DataType::UInt32,
-            ) => DataType::Int64,
-            (_, DataType::Float16 | DataType::Float32) => DataType::Float64,
-            (_, DataType::Decimal32(..) | DataType::Decimal64(..) | DataType::Decimal128(..)) => {
-                DataType::Decimal128(38, 9)
-            }
-            (_, DataType::Timestamp(..)) => instant.clone(),
-            (_, DataType::Date64) => DataType::Date32,
-            (_, DataType::Dictionary(_, value)) if is_text(value) => DataType::Utf8View,
-            (_, DataType::Null) => DataType::Utf8View,
-            (_, given) => given.clone(),
-        };
-        Ok(arguments.iter().enumerate().map(coerce).collect())
+        Ok(arguments.iter().enumerate().map(|(place, given)| coerced(place, given)).collect())
     }
 
     fn state_fields(&self, arguments: StateFieldsArgs<'_>) -> Result<Vec<FieldRef>> {

@@ -9,7 +9,8 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit}
 use datafusion::common::stats::Precision;
 use datafusion::error::Result;
 
-use super::columns::{ids, instants, truths, wholes};
+use super::columns::{instants, truths, wholes};
+use super::finder::Finder;
 use super::gather::Seen;
 use super::made::{Rows, batch};
 use super::outcome::Outcome;
@@ -36,6 +37,7 @@ pub fn base_schema(entity: &Entity) -> SchemaRef {
 /// `<entity>_base`, by customer. Costs 36 bytes per customer and 4 per address.
 pub(super) struct Base {
     of: Arc<Outcome>,
+    finder: Finder,
     seen: Vec<Seen>,
     /// How many of the customer's nodes are records.
     records: Vec<u32>,
@@ -44,15 +46,10 @@ pub(super) struct Base {
 }
 
 impl Base {
-    pub(super) fn of(outcome: &Arc<Outcome>) -> Self {
+    pub(super) fn of(outcome: &Arc<Outcome>, finder: &Finder) -> Self {
         let (entity, partition) = (&outcome.telling.entity, &outcome.partition);
-        let clustering = &partition.clustering;
-        let mut place_of = vec![0_u32; clustering.cluster_of.len()];
-        for (place, &cluster) in (0_u32..).zip(&outcome.names.clusters) {
-            place_of[cluster as usize] = place;
-        }
-        let place = |node: u32| place_of[clustering.cluster_of[node as usize] as usize] as usize;
-        let customers = outcome.names.ids.len();
+        let place = |node: u32| finder.place(node) as usize;
+        let customers = finder.roster().len();
         let mut seen = vec![Seen::NEVER; customers];
         let mut records = vec![0_u32; customers];
         for (node, here) in (0_u32..).zip(&partition.seen) {
@@ -62,7 +59,7 @@ impl Base {
         }
         let emails = Addresses::of(entity, partition, ColumnType::Email, customers, place);
         let phones = Addresses::of(entity, partition, ColumnType::Phone, customers, place);
-        Self { of: Arc::clone(outcome), seen, records, emails, phones }
+        Self { of: Arc::clone(outcome), finder: finder.clone(), seen, records, emails, phones }
     }
 }
 
@@ -82,7 +79,7 @@ impl Rows for Base {
     fn make(&self, things: Range<usize>, columns: &[usize]) -> Result<RecordBatch> {
         let (seen, records) = (|| self.seen[things.clone()].iter(), || self.records[things.clone()].iter());
         batch(&self.schema(), columns, things.len(), |column| match column {
-            0 => ids(self.of.names.ids[things.clone()].iter().copied()),
+            0 => self.finder.roster().texts(things.clone()),
             1 => truths(records().map(|records| *records > 0)),
             2 => instants(seen().map(|seen| seen.first())),
             3 => instants(seen().map(|seen| seen.last())),

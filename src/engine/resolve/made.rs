@@ -61,6 +61,21 @@ impl Made {
         Self { rows: Arc::new(rows) }
     }
 
+    /// How many things there are that rows are made of.
+    pub(crate) fn things(&self) -> usize {
+        self.rows.things()
+    }
+
+    /// Its columns.
+    pub(crate) fn schema(&self) -> SchemaRef {
+        self.rows.schema()
+    }
+
+    /// The rows of some of the things: these columns of them.
+    pub(crate) fn make(&self, things: Range<usize>, columns: &[usize]) -> Result<RecordBatch> {
+        self.rows.make(things, columns)
+    }
+
     /// All of its rows, in order.
     #[cfg(test)]
     pub(super) fn batches(&self) -> Vec<RecordBatch> {

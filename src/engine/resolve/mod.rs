@@ -11,6 +11,7 @@
 mod base;
 mod columns;
 mod devices;
+mod finder;
 mod gather;
 mod holders;
 mod made;
@@ -29,6 +30,7 @@ use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::prelude::SessionContext;
 
 pub use self::base::base_schema;
+pub use self::finder::Finder;
 pub use self::made::Made;
 use self::outcome::Outcome;
 use self::partition::Partition;
@@ -65,8 +67,10 @@ pub struct Resolved {
     pub events: Made,
     /// The ids that this run merged into others, as [`merged_schema`] says.
     pub merged: Made,
-    /// One row per customer: what identity knows of it, as [`base_schema`] says.
+    /// One row per customer, in the order of their ids: what identity knows of it, as [`base_schema`] says.
     pub base: Made,
+    /// Whose each record is.
+    pub finder: Finder,
     /// Counts for people.
     pub report: Report,
 }
@@ -74,6 +78,7 @@ pub struct Resolved {
 impl Resolved {
     fn of(outcome: Outcome) -> Self {
         let outcome = Arc::new(outcome);
+        let finder = Finder::of(&outcome);
         Self {
             records: Made::of(tables::Records(Arc::clone(&outcome))),
             identifiers: Made::of(tables::Identifiers(Arc::clone(&outcome))),
@@ -82,7 +87,8 @@ impl Resolved {
             nodes: Made::of(tables::Nodes::of(&outcome)),
             events: Made::of(tables::Events::of(&outcome)),
             merged: Made::of(tables::Merged::of(&outcome)),
-            base: Made::of(base::Base::of(&outcome)),
+            base: Made::of(base::Base::of(&outcome, &finder)),
+            finder,
             report: outcome.report(),
         }
     }

@@ -12,11 +12,12 @@ use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::{Made, Now, Remembered, Resolved, resolve};
+use super::{Finder, Made, Now, Remembered, Resolved, resolve};
 use crate::compile::resolved::{self, Finding};
 use crate::compile::{Clock, customer, sources};
 use crate::diag::{Findings, Result};
-use crate::engine::{Limits, lookup, session};
+use crate::engine::lookup::{self, Whose};
+use crate::engine::{Limits, session};
 use crate::project::{self, Project, RawColumn};
 use crate::sql::DataType;
 use crate::store::tables;
@@ -54,6 +55,7 @@ pub(super) struct World {
     pub(super) session: SessionContext,
     project: Project,
     pub(super) remembered: Remembered,
+    finder: Option<Finder>,
     ids: Vec<RecordBatch>,
     runs: u32,
 }
@@ -115,7 +117,8 @@ impl World {
         assert!(!findings.has_errors(), "{:?}", findings.sorted());
         let clock = Clock { as_of: as_of(), timezone: project.settings.timezone };
         let session = session(Limits { memory: 1 << 28, threads: 2 }, &clock).unwrap();
-        let mut world = Self { session, project, remembered: Remembered::default(), ids: Vec::new(), runs: 0 };
+        let mut world =
+            Self { session, project, remembered: Remembered::default(), finder: None, ids: Vec::new(), runs: 0 };
         world.set("crm", &[crm]).await;
         world.set("web", &[web]).await;
         world.set("mails", &[&[]]).await;
@@ -159,6 +162,7 @@ impl World {
     /// Resolves, and remembers.
     pub(super) async fn run(&mut self) -> Resolved {
         let found = self.try_run().await.unwrap();
+        self.finder = Some(found.finder.clone());
         self.ids.extend(found.events.batches());
         self.hold("before_ids", tables::ids("customer").schema, self.ids.clone());
         self.hold("before_nodes", tables::nodes("customer").schema, found.nodes.batches());
@@ -189,13 +193,27 @@ impl World {
         batches.iter().flat_map(rows).collect()
     }
 
-    /// `<source>_resolved`: key and customer, found by functions and by joins alike. Its parents must have been asked for before.
+    /// `<source>_resolved`: key and customer, found by functions and by joins alike.
     pub(super) async fn resolved(&self, source: &str) -> BTreeMap<String, String> {
-        let shared = lookup::register(&self.session, &self.project).await.unwrap();
-        let looked_up = self.found(source, Finding::Functions(&shared)).await;
-        let joined = self.found(source, Finding::Joins).await;
-        assert_eq!(looked_up, joined);
+        let in_tables = Whose::Tables("select distinct customer_id from customer_records".into());
+        let mut looked_up = Vec::new();
+        for whose in [in_tables, Whose::Resolved(self.finder.clone().unwrap())] {
+            let whose = BTreeMap::from([("customer".to_owned(), whose)]);
+            let rosters = lookup::rosters(&self.session, &self.project, &whose).await.unwrap();
+            let shared = lookup::register(&self.session, &self.project, &whose, &rosters).await.unwrap();
+            looked_up.push(self.found_by_parents(source, Finding::Functions(&shared)).await);
+        }
+        let joined = self.found_by_parents(source, Finding::Joins).await;
+        assert_eq!(looked_up, [joined.clone(), joined.clone()]);
         joined
+    }
+
+    /// Those that its rows belong to find theirs in the same way.
+    async fn found_by_parents(&self, source: &str, finding: Finding<'_>) -> BTreeMap<String, String> {
+        for parent in &self.project.sources[source].parents {
+            self.found(&parent.source, finding).await;
+        }
+        self.found(source, finding).await
     }
 
     async fn found(&self, source: &str, finding: Finding<'_>) -> BTreeMap<String, String> {
