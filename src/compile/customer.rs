@@ -140,46 +140,46 @@ pub fn personal(project: &Project, entity: &Entity) -> Vec<String> {
 }
 
 /// The customer as it is published: `segments` are those that hold or, where `is_kept` says that some were kept as they were, the
-/// open stays; `updated_at` is the last run that changed anything. Reads `<entity>_wide`, `segment_members` and, where `before`
-/// says so, the same columns as they were published before, as `before_<entity>`.
+/// open stays; `updated_at` is the last run that changed anything, which is what `_digest` is for. Reads `<entity>_wide` and
+/// `segment_members`.
 #[must_use]
-pub fn published(project: &Project, entity: &Entity, before: bool, is_kept: bool) -> String {
+pub fn published(project: &Project, entity: &Entity, is_kept: bool) -> String {
     let id = ident(&entity.id());
-    let stays = format!(
-        "(\n  select entity_id, array_agg(segment order by segment) as segments\n  from segment_members where exited_at is null and entity = {} group by entity_id\n)",
-        text_literal(&entity.name)
-    );
-    let mut select = Select::from(format!("{} as w", ident(&format!("{}_wide", entity.name))));
+    let mut now = Select::from(format!("{} as w", ident(&format!("{}_wide", entity.name))));
     let segments = if is_kept {
-        select = select.join(format!("left join {stays} as m on m.entity_id = w.{id}"));
+        let stays = format!(
+            "(\n  select entity_id, array_agg(segment order by segment) as segments\n  from segment_members where exited_at is null and entity = {} group by entity_id\n)",
+            text_literal(&entity.name)
+        );
+        now = now.join(format!("left join {stays} as m on m.entity_id = w.{id}"));
         "m.segments"
     } else {
         "w._segments"
     };
-    let names = columns(project, entity);
+    let mut names = columns(project, entity);
     for name in &names {
-        select = select.column(format!("w.{}", ident(name)), name);
+        now = now.column(format!("w.{}", ident(name)), name);
     }
-    select = select.column(segments, "segments");
-    if !before {
-        return select.column("cohorte_now()", "updated_at").to_string();
+    now = now.column(segments, "segments");
+    names.push("segments".to_owned());
+    let all: Vec<String> = names.iter().map(|name| ident(name)).collect();
+    let digested = format!(
+        "select *, cohorte_digest({}) as _digest from (\n{}\n) as now",
+        all.join(", "),
+        indent(&now.to_string())
+    );
+    let mut select = Select::from(format!("(\n{}\n) as digested", indent(&digested)));
+    for name in &names {
+        select = select.column(ident(name), name);
     }
-    let hashed = |alias: &str, segments: &str| {
-        let columns: Vec<String> = names.iter().map(|name| format!("{alias}.{}", ident(name))).collect();
-        format!("cohorte_hash({}, {segments})", columns.join(", "))
-    };
     select
-        .join(format!("left join {} as b on b.{id} = w.{id}", ident(&self::before(entity))))
-        .column(
-            format!(
-                "case when {} = {} then b.updated_at else cohorte_now() end",
-                hashed("b", "b.segments"),
-                hashed("w", segments)
-            ),
-            "updated_at",
-        )
+        .column(format!("coalesce(cohorte_since_{}({id}, _digest), cohorte_now())", entity.name), "updated_at")
+        .column(DIGEST, DIGEST)
         .to_string()
 }
+
+/// The column that tells rows apart which are not the same.
+pub const DIGEST: &str = "_digest";
 
 /// What everyone has, beside the id.
 const OF_EVERYONE: [&str; 6] = ["is_known", "emails", "phones", "first_seen_at", "last_seen_at", "n_records"];

@@ -85,8 +85,10 @@ pub fn pass(project: &Project, entity: &Entity) -> Option<Pass> {
         let mut input = Select::from(format!("(\n{}\n) as rows", indent(&union(project, entity, &picked, key))))
             .column(&id, &key.column(entity))
             .column("arrow_cast(null, 'Timestamp(µs, \"UTC\")')", "_time")
-            .column("_key", "_key")
-            .filter(format!("{id} is not null"));
+            .column("_key", "_key");
+        if key == Key::Id {
+            input = input.filter(format!("{id} is not null"));
+        }
         for (index, value) in values.keys().enumerate() {
             input = input.column(value, &format!("value_{index}"));
         }

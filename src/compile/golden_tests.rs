@@ -218,8 +218,9 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     }
     all.push(("base".into(), customer::base(entity)));
     all.push(("wide".into(), customer::wide(project, entity, &passes, &Part::default())));
-    all.push(("published_first".into(), customer::published(project, entity, false, false)));
-    all.push(("published_again".into(), customer::published(project, entity, true, true)));
+    all.push(("published".into(), customer::published(project, entity, false)));
+    all.push(("published_kept".into(), customer::published(project, entity, true)));
+    all.push(("wide_of_zipped".into(), customer::wide_of_zipped(project, entity, &passes, &Part::default())));
     all.push(("consents_events".into(), consents::events(project).unwrap()));
     all.push(("consents_history".into(), consents::history(project)));
     all.push(("consents_state".into(), consents::state(project, &clock())));

@@ -187,7 +187,8 @@ fn rows(project: &Project, entity: &Entity, relation: &Relation, features: &[&Fe
             }));
         }
     }
-    select.filter(format!("{id} is not null"))
+    // Who has a place needs no filter: a pass leaves out who has none.
+    if key == Key::Id { select.filter(format!("{id} is not null")) } else { select }
 }
 
 /// Joins of the sources that the rows of `e` belong to.

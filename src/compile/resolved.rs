@@ -242,7 +242,7 @@ impl<'a> Rows<'a> {
         let alias = self.parent(parent, &format!("p_{}", entity.name));
         match self.finding {
             Finding::Joins => {
-                self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))))
+                self.ids.push((entity.resolved_id(), format!("{alias}.{}", ident(&entity.resolved_id()))));
             }
             Finding::Functions(_) => self.placed(entity, format!("{alias}.{}", ident(&entity.resolved_place()))),
         }

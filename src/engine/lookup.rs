@@ -72,6 +72,14 @@ pub async fn register(
     Ok(all)
 }
 
+/// Registers the functions of every entity, which find nobody.
+pub fn register_none(session: &SessionContext, project: &Project) {
+    for entity in project.entities.keys() {
+        place::register(session, entity, &Arc::default());
+        find::register(session, entity, Lookup::default(), Lookup::default());
+    }
+}
+
 /// What identity has found. Records and holders are one thread's work each.
 async fn found(entity: &Entity, finder: &Finder) -> Result<[Lookup; 2]> {
     let failed = |error| failure_from(doing(entity), &DataFusionError::External(Box::new(error)));

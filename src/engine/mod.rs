@@ -21,6 +21,6 @@ pub use pass::PassExec;
 pub use roster::{Roster, part_of};
 pub use row_file::RowFile;
 pub use session::{Limits, fork, session};
-pub use stage::{Stage, fused};
+pub use stage::Stage;
 pub use timings::{Step, Timings, peak_memory};
 pub use zipped::{InOrder, Zipped};

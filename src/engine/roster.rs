@@ -24,6 +24,12 @@ impl Roster {
         Self { ids }
     }
 
+    /// The same; ids ascend, and each is there once.
+    pub(super) fn of_sorted(ids: Vec<CustomerId>) -> Self {
+        debug_assert!(ids.is_sorted_by(|left, right| left < right));
+        Self { ids }
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -36,10 +42,21 @@ impl Roster {
         self.ids.is_empty()
     }
 
-    /// The place of an id.
+    /// The place of an id. Ids are hashes, so it lies near where the id's share of all possible ones would put it.
     #[must_use]
     pub fn place(&self, id: CustomerId) -> Option<u32> {
-        self.ids.binary_search(&id).ok().map(|place| place as u32)
+        let guess = ((u128::from(id.share()) * self.ids.len() as u128) >> 64) as usize;
+        let (mut from, mut to, mut step) = (guess, guess, 32);
+        while from > 0 && self.ids[from - 1] >= id {
+            from = from.saturating_sub(step);
+            step *= 4;
+        }
+        step = 32;
+        while to < self.ids.len() && self.ids[to] <= id {
+            to = (to + step).min(self.ids.len());
+            step *= 4;
+        }
+        self.ids[from..to].binary_search(&id).ok().map(|place| (from + place) as u32)
     }
 
     /// The id at a place.
@@ -75,4 +92,30 @@ impl fmt::Debug for Roster {
 #[must_use]
 pub fn part_of(all: usize, part: usize, parts: usize) -> Range<usize> {
     all * part / parts..all * (part + 1) / parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn everybody_is_found_and_nobody_else() {
+        let all: Vec<CustomerId> = (0..5_000).map(|n| CustomerId::minted("e", "s", &n.to_string(), 0)).collect();
+        for count in [0, 1, 2, 63, 1_000, 4_999] {
+            let roster = Roster::of(all[..count].to_vec());
+            assert!((0..count as u32).all(|place| roster.place(roster.id(place).unwrap()) == Some(place)));
+            assert!(all[count..].iter().all(|id| roster.place(*id).is_none()), "{count}");
+        }
+        // Ids that are no hashes, as a test may have them.
+        let near: Vec<CustomerId> = (0..3_000).map(|n| format!("c_{n:020x}").parse().unwrap()).collect();
+        let roster = Roster::of(near.clone());
+        assert!((0_u32..).zip(&near).all(|(place, id)| roster.place(*id) == Some(place)));
+        assert_eq!(roster.place("c_ffffffffffffffffffff".parse().unwrap()), None);
+    }
+
+    #[test]
+    fn parts_follow_one_another() {
+        let parts: Vec<_> = (0..3).map(|part| part_of(10, part, 3)).collect();
+        assert_eq!(parts, [0..3, 3..6, 6..10]);
+    }
 }

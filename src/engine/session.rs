@@ -70,12 +70,8 @@ pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
     // Decimal literals would make every comparison with a number a decimal one.
     options.sql_parser.parse_float_as_decimal = false;
     options.execution.time_zone = Some("UTC".to_owned());
-    let state = SessionStateBuilder::new()
-        .with_config(config)
-        .with_runtime_env(runtime)
-        .with_default_features()
-        .with_physical_optimizer_rule(Arc::new(pass::HashFirst))
-        .build();
+    let state =
+        SessionStateBuilder::new().with_config(config).with_runtime_env(runtime).with_default_features().build();
     let session = SessionContext::new_with_state(state);
     functions::register(&session);
     functions::register_clock(&session, clock.as_of, clock.timezone);

@@ -20,20 +20,20 @@ use datafusion::parquet::arrow::ArrowWriter;
 use datafusion::parquet::basic::Compression;
 use datafusion::parquet::file::properties::{EnabledStatistics, WriterProperties};
 use datafusion::physical_plan::ExecutionPlan;
-use datafusion::prelude::{DataFrame, SessionContext, col};
+use datafusion::prelude::{DataFrame, SessionContext};
 use futures::StreamExt;
 use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use tempfile::TempDir;
 
-use super::pass::{self, PassExec};
+use super::pass::PassExec;
 use super::roster::Roster;
 use super::row_file::RowFile;
 use super::timings::Timings;
 use super::zipped::InOrder;
 use crate::compile::passes::Pass;
 use crate::diag::{Failure, Result};
-use crate::store::{DataFile, failure_from};
+use crate::store::{DataFile, TableSpec, conform, failure_from, stored_schema, writer_properties};
 
 /// Rows of a row group.
 const ROW_GROUP: usize = 65_536;
@@ -92,6 +92,34 @@ impl Stage {
     #[must_use]
     pub fn files(&self, name: &str) -> Vec<DataFile> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned().unwrap_or_default()
+    }
+
+    /// Writes rows as the files of tables, each of which takes its columns of them.
+    pub async fn prepare(
+        &self,
+        tables: &[&TableSpec],
+        streams: Vec<SendableRecordBatchStream>,
+    ) -> Result<Vec<Vec<DataFile>>> {
+        let doing = || format!("writing the table `{}`", tables.first().map_or("", |table| &table.name));
+        let written = async {
+            let mut writers = tokio::task::JoinSet::new();
+            let folders = tables.iter().map(|table| self.folder_of(&table.name)).collect::<EngineResult<Vec<_>>>()?;
+            for (partition, stream) in streams.into_iter().enumerate() {
+                let file = |(table, folder): (&&TableSpec, &PathBuf)| {
+                    let path = folder.join(format!("part-{partition:05}.parquet"));
+                    Output { path, properties: writer_properties(table), shape: Shape::of_table(table) }
+                };
+                writers.spawn(write_partition(tables.iter().zip(&folders).map(file).collect(), stream));
+            }
+            let mut files = vec![Vec::new(); tables.len()];
+            while let Some(done) = writers.join_next().await {
+                let done = done.map_err(|error| DataFusionError::External(Box::new(error)))??;
+                files.iter_mut().zip(done).for_each(|(files, file)| files.push(file));
+            }
+            files.iter_mut().for_each(in_order);
+            Ok(files)
+        };
+        written.await.map_err(|error| failure_from(doing(), &error))
     }
 
     /// A result that has a row per customer of a roster, in its order.
@@ -181,51 +209,102 @@ async fn write_partitions(
     let mut writers = tokio::task::JoinSet::new();
     for (partition, stream) in streams.into_iter().enumerate() {
         let path = folder.join(format!("part-{partition:05}.parquet"));
-        writers.spawn(write_partition(path, Arc::clone(schema), stream));
+        let output = Output { path, properties: passing_properties(), shape: Shape::AsItIs(Arc::clone(schema)) };
+        writers.spawn(write_partition(vec![output], stream));
     }
     let mut files = Vec::new();
     while let Some(done) = writers.join_next().await {
-        files.push(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
+        files.extend(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
     }
-    files.retain(|file| file.rows > 0);
-    files.sort_by(|left, right| left.path.cmp(&right.path));
+    in_order(&mut files);
     Ok(files)
 }
 
-async fn write_partition(
+/// Without those that have no rows.
+fn in_order(files: &mut Vec<DataFile>) {
+    files.retain(|file| file.rows > 0);
+    files.sort_by(|left, right| left.path.cmp(&right.path));
+}
+
+/// A file that is written.
+struct Output {
     path: PathBuf,
-    schema: SchemaRef,
-    mut stream: SendableRecordBatchStream,
-) -> EngineResult<DataFile> {
-    // Written once and read once or twice: speed counts, size does not. A group of rows is in memory until it is whole.
-    let properties = WriterProperties::builder()
+    properties: WriterProperties,
+    shape: Shape,
+}
+
+/// The columns of a file.
+enum Shape {
+    /// Those of the rows.
+    AsItIs(SchemaRef),
+    /// Those of a table, as tables have them.
+    Table(String, SchemaRef),
+}
+
+impl Shape {
+    fn of_table(table: &TableSpec) -> Self {
+        Self::Table(table.name.clone(), stored_schema(&table.schema))
+    }
+
+    fn schema(&self) -> &SchemaRef {
+        let (Self::AsItIs(schema) | Self::Table(_, schema)) = self;
+        schema
+    }
+
+    fn of(&self, batch: &RecordBatch) -> EngineResult<RecordBatch> {
+        match self {
+            Self::AsItIs(_) => Ok(batch.clone()),
+            Self::Table(name, schema) => {
+                conform(name, batch, schema).map_err(|failure| DataFusionError::External(Box::new(failure)))
+            }
+        }
+    }
+}
+
+/// Written once and read once or twice: speed counts, size does not. A group of rows is in memory until it is whole.
+fn passing_properties() -> WriterProperties {
+    WriterProperties::builder()
         .set_compression(Compression::LZ4_RAW)
         .set_dictionary_enabled(false)
         .set_max_row_group_row_count(Some(ROW_GROUP))
         .set_statistics_enabled(EnabledStatistics::None)
-        .build();
-    let mut writer = None;
+        .build()
+}
+
+async fn write_partition(outputs: Vec<Output>, mut stream: SendableRecordBatchStream) -> EngineResult<Vec<DataFile>> {
+    let mut writers: Option<Vec<ArrowWriter<File>>> = None;
     let mut rows = 0;
+    let outputs = Arc::new(outputs);
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }
         rows += batch.num_rows() as u64;
-        let mut open = match writer.take() {
-            Some(open) => open,
-            None => ArrowWriter::try_new(File::create(&path)?, Arc::clone(&schema), Some(properties.clone()))?,
-        };
+        let (mut open, outputs) = (writers.take(), Arc::clone(&outputs));
         // Encoding is heavy work: it must not hold up the other streams of this thread.
-        open = tokio::task::spawn_blocking(move || open.write(&batch).map(|()| open))
-            .await
-            .map_err(|error| DataFusionError::External(Box::new(error)))??;
-        writer = Some(open);
+        let write = move || -> EngineResult<_> {
+            let mut open = match open.take() {
+                Some(open) => open,
+                None => outputs.iter().map(opened).collect::<EngineResult<_>>()?,
+            };
+            for (writer, output) in open.iter_mut().zip(outputs.iter()) {
+                writer.write(&output.shape.of(&batch)?)?;
+            }
+            Ok(open)
+        };
+        let written = tokio::task::spawn_blocking(write).await;
+        writers = Some(written.map_err(|error| DataFusionError::External(Box::new(error)))??);
     }
-    if let Some(writer) = writer {
+    for writer in writers.into_iter().flatten() {
         writer.close()?;
     }
-    Ok(DataFile { path, rows })
+    Ok(outputs.iter().map(|output| DataFile { path: output.path.clone(), rows }).collect())
+}
+
+fn opened(output: &Output) -> EngineResult<ArrowWriter<File>> {
+    let (file, schema) = (File::create(&output.path)?, Arc::clone(output.shape.schema()));
+    Ok(ArrowWriter::try_new(file, schema, Some(output.properties.clone()))?)
 }
 
 fn register(session: &SessionContext, name: &str, folder: &Path, schema: SchemaRef) -> EngineResult<()> {
@@ -239,29 +318,4 @@ fn register(session: &SessionContext, name: &str, folder: &Path, schema: SchemaR
 
 fn quoted(name: &str) -> datafusion::common::TableReference {
     datafusion::common::TableReference::bare(name.to_owned())
-}
-
-/// A pass as a plan: one row per customer with a column per feature.
-pub async fn fused(session: &SessionContext, pass: &Pass, id: &str) -> Result<DataFrame> {
-    let doing = || format!("computing the features of `{}`", pass.name);
-    let id = datafusion::common::Column::from_name(id);
-    let build = async {
-        let input = session.sql(&pass.input).await?;
-        let filters = (0..pass.spec.n_filters).map(|index| col(format!("filter_{index}"))).collect();
-        let given = pass.spec.streams.iter().flat_map(|stream| [stream.value, stream.order]).flatten();
-        let n_values = given.max().map_or(0, |last| last + 1);
-        let values = (0..n_values).map(|index| col(format!("value_{index}"))).collect();
-        let call = pass::call(&pass.spec, col("_time"), col("_key"), filters, values)?.alias("features");
-        let key = datafusion::prelude::Expr::Column(id);
-        let mut columns = vec![key.clone()];
-        let grouped = input.aggregate(vec![key], vec![call])?;
-        for feature in &pass.spec.features {
-            columns.push(
-                datafusion::functions::core::expr_fn::get_field(col("features"), feature.name.as_str())
-                    .alias(&feature.name),
-            );
-        }
-        grouped.select(columns)
-    };
-    build.await.map_err(|error| failure_from(doing(), &error))
 }

@@ -69,7 +69,7 @@ impl InOrder {
 /// Several of them as one table. Each column is that of the first relation that has one of its name.
 #[derive(Debug)]
 pub struct Zipped {
-    relations: Arc<Vec<InOrder>>,
+    relations: Arc<[InOrder]>,
     /// Of each column: the relation, and its place there.
     places: Vec<(usize, usize)>,
     schema: SchemaRef,
@@ -91,7 +91,7 @@ impl Zipped {
                 }
             }
         }
-        Ok(Self { relations: Arc::new(relations), places, schema: Arc::new(Schema::new(fields)) })
+        Ok(Self { relations: relations.into(), places, schema: Arc::new(Schema::new(fields)) })
     }
 }
 
@@ -130,7 +130,7 @@ impl TableProvider for Zipped {
 
 /// Reads them side by side.
 struct ZippedExec {
-    relations: Arc<Vec<InOrder>>,
+    relations: Arc<[InOrder]>,
     places: Vec<(usize, usize)>,
     schema: SchemaRef,
     rows: usize,

@@ -132,8 +132,20 @@ fn is_of_an_entity(spec: &Spec, name: &str) -> bool {
 }
 
 /// What follows an entity's name in the names of its tables.
-const TABLES: &[&str] =
-    &["_base", "_contested", "_golden", "_identifiers", "_ids", "_links", "_merged", "_nodes", "_records", "_wide"];
+const TABLES: &[&str] = &[
+    "_base",
+    "_contested",
+    "_golden",
+    "_identifiers",
+    "_ids",
+    "_links",
+    "_merged",
+    "_nodes",
+    "_records",
+    "_seen",
+    "_wide",
+    "_zipped",
+];
 
 pub(super) fn resolve(_: &Files, spec: &Spec, project: &mut Project, findings: &mut Findings) {
     source_names_are_free(spec, findings);

@@ -2,15 +2,19 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
+
 use super::identity;
 use super::kept::Kept;
 use super::results::Results;
 use super::workspace::Workspace;
 use crate::compile::{consents, customer, passes};
 use crate::diag::Result;
+use crate::engine::functions::since::{self, Since};
 use crate::engine::{InOrder, Zipped, resolve};
 use crate::project::{Entity, Project};
 use crate::report::Progress;
+use crate::sql::ident;
 use crate::store::{failure_from, tables};
 
 /// What was computed of an entity.
@@ -49,11 +53,29 @@ pub(super) async fn run(
     }
     progress.step("computing traits, scores and segments", None);
     workspace.published_as(&entity.name, &customer::before(entity)).await?;
+    since(workspace, results, entity).await?;
     let zipped = Zipped::of(relations).map_err(|error| failure_from("putting together what is known", &error))?;
     workspace.register(&customer::zipped(entity), Arc::new(zipped))?;
     let wide = customer::wide_of_zipped(project, entity, &all, &part);
     let count = workspace.stage.keep(session, &format!("{}_wide", entity.name), &wide).await?;
     Ok(Customers { entity: entity.name.clone(), identity: report, count, passes: computed })
+}
+
+/// Makes it known since when customers have been as they are published.
+async fn since(workspace: &Workspace, results: &Results<'_>, entity: &Entity) -> Result<()> {
+    let session = &workspace.opened.session;
+    let mut since = Since::new(results.roster(entity).await?);
+    let (seen, before) = (tables::seen(&entity.name), format!("before_{}_seen", entity.name));
+    if results.fits(&seen.name, &entity.name) && workspace.published_as(&seen.name, &before).await? {
+        let failed = |error| failure_from(format!("reading the table `{}`", seen.name), &error);
+        let sql = format!("select {}, _digest, updated_at from {}", ident(&entity.id()), ident(&before));
+        let mut rows = session.sql(&sql).await.map_err(failed)?.execute_stream().await.map_err(failed)?;
+        while let Some(batch) = rows.next().await {
+            since.add(&batch.map_err(failed)?).map_err(failed)?;
+        }
+    }
+    since::register(session, &entity.name, since);
+    Ok(())
 }
 
 /// Leaves `consents`, `consent_history` and `new_consent_events` on the stage. Identity of every entity is readable, and every

@@ -1,24 +1,26 @@
 //! How models are computed: the physical plans of what `compile` prints, over what is published.
 
+use std::sync::Arc;
+
 use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::physical_plan::displayable;
 use datafusion::prelude::DataFrame;
 
 use super::compile::compile;
 use super::customers;
+use super::identity;
 use super::opened::Opened;
 use super::query::readable;
 use super::workspace::Workspace;
 use crate::compile::{Part, consents, customer, passes, syncs};
 use crate::diag::{Failure, Result};
-use crate::engine::fused;
+use crate::engine::PassExec;
 use crate::project::{Entity, Kind};
 use crate::store::failure_from;
 use crate::sync::tables::STATE;
 
 /// What each plan gives, and the plan: the physical plans of the selected models. The features of an entity are those of the fused
-/// passes that a build runs; sources find their customers by joins here, where a build looks them up. Nothing is computed; what was never
-/// built cannot be planned.
+/// passes that a build runs, where they look the customers of rows up. Nothing is computed; what was never built cannot be planned.
 pub async fn plans(opened: Opened, selectors: &[String]) -> Result<Vec<(String, String)>> {
     let compiled = compile(&opened, selectors)?;
     let workspace = readable(opened).await?;
@@ -31,6 +33,9 @@ pub async fn plans(opened: Opened, selectors: &[String]) -> Result<Vec<(String, 
     let project = &workspace.opened.project;
     workspace.view(syncs::CONSENTS, &consents::state_at(project, &workspace.opened.present)).await?;
     workspace.stage.hold(&workspace.opened.session, "_sync_state_open", SchemaRef::clone(&STATE), Vec::new())?;
+    // What a build knows of identity, it looks up.
+    let building = workspace.apart().await?;
+    identity::look_up_nobody(&building).await?;
     let mut plans = Vec::new();
     for model in compiled {
         let of_model = |what: &str| format!("{} {}: {what}", model.kind, model.name);
@@ -53,10 +58,11 @@ pub async fn plans(opened: Opened, selectors: &[String]) -> Result<Vec<(String, 
         }
         if let Some(entity) = entity {
             for pass in all_passes(&workspace, entity) {
-                let frame = fused(&workspace.opened.session, &pass, &entity.id()).await?;
                 let what = format!("{}: the features of {}, fused", customer::pass_table(&pass), pass.name);
-                let plan = shown(&what, frame).await?;
-                plans.push((of_model(&what), plan));
+                let session = &building.opened.session;
+                let plan = PassExec::of(session, &pass, Arc::default(), &entity.id()).await;
+                let plan = plan.map_err(|error| failure_from(format!("planning {what}"), &error))?;
+                plans.push((of_model(&what), displayable(&plan).indent(false).to_string()));
             }
         }
     }

@@ -31,21 +31,39 @@ pub(super) struct Rows {
 pub(super) struct Tally {
     /// What the table is apart from its rows.
     shape: String,
+    told: Told,
     sum: Mutex<(u64, u128)>,
 }
 
+/// What tells rows apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Told {
+    /// All columns but these.
+    ByAllBut(&'static [&'static str]),
+    /// This column, which is no part of the table, says all that the others say.
+    By(&'static str),
+}
+
+impl Told {
+    fn takes(self, column: &str) -> bool {
+        match self {
+            Self::ByAllBut(ignored) => !ignored.contains(&column),
+            Self::By(one) => one == column,
+        }
+    }
+}
+
 impl Tally {
-    fn of(spec: &TableSpec) -> Self {
+    fn of(spec: &TableSpec, told: Told) -> Self {
         let stored = stored_schema(&spec.schema);
         let types: Vec<_> = stored.fields().iter().map(|field| (field.name(), field.data_type())).collect();
         let shape = format!("{types:?}\0{:?}\0{:?}\0{}", spec.partition_by, spec.personal, spec.description);
-        Self { shape: blake3::hash(shape.as_bytes()).to_hex()[..16].to_owned(), sum: Mutex::default() }
+        Self { shape: blake3::hash(shape.as_bytes()).to_hex()[..16].to_owned(), told, sum: Mutex::default() }
     }
 
-    fn add(&self, batch: &RecordBatch, ignored: &[&str]) -> EngineResult<()> {
+    fn add(&self, batch: &RecordBatch) -> EngineResult<()> {
         let schema = batch.schema();
-        let told =
-            schema.fields().iter().zip(batch.columns()).filter(|(field, _)| !ignored.contains(&field.name().as_str()));
+        let told = schema.fields().iter().zip(batch.columns()).filter(|(field, _)| self.told.takes(field.name()));
         let columns: Vec<_> = told.map(|(_, column)| Arc::clone(column)).collect();
         let sum = sum_of_rows(&columns, batch.num_rows())?;
         let mut all = self.sum.lock().unwrap_or_else(PoisonError::into_inner);
@@ -65,11 +83,14 @@ pub(super) async fn passing(
     workspace: &Workspace,
     spec: &TableSpec,
     from: &str,
-    ignored: &'static [&'static str],
+    told: Told,
 ) -> Result<(Vec<SendableRecordBatchStream>, Arc<Tally>)> {
     let all = stored_schema(&spec.schema);
-    let columns: Vec<String> = all.fields().iter().map(|field| ident(field.name())).collect();
-    let (streams, tally, _) = tallied(workspace, spec, from, &columns, ignored).await?;
+    let mut columns: Vec<String> = all.fields().iter().map(|field| ident(field.name())).collect();
+    if let Told::By(one) = told {
+        columns.push(ident(one));
+    }
+    let (streams, tally, _) = tallied(workspace, spec, from, &columns, told).await?;
     Ok((streams, tally))
 }
 
@@ -84,7 +105,7 @@ pub(super) async fn of(
     let stored = stored_schema(&spec.schema);
     let names = stored.fields().iter().map(|field| field.name().as_str()).filter(|name| !ignored.contains(name));
     let columns: Vec<String> = names.map(ident).collect();
-    let (streams, tally, plan) = tallied(workspace, spec, from, &columns, ignored).await?;
+    let (streams, tally, plan) = tallied(workspace, spec, from, &columns, Told::ByAllBut(ignored)).await?;
     let mut readers = tokio::task::JoinSet::new();
     for mut stream in streams {
         readers.spawn(async move {
@@ -112,9 +133,9 @@ async fn tallied(
     spec: &TableSpec,
     from: &str,
     columns: &[String],
-    ignored: &'static [&'static str],
+    told: Told,
 ) -> Result<(Vec<SendableRecordBatchStream>, Arc<Tally>, Arc<dyn ExecutionPlan>)> {
-    let tally = Arc::new(Tally::of(spec));
+    let tally = Arc::new(Tally::of(spec, told));
     let sql = format!("select {} from {}", columns.join(", "), ident(from));
     let streams = async {
         let frame = workspace.opened.session.sql(&sql).await?;
@@ -126,7 +147,7 @@ async fn tallied(
             let schema = stream.schema();
             let told = stream.map(move |batch| {
                 let batch = batch?;
-                tally.add(&batch, ignored)?;
+                tally.add(&batch)?;
                 Ok(batch)
             });
             Ok(Box::pin(RecordBatchStreamAdapter::new(schema, told)) as SendableRecordBatchStream)

@@ -1,6 +1,6 @@
 //! Identity, then what sources look like with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -85,6 +85,12 @@ pub(super) async fn look_sources_up(
     let shared = lookup::register(session, project, whose, rosters).await?;
     workspace.stage.timings.note("learning whose each record is", started, None, None);
     sources(workspace, Finding::Functions(&shared)).await
+}
+
+/// As [`look_sources_up`], where nothing is to be found: for plans that are only shown.
+pub(super) async fn look_up_nobody(workspace: &Workspace) -> Result<()> {
+    lookup::register_none(&workspace.opened.session, &workspace.opened.project);
+    sources(workspace, Finding::Functions(&BTreeSet::new())).await
 }
 
 /// Makes every source readable with its customers, parents before children.

@@ -1,6 +1,7 @@
 //! Publishing: each table is one commit, and the row in `runs` that lists their versions is the last.
 
 mod histories;
+mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
@@ -9,7 +10,6 @@ use super::audit;
 use super::build::BuildOptions;
 use super::definitions;
 use super::expectations::Checked;
-use super::fingerprint;
 use super::kept::Kept;
 use super::recorded::{Ending, Run};
 use super::renames;
@@ -17,10 +17,9 @@ use super::results::{self, Results};
 use super::segments::SegmentChange;
 use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
-use crate::compile::customer;
 use crate::diag::{Failure, Finding, Result};
 use crate::project::{Entity, Kind};
-use crate::store::{Commit, Input, Lease, Published, TableSpec, Written, tables};
+use crate::store::{Commit, Lease, Published, TableSpec, Written, tables};
 
 /// The key of the project's own fingerprint among the inputs of a run.
 pub(super) const PROJECT: &str = "(project)";
@@ -68,14 +67,7 @@ pub(super) async fn run(
         } else {
             publisher.identity(entity).await?;
         }
-        let spec = TableSpec {
-            name: entity.name.clone(),
-            schema: workspace.schema(&entity.name).await?,
-            partition_by: Vec::new(),
-            personal: customer::personal(project, entity),
-            description: description(entity),
-        };
-        publisher.overwrite(&spec, &entity.name, &[]).await?;
+        publisher.customers(entity).await?;
     }
     // What was computed of a part would take the place of the whole.
     if kept.is_empty() {
@@ -184,88 +176,6 @@ impl Publisher<'_> {
             }
         }
         Ok(findings)
-    }
-
-    /// The tables of an entity that was resolved.
-    async fn identity(&mut self, entity: &Entity) -> Result<()> {
-        let records = tables::records(&entity.name);
-        self.overwrite(&records, &records.name, &["run_id"]).await?;
-        // Who a shared device belonged to at what time: whoever reads a source with its customers needs it.
-        for spec in [tables::identifiers, tables::links, tables::nodes, tables::contested] {
-            let spec = spec(&entity.name);
-            self.overwrite(&spec, &spec.name, &[]).await?;
-        }
-        let ids = tables::ids(&entity.name);
-        self.append(&ids, &ids.name).await
-    }
-
-    /// Leaves tables as they are published: what they would be made of has not changed.
-    fn leave(&mut self, specs: &[TableSpec]) {
-        for spec in specs {
-            let before = self.before.get(&steps::of_table(&spec.name));
-            let fingerprint = before.map(|step| step.fingerprint.clone());
-            let rows = before.and_then(|step| step.rows);
-            let (table, version) = (spec.name.clone(), self.there.get(&spec.name).copied().unwrap_or_default());
-            let table = PublishedRows { table, rows: rows.unwrap_or_default(), version, is_written: false };
-            self.note(spec, fingerprint, table);
-        }
-    }
-
-    /// What later runs may read instead of computing it.
-    async fn results(&mut self, results: &Results<'_>) -> Result<()> {
-        for made in results.made() {
-            let Some((spec, files)) = results.table(&made).await? else { continue };
-            let mut table = PublishedRows { table: made.name, rows: made.rows, version: 0, is_written: !made.is_found };
-            table.version = if made.is_found {
-                self.there.get(&spec.name).copied().unwrap_or_default()
-            } else {
-                let _turn = self.lease.turn().await?;
-                let started = Instant::now();
-                let written = self.workspace.opened.warehouse.adopt(&spec, &files, &self.commit).await?;
-                self.timed(&spec, started, written.rows);
-                written.version
-            };
-            self.note(&spec, Some(made.basis), table);
-        }
-        Ok(())
-    }
-
-    /// Replaces the rows of a table, unless they are those that are published.
-    async fn overwrite(&mut self, spec: &TableSpec, from: &str, ignored: &'static [&'static str]) -> Result<()> {
-        let workspace = self.workspace;
-        let version = self.there.get(&spec.name).copied().filter(|_| !self.options.full_refresh);
-        if let (Some(version), Some(before)) = (version, self.before.get(&steps::of_table(&spec.name))) {
-            let rows = fingerprint::of(workspace, spec, from, ignored).await?;
-            if rows.fingerprint == before.fingerprint {
-                let table = PublishedRows { table: spec.name.clone(), rows: rows.count, version, is_written: false };
-                self.note(spec, Some(rows.fingerprint), table);
-                return Ok(());
-            }
-        }
-        let (passing, tally) = fingerprint::passing(workspace, spec, from, ignored).await?;
-        let turn = self.lease.turn().await?;
-        let (opened, started) = (&workspace.opened, Instant::now());
-        let written = opened.warehouse.overwrite(spec, passing, &self.commit, &opened.session).await?;
-        drop(turn);
-        self.timed(spec, started, written.rows);
-        let rows = tally.rows();
-        let (table, version) = (spec.name.clone(), written.version);
-        self.note(spec, Some(rows.fingerprint), PublishedRows { table, rows: rows.count, version, is_written: true });
-        Ok(())
-    }
-
-    async fn append(&mut self, spec: &TableSpec, from: &str) -> Result<()> {
-        let plan = self.workspace.plan(from).await?;
-        self.add(spec, plan.into()).await
-    }
-
-    async fn add(&mut self, spec: &TableSpec, rows: Input) -> Result<()> {
-        let _turn = self.lease.turn().await?;
-        let (opened, started) = (&self.workspace.opened, Instant::now());
-        let Written { rows, version, .. } = opened.warehouse.append(spec, rows, &self.commit, &opened.session).await?;
-        self.timed(spec, started, rows);
-        self.note(spec, None, PublishedRows { table: spec.name.clone(), rows, version, is_written: true });
-        Ok(())
     }
 
     fn timed(&self, spec: &TableSpec, since: Instant, rows: u64) {

@@ -21,7 +21,7 @@ use crate::engine::{InOrder, Roster, RowFile};
 use crate::project::{Consent, Entity, Project};
 use crate::spec::Role;
 use crate::sql::ident;
-use crate::store::{DataFile, StoredTable, TableSpec, tables};
+use crate::store::{DataFile, StoredFile, StoredTable, TableSpec, tables};
 
 /// What such a table is, for its readers.
 pub(super) const DESCRIPTION: &str =
@@ -190,10 +190,21 @@ impl<'a> Results<'a> {
         if is_of_sources {
             self.resolve_sources().await?;
         }
-        let roster = self.rosters().await?.get(&entity.name).cloned().unwrap_or_default();
+        let roster = self.roster(entity).await?;
         let rows = stage.keep_pass(&opened.session, name, pass, roster, &entity.id()).await?;
         self.note(name, basis, rows, false);
         stage.in_order(name, self.workspace.schema(name).await?)
+    }
+
+    /// The customers of an entity.
+    pub(super) async fn roster(&self, entity: &Entity) -> Result<Arc<Roster>> {
+        Ok(self.rosters().await?.get(&entity.name).cloned().unwrap_or_default())
+    }
+
+    /// Does one published table say what another is made of, as it is?
+    pub(super) fn fits(&self, table: &str, other: &str) -> bool {
+        let fingerprint = |table| self.before.get(&steps::of_table(table)).map(|step| &step.fingerprint);
+        fingerprint(table).is_some_and(|one| !one.is_empty() && fingerprint(other) == Some(one))
     }
 
     async fn rosters(&self) -> Result<&BTreeMap<String, Arc<Roster>>> {
@@ -270,7 +281,7 @@ impl<'a> Results<'a> {
 
 fn row_files(table: &StoredTable) -> Result<Vec<RowFile>> {
     let (store, files) = table.data_files()?;
-    let file = |(path, size, rows)| RowFile { store: Arc::clone(&store), path, size, rows };
+    let file = |StoredFile { path, size, rows }| RowFile { store: Arc::clone(&store), path, size, rows };
     Ok(files.into_iter().map(file).collect())
 }
 

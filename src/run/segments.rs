@@ -156,16 +156,8 @@ pub(super) async fn run(
     hold_definitions(workspace, &definitions)?;
     workspace.stage.keep(session, "segment_members", &segments::stays(entity)).await?;
     if is_built {
-        let names = customer::columns(project, entity);
         let is_kept = definitions.iter().any(|(.., is_kept)| *is_kept);
-        let before = before_customer(workspace, entity, &names).await?;
-        let published = customer::published(project, entity, before, is_kept);
-        if before || is_kept {
-            workspace.stage.keep(session, &entity.name, &published).await?;
-        } else {
-            // Nothing is joined: it is on the stage already.
-            workspace.view(&entity.name, &published).await?;
-        }
+        workspace.view(&entity.name, &customer::published(project, entity, is_kept)).await?;
     }
     Ok(changes)
 }
@@ -237,23 +229,4 @@ fn hold_definitions(workspace: &Workspace, definitions: &[Definition<'_>]) -> Re
     ])
     .map_err(|error| Failure::world("W001", "comparing segments", error))?;
     workspace.stage.hold(&workspace.opened.session, "definitions", batch.schema(), vec![batch])
-}
-
-/// Do the customers that are published, `before_<entity>`, have the same columns? Then `updated_at` can be kept for those
-/// who did not change.
-async fn before_customer(workspace: &Workspace, entity: &Entity, names: &[String]) -> Result<bool> {
-    let wide = workspace.schema(&format!("{}_wide", entity.name)).await?;
-    let Some(provider) = workspace.published.provider(&workspace.opened.warehouse, &entity.name).await? else {
-        return Ok(false);
-    };
-    let before = provider.schema();
-    let same = names.iter().all(|name| match (before.field_with_name(name), wide.field_with_name(name)) {
-        (Ok(before), Ok(now)) => {
-            let now = crate::store::stored_schema(&datafusion::arrow::datatypes::Schema::new(vec![now.clone()]));
-            let before = crate::store::stored_schema(&datafusion::arrow::datatypes::Schema::new(vec![before.clone()]));
-            before.field(0).data_type() == now.field(0).data_type()
-        }
-        _ => false,
-    });
-    Ok(same && before.field_with_name("segments").is_ok() && before.field_with_name("updated_at").is_ok())
 }

@@ -115,6 +115,18 @@ pub fn ids(entity: &str) -> TableSpec {
     )
 }
 
+/// `<entity>_seen`: one row per customer, with a digest of what is published of it, so that the next run knows who has changed.
+#[must_use]
+pub fn seen(entity: &str) -> TableSpec {
+    table(
+        format!("{entity}_seen"),
+        "One row per customer: a digest of what is published of it, and since when it has been so",
+        [(&*format!("{entity}_id"), TEXT), ("_digest", WHOLE), ("updated_at", instant())],
+        &[],
+        &["_digest"],
+    )
+}
+
 /// `<entity>_nodes`, remembered: one row per node that ever was, with its last id and how often it has minted. Those that
 /// are gone stay, so that a record that comes back finds its customer.
 #[must_use]

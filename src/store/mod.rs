@@ -30,11 +30,12 @@ pub use failures::{failure_from, held, value_fault};
 pub use lease::{Abandoned, Lease, LeaseOptions, Watch};
 pub use published::{Published, PublishedTable};
 pub(crate) use refusal::refusal;
+pub use statistics::writer_properties;
 pub use stored_types::{conform, stored_schema};
-pub use table::StoredTable;
+pub use table::{StoredFile, StoredTable};
 pub use tables::{
     audit, consent_ledger, consents, contested, entity_tables, identifiers, ids, links, nodes, records, run_steps,
-    runs, score_values, segment_members, segment_sizes, sync_journal, sync_receipts, sync_runs, sync_state,
+    runs, score_values, seen, segment_members, segment_sizes, sync_journal, sync_receipts, sync_runs, sync_state,
 };
 pub use warehouse::Warehouse;
 pub(crate) use warehouse::locate;

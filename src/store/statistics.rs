@@ -26,7 +26,8 @@ const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
 
 /// How files are written: compressed, and without statistics on personal columns.
-pub(super) fn writer_properties(spec: &TableSpec) -> WriterProperties {
+#[must_use]
+pub fn writer_properties(spec: &TableSpec) -> WriterProperties {
     let mut builder = WriterProperties::builder()
         .set_created_by(concat!("cohorte ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).unwrap_or_default()))

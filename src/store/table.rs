@@ -19,6 +19,17 @@ use super::failures::{failure_from, reading};
 use super::write::OF_RUN;
 use crate::diag::Result;
 
+/// A file of a table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredFile {
+    /// Its name in the table's folder.
+    pub path: Path,
+    /// Its bytes.
+    pub size: u64,
+    /// Its rows.
+    pub rows: usize,
+}
+
 /// One version of a table. Holds the list of its files: some hundred bytes each.
 #[derive(Clone)]
 pub struct StoredTable {
@@ -61,14 +72,15 @@ impl StoredTable {
     }
 
     /// Where its files are, and their names there with the bytes and rows of each, in the order of their names.
-    pub fn data_files(&self) -> Result<(Arc<dyn ObjectStore>, Vec<(Path, u64, usize)>)> {
+    pub fn data_files(&self) -> Result<(Arc<dyn ObjectStore>, Vec<StoredFile>)> {
         let log = self.snapshot()?.log_data();
-        let file = |file: LogicalFileView| {
-            let size = u64::try_from(file.size()).unwrap_or_default();
-            (file.object_store_path(), size, file.num_records().unwrap_or_default())
+        let file = |file: LogicalFileView| StoredFile {
+            path: file.object_store_path(),
+            size: u64::try_from(file.size()).unwrap_or_default(),
+            rows: file.num_records().unwrap_or_default(),
         };
         let mut files: Vec<_> = log.iter().map(file).collect();
-        files.sort();
+        files.sort_by(|left, right| left.path.cmp(&right.path));
         Ok((self.table.log_store().object_store(None), files))
     }
 

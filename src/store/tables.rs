@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use datafusion::arrow::datatypes::{DataType, Field, TimeUnit};
 
-pub use super::entity_tables::{contested, entity_tables, identifiers, ids, links, nodes, records};
+pub use super::entity_tables::{contested, entity_tables, identifiers, ids, links, nodes, records, seen};
 use super::write::{TableSpec, columns};
 
 pub(super) const TEXT: DataType = DataType::Utf8;

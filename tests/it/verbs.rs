@@ -253,7 +253,7 @@ fn how_models_are_computed_is_shown() {
         rest.split("\n-- ").next().unwrap().to_owned()
     };
     let fused = of("fused\n");
-    assert!(fused.contains("cohorte_pass(") && fused.contains("mode=SinglePartitioned"), "{fused}");
+    assert!(fused.starts_with("PassExec: orders") && fused.contains("cohorte_tuple_customer("), "{fused}");
     assert!(of("customer_wide: every trait, score and segment\n").contains("HashJoinExec"));
     assert!(of("what is due").contains("join_type=Full"));
     let one = stdout(&dir, &["explain", "plan", "customer", "--format", "json"]);

@@ -49,7 +49,8 @@ async fn every_function_takes_nothing_but_nulls() {
             let nulls = vec!["null"; count].join(", ");
             let answer =
                 row(&format!("select {name}({nulls}) as a, {name}({nulls}) as b from (values (1), (2)) v(x)")).await;
-            if name != "cohorte_hash" {
+            // Nulls are values, too.
+            if !["cohorte_hash", "cohorte_digest"].contains(&name) {
                 assert_eq!(answer, ["", ""], "{name} of {count}");
             }
         }

@@ -1,29 +1,36 @@
-//! `cohorte_hash`: a fingerprint of values that stays the same for ever, on every machine, in every version.
+//! `cohorte_hash`: a fingerprint of values that stays the same for ever, on every machine, in every version; and `cohorte_digest`, 64 bits
+//! that are faster and only mean something to the version of cohorte that made them.
 //!
 //! 128 bits of BLAKE3 as 32 hexadecimal digits: two different rows among a billion collide with odds of about 1 in 10^21.
 //! Syncs keep these to know what they delivered, so the encoding below is a promise: it may grow, never change.
 
 use std::sync::Arc;
 
-use datafusion::arrow::array::{Array, ArrayRef, AsArray, StringViewBuilder};
+use datafusion::arrow::array::{Array, ArrayRef, AsArray, Int64Array, StringViewBuilder};
 use datafusion::arrow::compute::cast;
 use datafusion::arrow::datatypes::{
     DataType, Date32Type, Decimal128Type, Float64Type, Int64Type, Time64NanosecondType, TimeUnit,
     TimestampMicrosecondType, TimestampNanosecondType, UInt64Type,
 };
 use datafusion::common::{Result, exec_err};
-use xxhash_rust::xxh3::xxh3_128;
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use super::call::{Function, Takes};
 
 pub(super) fn functions() -> Vec<Function> {
-    vec![Function::new("cohorte_hash", Takes::Anything, DataType::Utf8View, |arguments| {
+    let hash = Function::new("cohorte_hash", Takes::Anything, DataType::Utf8View, |arguments| {
         let mut builder = StringViewBuilder::with_capacity(arguments.rows);
         each_row(&arguments.columns()?, arguments.rows, |bytes| {
             builder.append_value(&blake3::hash(bytes).to_hex()[..32]);
         })?;
         Ok(Arc::new(builder.finish()))
-    })]
+    });
+    let digest = Function::new("cohorte_digest", Takes::Anything, DataType::Int64, |arguments| {
+        let mut digests = Vec::with_capacity(arguments.rows);
+        each_row(&arguments.columns()?, arguments.rows, |bytes| digests.push(xxh3_64(bytes) as i64))?;
+        Ok(Arc::new(Int64Array::from(digests)))
+    });
+    vec![hash, digest]
 }
 
 /// The sum of the digests of rows: the same whatever their order. Its digests are faster than those of `cohorte_hash`, and only

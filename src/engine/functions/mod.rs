@@ -22,6 +22,7 @@ mod name_key;
 mod names;
 mod phone;
 pub mod place;
+pub mod since;
 mod timestamp;
 mod zone;
 

@@ -26,6 +26,13 @@ impl CustomerId {
     }
 }
 
+impl CustomerId {
+    /// Where it lies among all ids that there could be, as a fraction of 2⁶⁴.
+    pub(crate) fn share(self) -> u64 {
+        self.0.iter().take(8).fold(0, |all, byte| all << 8 | u64::from(*byte))
+    }
+}
+
 /// An id, spelt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IdText([u8; 22]);

@@ -17,7 +17,6 @@ mod counters;
 mod domain;
 mod exec;
 mod extremes;
-mod hash_first;
 mod part;
 mod picks;
 mod plan;
@@ -32,7 +31,6 @@ mod udaf;
 mod wire;
 
 pub use exec::PassExec;
-pub use hash_first::HashFirst;
 pub use plan::shape;
 pub use udaf::{call, udaf};
 

@@ -8,13 +8,12 @@ use datafusion::arrow::array::{
 use datafusion::arrow::datatypes::{DataType as ArrowType, Field, Schema, TimeUnit};
 use datafusion::arrow::util::pretty::pretty_format_batches;
 use datafusion::datasource::MemTable;
-use datafusion::execution::SessionStateBuilder;
 use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::physical_plan::{ExecutionPlan, collect, displayable};
 use datafusion::prelude::{DataFrame, SessionConfig, SessionContext, col};
 
-use super::{HashFirst, call, udaf};
+use super::{call, udaf};
 use crate::compile::pass::{PassFeature, PassSpec, Stream};
 use crate::sql::{Aggregate, DataType};
 
@@ -209,43 +208,17 @@ async fn skipped_partial_aggregation_gives_the_same() {
     same(&passed, &plain(5000, 20_000).await);
 }
 
-fn hashing_session(config: SessionConfig, runtime: Arc<RuntimeEnv>) -> SessionContext {
-    let state = SessionStateBuilder::new().with_default_features().with_config(config).with_runtime_env(runtime);
-    SessionContext::new_with_state(state.with_physical_optimizer_rule(Arc::new(HashFirst)).build())
-}
-
-#[tokio::test]
-async fn one_aggregation_after_hashing_gives_the_same() {
-    let config = SessionConfig::new().with_target_partitions(PARTITIONS);
-    let ctx = hashing_session(config, Arc::default());
-    let frame = ctx.read_table(Arc::new(events(300, 20_000))).unwrap();
-    let (passed, plan) = rows(&ctx, aggregate(frame)).await;
-    let shown = shown(&plan);
-    assert!(shown.contains("mode=SinglePartitioned") && !shown.contains("mode=Partial"), "{shown}");
-    same(&passed, &plain(300, 20_000).await);
-}
-
 /// 20,000 customers in four megabytes: their states take more.
-async fn spilled(hash_first: bool) {
+#[tokio::test]
+async fn a_final_aggregation_that_spills_gives_the_same() {
     let pool = Arc::new(FairSpillPool::new(4 << 20));
     let runtime = RuntimeEnvBuilder::new().with_memory_pool(pool).build_arc().unwrap();
     let config = SessionConfig::new().with_target_partitions(2).with_batch_size(256);
-    let ctx =
-        if hash_first { hashing_session(config, runtime) } else { SessionContext::new_with_config_rt(config, runtime) };
+    let ctx = SessionContext::new_with_config_rt(config, runtime);
     let frame = ctx.read_table(Arc::new(events(20_000, 60_000))).unwrap();
     let (passed, plan) = rows(&ctx, aggregate(frame)).await;
     assert!(spills(&plan) > 0, "{}", shown(&plan));
     same(&passed, &plain(20_000, 60_000).await);
-}
-
-#[tokio::test]
-async fn a_single_aggregation_that_spills_gives_the_same() {
-    spilled(true).await;
-}
-
-#[tokio::test]
-async fn a_final_aggregation_that_spills_gives_the_same() {
-    spilled(false).await;
 }
 
 /// How often a plan spilled.

@@ -15,18 +15,20 @@ pub struct Finder {
     of: Arc<Outcome>,
     roster: Arc<Roster>,
     /// By cluster, which is its least node.
-    places: Arc<Vec<u32>>,
+    places: Arc<[u32]>,
 }
 
 impl Finder {
     pub(super) fn of(outcome: &Arc<Outcome>) -> Self {
         let names = &outcome.names;
-        let roster = Roster::of(names.ids.clone());
+        let mut by_id: Vec<_> = names.ids.iter().copied().zip(names.clusters.iter().copied()).collect();
+        by_id.sort_unstable();
         let mut places = vec![0_u32; outcome.partition.clustering.cluster_of.len()];
-        for (cluster, id) in names.clusters.iter().zip(&names.ids) {
-            places[*cluster as usize] = roster.place(*id).unwrap_or_default();
+        for (place, (_, cluster)) in (0_u32..).zip(&by_id) {
+            places[*cluster as usize] = place;
         }
-        Self { of: Arc::clone(outcome), roster: Arc::new(roster), places: Arc::new(places) }
+        let roster = Roster::of_sorted(by_id.into_iter().map(|(id, _)| id).collect());
+        Self { of: Arc::clone(outcome), roster: Arc::new(roster), places: places.into() }
     }
 
     /// The place of a node's customer.
