@@ -230,8 +230,7 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
         .segments
         .values()
         .filter_map(|segment| Some(Named { entity: &segment.entity, name: &segment.name, was: segment.was.as_ref()? }));
-    all.push(("segments_members".into(), segments::members(entity)));
-    all.push(("segments_sizes".into(), segments::sizes(entity)));
+    all.push(("segments_before".into(), segments::members_before(entity)));
     all.push(("segments_renamed".into(), segments::renamed(&Renames::due(was, |_, _| false))));
     all.push(("segments_stays".into(), segments::stays(entity)));
     all

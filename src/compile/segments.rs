@@ -3,7 +3,7 @@
 use super::definition::Definition;
 use super::renames::Renames;
 use crate::project::{Entity, Project, Segment};
-use crate::sql::{Select, ident, text_literal};
+use crate::sql::{Select, text_literal};
 
 /// A hash of what defines a segment's members: when it changes, entries and exits are the definition's doing.
 #[must_use]
@@ -11,64 +11,41 @@ pub fn definition_hash(project: &Project, segment: &Segment) -> String {
     Definition::of(project, segment)
 }
 
-/// Who is in now: `segment`, `entity_id`. Reads `<entity>_wide`.
-#[must_use]
-pub fn members(entity: &Entity) -> String {
-    let id = ident(&entity.id());
-    format!(
-        "select unnest(_segments) as segment, {id} as entity_id\nfrom {}\nwhere _segments is not null",
-        ident(&format!("{}_wide", entity.name))
-    )
-}
-
-/// As [`members`], of an entity that is not computed.
-pub const NO_MEMBERS: &str = "select segment, entity_id from stays where false";
-
 /// `merged_ids`, where no identity was resolved.
 pub const NO_MERGES: &str = "select entity_id as old_id, entity_id as new_id from stays where false";
 
-/// One row per segment that has or had members: `segment`, `members`, `before`, `entered`, `exited`. Reads `members_now` and
-/// `stays`.
+/// Who was in before this run: `segment`, `entity_id`. Reads `stays`.
 #[must_use]
-pub fn sizes(entity: &Entity) -> String {
-    format!(
-        "select\n  coalesce(n.segment, o.segment) as segment,\n  count(n.entity_id) as members,\n  count(o.entity_id) as before,\n  \
-         count(*) filter (where o.entity_id is null) as entered,\n  count(*) filter (where n.entity_id is null) as exited\n\
-         from members_now as n\n\
-         full join (select segment, entity_id from stays where exited_at is null and entity = {}) as o\n  \
-         on o.segment = n.segment and o.entity_id = n.entity_id\n\
-         group by coalesce(n.segment, o.segment)",
-        text_literal(&entity.name)
-    )
+pub fn members_before(entity: &Entity) -> String {
+    format!("select segment, entity_id from stays where exited_at is null and entity = {}", text_literal(&entity.name))
 }
 
 /// The stays after this run, in the columns of `segment_members`: closed stays as they were, open ones kept or closed, and
-/// new ones. Reads `stays`, `members_now`, `definitions` (`segment, hash, entry_reason, exit_reason, is_kept`: one row per
-/// segment of the entity; `is_kept` where a guard tripped) and `merged_ids` (`old_id`, `new_id`).
+/// new ones. Reads `stays`, `entered` (`segment, entity_id`: who is in and was not), `definitions` (`segment, hash, entry_reason,
+/// exit_reason, is_kept`: one row per segment of the entity; `is_kept` where a guard tripped) and `merged_ids` (`old_id`, `new_id`).
 #[must_use]
 pub fn stays(entity: &Entity) -> String {
     let name = text_literal(&entity.name);
     let columns = "segment, entity, entity_id, entered_at, exited_at, entry_reason, exit_reason, definition_hash";
     let closed = format!("select {columns}\nfrom stays\nwhere exited_at is not null or entity <> {name}");
+    let is_in = format!("cohorte_is_member_{}(o.segment, o.entity_id)", entity.name);
     // A segment that the project no longer has is left by all, because of its definition.
     let open = Select::from(format!("(select * from stays where exited_at is null and entity = {name}) as o"))
-        .join("left join members_now as n on n.segment = o.segment and n.entity_id = o.entity_id")
         .join("left join definitions as d on d.segment = o.segment")
         .join("left join merged_ids as m on m.old_id = o.entity_id")
         .column("o.segment", "segment")
         .column("o.entity", "entity")
         .column("o.entity_id", "entity_id")
         .column("o.entered_at", "entered_at")
-        .column("case when n.entity_id is null and not coalesce(d.is_kept, false) then cohorte_now() end", "exited_at")
+        .column(format!("case when not {is_in} and not coalesce(d.is_kept, false) then cohorte_now() end"), "exited_at")
         .column("o.entry_reason", "entry_reason")
         .column(
-            "case when n.entity_id is not null or coalesce(d.is_kept, false) then cast(null as varchar) when m.old_id is not null then 'merge' else coalesce(d.exit_reason, 'definition') end",
+            format!("case when {is_in} or coalesce(d.is_kept, false) then cast(null as varchar) when m.old_id is not null then 'merge' else coalesce(d.exit_reason, 'definition') end"),
             "exit_reason",
         )
         .column("o.definition_hash", "definition_hash");
-    let new = Select::from("members_now as n")
+    let new = Select::from("entered as n")
         .join("join definitions as d on d.segment = n.segment")
-        .join(format!("left join (select segment, entity_id from stays where exited_at is null and entity = {name}) as o on o.segment = n.segment and o.entity_id = n.entity_id"))
         .join("left join (select distinct s.segment, m.new_id from merged_ids as m join stays as s on s.entity_id = m.old_id where s.exited_at is null) as heir on heir.segment = n.segment and heir.new_id = n.entity_id")
         .column("n.segment", "segment")
         .column(&name, "entity")
@@ -78,7 +55,6 @@ pub fn stays(entity: &Entity) -> String {
         .column("case when heir.new_id is not null then 'merge' else d.entry_reason end", "entry_reason")
         .column("cast(null as varchar)", "exit_reason")
         .column("d.hash", "definition_hash")
-        .filter("o.entity_id is null")
         .filter("not d.is_kept");
     format!("{closed}\nunion all\n{open}\nunion all\n{new}")
 }

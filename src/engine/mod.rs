@@ -4,6 +4,8 @@ mod digest;
 pub mod functions;
 pub mod identity;
 pub mod lookup;
+mod made;
+mod members;
 pub mod pass;
 pub mod readers;
 pub mod repeated;
@@ -17,6 +19,8 @@ mod stage;
 mod timings;
 mod zipped;
 
+pub use made::Made;
+pub use members::{Counts, Members};
 pub use pass::PassExec;
 pub use roster::{Roster, part_of};
 pub use row_file::RowFile;

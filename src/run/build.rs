@@ -1,5 +1,6 @@
 //! Build: everything is computed on the stage first; only then, in the order of the tables, it is published.
 
+use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::customers::{self, Customers};
@@ -187,16 +188,20 @@ impl Build<'_> {
         // A source's rows may find customers of several entities: all of them are known by now.
         progress.step("reading consents", None);
         customers::current_consents(workspace, &checked.failed, Some(&results)).await?;
+        let mut moved = Some(BTreeSet::new());
         for (entity, found) in project.entities.values().zip(found_of) {
             if let Some(found) = found {
                 built.customers.push(customers::run(workspace, &results, entity, found, &kept, progress).await?);
             }
-            built.segments.extend(segments::run(workspace, entity, &self.options.accept, &kept).await?);
+            let changes = segments::run(&results, entity, &self.options.accept, &kept, &mut moved).await?;
+            built.segments.extend(changes);
         }
         if let Some(lease) = self.lease {
             progress.step("publishing", None);
+            let moved = moved.filter(|_| !self.options.full_refresh);
             let (tables, findings) =
-                publish::run(&results, lease, self.options, &built.segments, &kept, &checked, self.run).await?;
+                publish::run(&results, lease, self.options, (&built.segments, moved), &kept, &checked, self.run)
+                    .await?;
             built.tables = tables;
             built.findings.extend(findings);
         }

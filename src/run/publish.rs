@@ -14,7 +14,7 @@ use super::kept::Kept;
 use super::recorded::{Ending, Run};
 use super::renames;
 use super::results::{self, Results};
-use super::segments::SegmentChange;
+use super::segments::{Moved, SegmentChange};
 use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
 use crate::diag::{Failure, Finding, Result};
@@ -42,7 +42,7 @@ pub(super) async fn run(
     results: &Results<'_>,
     lease: &Lease,
     options: &BuildOptions,
-    segments: &[SegmentChange],
+    (segments, moved): (&[SegmentChange], Moved),
     kept: &Kept,
     checked: &Checked,
     recorded: &Run,
@@ -74,7 +74,7 @@ pub(super) async fn run(
         publisher.results(results).await?;
     }
     publisher.scores(kept).await?;
-    publisher.overwrite(&tables::segment_members(), "segment_members", &[]).await?;
+    publisher.members(moved).await?;
     publisher.sizes(segments).await?;
     publisher.overwrite(&tables::consents(), "consents", &[]).await?;
     publisher.append(&tables::consent_ledger(), "new_consent_events").await?;

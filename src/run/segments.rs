@@ -1,20 +1,26 @@
 //! Segments: who enters and leaves, and whether a guard holds the result back.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Instant;
 
-use datafusion::arrow::array::{ArrayRef, AsArray, BooleanArray, RecordBatch};
-use datafusion::arrow::compute::cast;
-use datafusion::arrow::datatypes::{DataType, Int64Type};
+use datafusion::arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use datafusion::error::{DataFusionError, Result as EngineResult};
+use futures::StreamExt;
+use tokio::task::JoinSet;
 
 use super::columns::texts;
 use super::kept::{Kept, Reason};
 use super::renames;
+use super::results::Results;
 use super::steps::{self, Ended};
 use super::workspace::Workspace;
 use crate::compile::{customer, segments};
 use crate::diag::{Failure, Fault, Result};
+use crate::engine::functions::member;
+use crate::engine::{Counts, Members};
 use crate::project::{Entity, Graph, Kind, Segment};
+use crate::sql::ident;
 use crate::store::{failure_from, tables};
 
 /// A segment's size and change.
@@ -76,17 +82,24 @@ pub struct TrippedSegment {
     pub segment: String,
 }
 
-/// Leaves `segment_members` and, unless the entity is kept as it is, its published form on the stage.
+/// The segments whose stays are others than before; none of them where all are to be written anew.
+pub(super) type Moved = Option<BTreeSet<String>>;
+
+/// Makes `segment_members` readable and, unless the entity is kept as it is, its published form. Adds to what has moved.
 pub(super) async fn run(
-    workspace: &Workspace,
+    results: &Results<'_>,
     entity: &Entity,
     accept: &[String],
     kept: &Kept,
+    moved: &mut Moved,
 ) -> Result<Vec<SegmentChange>> {
+    let workspace = results.workspace;
     let (project, session) = (&workspace.opened.project, &workspace.opened.session);
     // Stays of several entities are one table: each entity adds its own to what those before it left.
     if project.entities.first().is_none_or(|(first, _)| *first == entity.name) {
-        workspace.before(&tables::segment_members(), "before_segment_members").await?;
+        if !workspace.before(&tables::segment_members(), "before_segment_members").await? {
+            *moved = None;
+        }
     } else {
         workspace.rename("segment_members", "before_segment_members").await?;
     }
@@ -94,22 +107,28 @@ pub(super) async fn run(
     let own = || project.segments.values().filter(|segment| segment.entity == entity.name);
     let renames =
         renames::due(workspace, &steps, Kind::Segment, "before_segment_members", |of| of == entity.name).await?;
+    if !renames.is_empty() {
+        *moved = None;
+    }
     workspace.view("stays", &segments::renamed(&renames)).await?;
     let is_built = !kept.has_entity(&entity.name);
-    if is_built {
-        workspace.view("members_now", &segments::members(entity)).await?;
+    let none = Members::new(results.roster(entity).await?);
+    let before = members(workspace, &segments::members_before(entity), &none, Members::add).await?;
+    let now = if is_built {
         workspace.view("merged_ids", &format!("select old_id, new_id from \"{}_merged\"", entity.name)).await?;
+        let sql = format!("select {}, _segments from {}", ident(&entity.id()), ident(&format!("{}_wide", entity.name)));
+        members(workspace, &sql, &none, Members::add_lists).await?
     } else {
-        workspace.view("members_now", segments::NO_MEMBERS).await?;
         workspace.view("merged_ids", segments::NO_MERGES).await?;
-    }
-    let sizes = sizes(workspace, entity).await?;
+        none
+    };
+    workspace.register("entered", Arc::new(now.entered(&before)))?;
     let is_data = !workspace.changed_inputs().is_empty();
     let mut changes = Vec::new();
     let mut definitions: Vec<Definition<'_>> = Vec::new();
     let graph = Graph::new(&workspace.opened.spec, project);
     for segment in own() {
-        let [members, before, entered, exited] = sizes.get(&segment.name).copied().unwrap_or_default();
+        let Counts { members, before, entered, exited } = now.counts(&before, &segment.name);
         let hash = segments::definition_hash(project, segment);
         let old = renames.old_name(&entity.name, &segment.name);
         let before_it = steps.get(&Kind::Segment.id(old.unwrap_or(&segment.name)));
@@ -134,6 +153,9 @@ pub(super) async fn run(
         // Members that stay are those of the definition that they had.
         let hash = if is_kept { hash_before.cloned().unwrap_or_default() } else { hash };
         let (members, entered, exited) = if is_kept { (before, 0, 0) } else { (members, entered, exited) };
+        if let Some(moved) = moved.as_mut().filter(|_| entered + exited > 0) {
+            moved.insert(segment.name.clone());
+        }
         changes.push(SegmentChange {
             segment: segment.name.clone(),
             members,
@@ -154,7 +176,12 @@ pub(super) async fn run(
         });
     }
     hold_definitions(workspace, &definitions)?;
-    workspace.stage.keep(session, "segment_members", &segments::stays(entity)).await?;
+    // Everybody leaves a segment that is no longer there.
+    if let Some(moved) = moved {
+        moved.extend(before.names().filter(|name| !own().any(|segment| segment.name == *name)).map(str::to_owned));
+    }
+    member::register(session, &entity.name, now);
+    workspace.view("segment_members", &segments::stays(entity)).await?;
     if is_built {
         let is_kept = definitions.iter().any(|(.., is_kept)| *is_kept);
         workspace.view(&entity.name, &customer::published(project, entity, is_kept)).await?;
@@ -162,18 +189,37 @@ pub(super) async fn run(
     Ok(changes)
 }
 
-/// `[members, before, entered, exited]` by segment.
-async fn sizes(workspace: &Workspace, entity: &Entity) -> Result<BTreeMap<String, [u64; 4]>> {
-    let mut sizes = BTreeMap::new();
-    for batch in workspace.collect("counting the members of segments", &segments::sizes(entity)).await? {
-        let names = cast(batch.column(0), &DataType::Utf8View)
-            .map_err(|error| failure_from("counting the members of segments", &error.into()))?;
-        for row in 0..batch.num_rows() {
-            let figure = |column: usize| batch.column(column).as_primitive::<Int64Type>().value(row).unsigned_abs();
-            sizes.insert(names.as_string_view().value(row).to_owned(), [figure(1), figure(2), figure(3), figure(4)]);
+/// The members that a statement's rows tell of.
+async fn members(
+    workspace: &Workspace,
+    sql: &str,
+    none: &Members,
+    add: fn(&mut Members, &RecordBatch) -> EngineResult<()>,
+) -> Result<Members> {
+    let doing = "comparing the members of segments";
+    let (session, started) = (&workspace.opened.session, Instant::now());
+    let read = async {
+        let frame = session.sql(sql).await?;
+        let context = Arc::new(frame.task_ctx());
+        let plan = frame.create_physical_plan().await?;
+        let mut readers: JoinSet<EngineResult<Members>> = JoinSet::new();
+        for part in 0..plan.properties().partitioning.partition_count() {
+            let (mut rows, mut found) = (plan.execute(part, Arc::clone(&context))?, none.clone());
+            readers.spawn(async move {
+                while let Some(batch) = rows.next().await {
+                    add(&mut found, &batch?)?;
+                }
+                Ok(found)
+            });
         }
-    }
-    Ok(sizes)
+        let mut all = none.clone();
+        while let Some(found) = readers.join_next().await {
+            all.merge(&found.map_err(|error| DataFusionError::External(Box::new(error)))??);
+        }
+        workspace.stage.timings.note(doing, started, None, Some(plan.as_ref()));
+        Ok(all)
+    };
+    read.await.map_err(|error| failure_from(doing, &error))
 }
 
 /// Does it need a segment whose members are held back?

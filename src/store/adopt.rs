@@ -13,6 +13,7 @@ use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::AsyncReadExt;
 
 use super::failures::writing;
+use super::file_statistics;
 use super::refusal::refusal;
 use super::statistics::statistics;
 use super::stored_types::stored_schema;
@@ -24,7 +25,8 @@ use crate::diag::{Failure, Result};
 /// Bytes that are sent to a store at once.
 const CHUNK: usize = 8 << 20;
 
-/// A Parquet file on this machine, with columns as [`stored_schema`] says, strings of any kind, and no statistics.
+/// A Parquet file on this machine, with columns as [`stored_schema`] says and strings of any kind. It may have statistics, but of columns
+/// with personal data.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DataFile {
     /// Where it is.
@@ -39,20 +41,20 @@ impl Warehouse {
     pub async fn adopt(&self, spec: &TableSpec, files: &[DataFile], commit: &Commit) -> Result<Written> {
         let path = format!("{}/{}", self.schema_name(), spec.name);
         let table = self.handle(&path)?;
+        let failed = |error| writing(&spec.name, &error);
         let mut actions = Vec::with_capacity(files.len());
         for (place, file) in files.iter().enumerate() {
-            let name = format!("part-{place:05}-{}.lz4_raw.parquet", uuid::Uuid::new_v4());
+            let name = format!("part-{place:05}-{}.parquet", uuid::Uuid::new_v4());
             let size = self.take(&table, &path, &name, &file.path).await?;
             actions.push(Action::Add(Add {
                 path: name,
                 size: i64::try_from(size).unwrap_or(i64::MAX),
                 modification_time: chrono::Utc::now().timestamp_millis(),
                 data_change: true,
-                stats: Some(format!(r#"{{"numRecords":{}}}"#, file.rows)),
+                stats: Some(file_statistics::of_file(&file.path, spec).map_err(|error| failed(error.into()))?),
                 ..Add::default()
             }));
         }
-        let failed = |error| writing(&spec.name, &error);
         let schema: StructType =
             stored_schema(&spec.schema).as_ref().try_into_kernel().map_err(|error| failed(error.into()))?;
         let table = CreateBuilder::new()

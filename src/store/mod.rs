@@ -10,6 +10,7 @@ mod compact;
 mod entity_tables;
 mod failpoint;
 mod failures;
+mod file_statistics;
 mod lease;
 mod lease_generations;
 mod lease_process;

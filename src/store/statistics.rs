@@ -74,19 +74,23 @@ pub(super) fn statistics(spec: &TableSpec) -> BTreeMap<String, String> {
     if spec.personal.is_empty() && !schema.fields().iter().any(exact) {
         return BTreeMap::new();
     }
-    let open = |field: &&Arc<Field>| {
-        !spec.personal.contains(field.name())
-            && !spec.partition_by.contains(field.name())
-            && !exact(field)
-            && !field.data_type().is_nested()
-            && *field.data_type() != DataType::Binary
-    };
-    let columns: Vec<String> =
-        schema.fields().iter().filter(open).take(STATISTICS).map(|field| quoted(field.name())).collect();
+    let columns: Vec<String> = open_columns(spec).iter().map(|column| quoted(column)).collect();
     if columns.is_empty() {
         return BTreeMap::from([(STATISTICS_COUNT.to_owned(), "0".to_owned())]);
     }
     BTreeMap::from([(STATISTICS_COLUMNS.to_owned(), columns.join(","))])
+}
+
+/// The columns of which statistics are gathered.
+pub(super) fn open_columns(spec: &TableSpec) -> Vec<String> {
+    let open = |field: &&Arc<Field>| {
+        !spec.personal.contains(field.name())
+            && !spec.partition_by.contains(field.name())
+            && !matches!(field.data_type(), DataType::Decimal128(..) | DataType::Binary)
+            && !field.data_type().is_nested()
+    };
+    let schema = stored_schema(&spec.schema);
+    schema.fields().iter().filter(open).take(STATISTICS).map(|field| field.name().clone()).collect()
 }
 
 fn quoted(column: &str) -> String {

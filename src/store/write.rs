@@ -160,18 +160,22 @@ impl Warehouse {
         self.write(held, &self.own(spec), spec, input.into(), commit, session, true, appending).await
     }
 
-    /// Replaces the rows of one partition: those where the partition column `column` is `value`. The input may only hold
-    /// such rows. `value` ends up in the log: it may not be personal data.
+    /// Replaces the rows of some partitions: those where the partition column `column` is one of `values`. The input may only hold
+    /// such rows. Values end up in the log: they may not be personal data.
     pub async fn replace_where(
         &self,
         spec: &TableSpec,
         column: &str,
-        value: ScalarValue,
+        values: &[ScalarValue],
         input: impl Into<Input>,
         commit: &Commit,
         session: &SessionContext,
     ) -> Result<Written> {
-        let predicate = Expr::Column(Column::from_name(column)).eq(lit(value));
+        let column = Expr::Column(Column::from_name(column));
+        let predicate = match values {
+            [one] => column.eq(lit(one.clone())),
+            several => column.in_list(several.iter().cloned().map(lit).collect(), false),
+        };
         let write = |builder: WriteBuilder, widen: bool| {
             let builder = builder.with_save_mode(SaveMode::Overwrite).with_replace_where(predicate);
             if widen { builder.with_schema_mode(SchemaMode::Merge) } else { builder }

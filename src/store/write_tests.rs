@@ -44,12 +44,13 @@ async fn a_table_is_made_appended_to_replaced_in_part_and_overwritten() {
 
     let france = ScalarValue::from("FR");
     let part = rows(&[("FR", "d@x.fr", 4)]);
-    let third = lake.replace_where(&spec, "country", france.clone(), part, &commit, &session).await.unwrap();
+    let third = lake.replace_where(&spec, "country", &[france.clone()], part, &commit, &session).await.unwrap();
     assert_eq!(third.version, 2);
     assert_eq!(read(&lake, "people", None).await, ["DE b@x.de 2", "FR d@x.fr 4"]);
-    let stray = lake.replace_where(&spec, "country", france.clone(), rows(&[("IT", "e", 5)]), &commit, &session).await;
+    let stray =
+        lake.replace_where(&spec, "country", &[france.clone()], rows(&[("IT", "e", 5)]), &commit, &session).await;
     assert_eq!(stray.unwrap_err().code, "W403", "rows beyond the replaced partition are refused");
-    lake.replace_where(&spec, "country", france, rows(&[]), &commit, &session).await.unwrap();
+    lake.replace_where(&spec, "country", &[france], rows(&[]), &commit, &session).await.unwrap();
     assert_eq!(read(&lake, "people", None).await, ["DE b@x.de 2"]);
     assert_eq!(read(&lake, "people", Some(1)).await.len(), 3, "older versions stay readable");
 

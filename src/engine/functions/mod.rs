@@ -16,6 +16,7 @@ mod json_object;
 mod json_text;
 pub(crate) mod json_value;
 pub(crate) mod key;
+pub mod member;
 mod name;
 mod name_case;
 mod name_key;

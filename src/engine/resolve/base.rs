@@ -12,9 +12,9 @@ use datafusion::error::Result;
 use super::columns::{instants, truths, wholes};
 use super::finder::Finder;
 use super::gather::Seen;
-use super::made::{Rows, batch};
 use super::outcome::Outcome;
 use super::partition::Partition;
+use crate::engine::made::{Rows, batch};
 use crate::project::Entity;
 use crate::spec::ColumnType;
 

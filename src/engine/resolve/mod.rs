@@ -14,7 +14,6 @@ mod devices;
 mod finder;
 mod gather;
 mod holders;
-mod made;
 mod memory;
 mod outcome;
 mod partition;
@@ -31,12 +30,12 @@ use datafusion::prelude::SessionContext;
 
 pub use self::base::base_schema;
 pub use self::finder::Finder;
-pub use self::made::Made;
 use self::outcome::Outcome;
 use self::partition::Partition;
 pub use self::report::{DroppedValues, Report};
 use crate::diag::{Failure, Result};
 use crate::engine::Timings;
+use crate::engine::made::Made;
 use crate::project::{Entity, Project};
 
 /// What earlier runs left: names of tables that are registered with the session; `None` on a first run.

@@ -11,10 +11,10 @@ use datafusion::error::Result;
 use super::columns::{ids, instants, some_ids, some_texts, texts, truths, wholes};
 use super::devices::{Device, devices};
 use super::holders::Holders;
-use super::made::{Rows, batch};
 use super::merged_schema;
 use super::outcome::{Outcome, dropped_for};
 use crate::engine::identity::{CustomerId, LedgerEvent};
+use crate::engine::made::{Rows, batch};
 use crate::store;
 
 /// `<entity>_records`, by node.

@@ -12,11 +12,12 @@ use datafusion::common::TableReference;
 use datafusion::datasource::MemTable;
 use datafusion::prelude::SessionContext;
 
-use super::{Finder, Made, Now, Remembered, Resolved, resolve};
+use super::{Finder, Now, Remembered, Resolved, resolve};
 use crate::compile::resolved::{self, Finding};
 use crate::compile::{Clock, customer, sources};
 use crate::diag::{Findings, Result};
 use crate::engine::lookup::{self, Whose};
+use crate::engine::made::Made;
 use crate::engine::{Limits, session};
 use crate::project::{self, Project, RawColumn};
 use crate::sql::DataType;

@@ -184,7 +184,7 @@ async fn batches_have_the_schemas_of_their_tables() {
     let mut world = World::new(&["1|a1|||||", "2|a2|||||"], &["e1|c1||1", "e2|c1|a1|2", "e3|c1|a2|3"]).await;
     let found = world.run().await;
     let all = [&found.records, &found.identifiers, &found.links, &found.contested, &found.events, &found.nodes];
-    for (spec, batches) in tables::entity_tables("customer").iter().zip(all.map(super::made::Made::batches)) {
+    for (spec, batches) in tables::entity_tables("customer").iter().zip(all.map(crate::engine::made::Made::batches)) {
         assert!(!batches.is_empty() && batches.iter().all(|batch| batch.schema() == spec.schema), "{}", spec.name);
     }
     assert_eq!(

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use datafusion::common::ScalarValue;
 use datafusion::execution::SendableRecordBatchStream;
 
 use super::{PublishedRows, Publisher, description};
@@ -11,7 +12,9 @@ use crate::diag::Result;
 use crate::project::Entity;
 use crate::run::fingerprint::{self, Rows, Tally, Told};
 use crate::run::results::Results;
+use crate::run::segments::Moved;
 use crate::run::steps;
+use crate::sql::{ident, text_literal};
 use crate::store::{Input, TableSpec, Written, failure_from, tables};
 
 impl Publisher<'_> {
@@ -26,6 +29,33 @@ impl Publisher<'_> {
         }
         let ids = tables::ids(&entity.name);
         self.append(&ids, &ids.name).await
+    }
+
+    /// The stays in segments: those of the segments alone whose members have changed, unless all are to be written.
+    pub(super) async fn members(&mut self, moved: Moved) -> Result<()> {
+        let (spec, from, workspace) = (tables::segment_members(), "segment_members", self.workspace);
+        let Some(moved) = moved.filter(|_| self.there.contains_key(&spec.name)) else {
+            return self.overwrite(&spec, from, &[]).await;
+        };
+        if moved.is_empty() {
+            self.leave(&[spec]);
+            return Ok(());
+        }
+        let names: Vec<String> = moved.iter().map(|name| text_literal(name)).collect();
+        let sql = format!("select * from {} where segment in ({})", ident(from), names.join(", "));
+        workspace.view("moved_members", &sql).await?;
+        let (plan, started, opened) = (workspace.plan("moved_members").await?, Instant::now(), &workspace.opened);
+        let values: Vec<ScalarValue> = moved.into_iter().map(ScalarValue::from).collect();
+        let turn = self.lease.turn().await?;
+        let warehouse = &opened.warehouse;
+        let written = warehouse.replace_where(&spec, "segment", &values, plan, &self.commit, &opened.session).await?;
+        drop(turn);
+        self.timed(&spec, started, written.rows);
+        let (table, rows, version) = (spec.name.clone(), written.rows, written.version);
+        // What a part of the rows says, nothing is ever compared with.
+        let fingerprint = Some(format!("part of {}", workspace.run_id));
+        self.note(&spec, fingerprint, PublishedRows { table, rows, version, is_written: true });
+        Ok(())
     }
 
     /// Leaves tables as they are published: what they would be made of has not changed.

@@ -150,7 +150,7 @@ impl Remembered {
             let rows = folded(workspace, &self.sync, &mark.text()).await?;
             let _turn = lease.turn().await?;
             if warehouse.version(&spec.name).await?.is_some() {
-                warehouse.replace_where(&spec, "sync", partition(), rows, &commit, session).await?;
+                warehouse.replace_where(&spec, "sync", &[partition()], rows, &commit, session).await?;
             } else {
                 warehouse.append(&spec, rows, &commit, session).await?;
             }
@@ -159,7 +159,7 @@ impl Remembered {
         let spec = tables::sync_journal();
         let nothing = RecordBatch::new_empty(Arc::clone(&spec.schema));
         let _turn = lease.turn().await?;
-        warehouse.replace_where(&spec, "sync", partition(), nothing, &commit, session).await?;
+        warehouse.replace_where(&spec, "sync", &[partition()], nothing, &commit, session).await?;
         Ok(())
     }
 

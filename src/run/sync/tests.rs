@@ -275,7 +275,7 @@ async fn a_run_that_dies_in_a_fold_folds_nothing_twice() {
             let nothing = RecordBatch::new_empty(spec.schema.clone());
             let out = ScalarValue::from("out");
             warehouse
-                .replace_where(&spec, "sync", out, nothing, &Commit::default(), &workspace.opened.session)
+                .replace_where(&spec, "sync", &[out], nothing, &Commit::default(), &workspace.opened.session)
                 .await
                 .unwrap();
         }

@@ -24,7 +24,7 @@ use datafusion::physical_plan::{DisplayAs, DisplayFormatType, ExecutionPlan, Par
 const CHUNK: usize = 8_192;
 
 /// What rows are made of.
-pub(super) trait Rows: Send + Sync + 'static {
+pub(crate) trait Rows: Send + Sync + 'static {
     /// The columns.
     fn schema(&self) -> SchemaRef;
 
@@ -39,7 +39,7 @@ pub(super) trait Rows: Send + Sync + 'static {
 }
 
 /// Columns as rows.
-pub(super) fn batch(
+pub(crate) fn batch(
     schema: &SchemaRef,
     columns: &[usize],
     rows: usize,
@@ -57,7 +57,7 @@ pub struct Made {
 }
 
 impl Made {
-    pub(super) fn of(rows: impl Rows) -> Self {
+    pub(crate) fn of(rows: impl Rows) -> Self {
         Self { rows: Arc::new(rows) }
     }
 
@@ -78,7 +78,7 @@ impl Made {
 
     /// All of its rows, in order.
     #[cfg(test)]
-    pub(super) fn batches(&self) -> Vec<RecordBatch> {
+    pub(crate) fn batches(&self) -> Vec<RecordBatch> {
         let columns: Vec<usize> = (0..self.rows.schema().fields().len()).collect();
         let chunks = chunks(0..self.rows.things());
         let made = chunks.map(|things| self.rows.make(things, &columns).unwrap());
