@@ -42,6 +42,11 @@ impl Limits {
         let share = self.memory / self.threads.max(1) as u64 / 8;
         usize::try_from(share / (8 << 20)).unwrap_or(usize::MAX).clamp(2, 128)
     }
+
+    /// Is there room for the tables that joins by hash hold in memory? They do not spill; sorts do.
+    fn has_room_for_hashes(self) -> bool {
+        self.memory / self.threads.max(1) as u64 >= 256 << 20
+    }
 }
 
 /// Bytes of memory of the machine; 4 GiB where it does not say.
@@ -66,6 +71,7 @@ pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
         .map_err(|error| Failure::world("W001", "starting the engine", error))?;
     let mut config = SessionConfig::new().with_target_partitions(limits.threads).with_information_schema(false);
     let options = config.options_mut();
+    options.optimizer.prefer_hash_join = limits.has_room_for_hashes();
     options.execution.parquet.pushdown_filters = true;
     // Decimal literals would make every comparison with a number a decimal one.
     options.sql_parser.parse_float_as_decimal = false;

@@ -319,3 +319,7 @@ impl Reader {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "zipped_tests.rs"]
+mod tests;
