@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Part;
+use super::layers::Layers;
 use super::passes::{Pass, without_rows};
-use crate::project::{Condition, Entity, Project, Score, ScoreKind, TraitKind};
+use crate::project::{Entity, Project, TraitKind};
 use crate::spec::{ColumnType, Pick};
 use crate::sql::{Select, ident, indent, text_literal};
 
@@ -68,27 +69,21 @@ pub fn base(entity: &Entity) -> String {
 /// `before_<entity>`.
 #[must_use]
 pub fn wide(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
-    layered(project, entity, part, &first(project, entity, passes, part))
+    let layers = Layers::all(project, entity, part);
+    layered(project, entity, part, &first(project, entity, passes, part), layers)
 }
 
-/// The same, where what is known of each customer stands side by side already: reads [`zipped`] instead of the base, the passes' results
-/// and that golden record which is a pass.
-#[must_use]
-pub fn wide_of_zipped(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
-    layered(project, entity, part, &first_of_zipped(project, entity, passes, part))
-}
-
-/// The name of the relation with all columns of the base, the golden record and the passes.
-#[must_use]
-pub fn zipped(entity: &Entity) -> String {
-    format!("{}_zipped", entity.name)
-}
-
-fn layered(project: &Project, entity: &Entity, part: &Part, first: &str) -> String {
-    let mut layers = Layers::new(project, entity);
+/// Traits, scores and segments over a first layer.
+pub(super) fn layered(
+    project: &Project,
+    entity: &Entity,
+    part: &Part,
+    first: &str,
+    layers: Vec<Vec<(String, String)>>,
+) -> String {
     let mut sql = format!("with base as (\n{}\n)", indent(first));
     let mut previous = "base".to_owned();
-    for (index, columns) in layers.take(part).into_iter().enumerate() {
+    for (index, columns) in layers.into_iter().enumerate() {
         let mut select = Select::from(&previous).column("*", "");
         for (name, expression) in columns {
             select = select.column(expression, &name);
@@ -182,7 +177,8 @@ pub fn published(project: &Project, entity: &Entity, is_kept: bool) -> String {
 pub const DIGEST: &str = "_digest";
 
 /// What everyone has, beside the id.
-const OF_EVERYONE: [&str; 6] = ["is_known", "emails", "phones", "first_seen_at", "last_seen_at", "n_records"];
+pub(super) const OF_EVERYONE: [&str; 6] =
+    ["is_known", "emails", "phones", "first_seen_at", "last_seen_at", "n_records"];
 
 /// The first layer: identity, golden record, features, and the traits that are features.
 fn first(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
@@ -203,30 +199,14 @@ fn first(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> St
     carried(select, project, entity, part)
 }
 
-fn first_of_zipped(project: &Project, entity: &Entity, passes: &[Pass], part: &Part) -> String {
-    let mut select = Select::from(format!("{} as b", ident(&zipped(entity))));
-    for name in std::iter::once(entity.id()).chain(OF_EVERYONE.map(str::to_owned)) {
-        select = select.column(format!("b.{}", ident(&name)), &name);
-    }
-    let is_sql = super::golden::pass(project, entity).is_none() && super::golden::relation(project, entity).is_some();
-    if is_sql {
-        select = select.join(beside(entity, &format!("{}_golden", entity.name), "g"));
-    }
-    select = picked(select, entity, if is_sql { "g" } else { "b" });
-    for pass in passes {
-        select = features(select, project, entity, pass, part, "b");
-    }
-    carried(select, project, entity, part)
-}
-
 /// Joins what is known of each customer.
-fn beside(entity: &Entity, table: &str, alias: &str) -> String {
+pub(super) fn beside(entity: &Entity, table: &str, alias: &str) -> String {
     let id = ident(&entity.id());
     format!("left join {} as {alias} on {alias}.{id} = b.{id}", ident(table))
 }
 
 /// Adds the golden record, which is `alias`; values picked by frequency have a table each.
-fn picked(mut select: Select, entity: &Entity, golden: &str) -> Select {
+pub(super) fn picked(mut select: Select, entity: &Entity, golden: &str) -> Select {
     for (index, attribute) in entity.attributes.values().enumerate() {
         let alias = if attribute.pick == Pick::MostFrequent {
             let alias = format!("g_{index}");
@@ -241,7 +221,14 @@ fn picked(mut select: Select, entity: &Entity, golden: &str) -> Select {
 }
 
 /// Adds the features of a pass, whose result is `alias`, and the traits that are features.
-fn features(mut select: Select, project: &Project, entity: &Entity, pass: &Pass, part: &Part, alias: &str) -> Select {
+pub(super) fn features(
+    mut select: Select,
+    project: &Project,
+    entity: &Entity,
+    pass: &Pass,
+    part: &Part,
+    alias: &str,
+) -> Select {
     let traits: BTreeMap<&str, Vec<&str>> =
         project.traits.values().filter(|one| one.entity == entity.name).fold(BTreeMap::new(), |mut all, one| {
             if let (TraitKind::Feature(feature), true) = (&one.kind, part.computes(&one.name)) {
@@ -264,7 +251,7 @@ fn features(mut select: Select, project: &Project, entity: &Entity, pass: &Pass,
 }
 
 /// Adds what is not computed.
-fn carried(mut select: Select, project: &Project, entity: &Entity, part: &Part) -> String {
+pub(super) fn carried(mut select: Select, project: &Project, entity: &Entity, part: &Part) -> String {
     let own: Vec<String> = columns(project, entity);
     let carried: Vec<(&String, &String)> = part.carried.iter().filter(|(name, _)| own.contains(name)).collect();
     // Values that are not known yet are typed nulls, which need no table.
@@ -275,124 +262,4 @@ fn carried(mut select: Select, project: &Project, entity: &Entity, part: &Part) 
         select = select.column(sql, name);
     }
     select.to_string()
-}
-
-/// The columns of one score over its features, in layers: each needs only what earlier layers give.
-pub(super) fn score_layers(project: &Project, entity: &Entity, score: &Score) -> Vec<Vec<(String, String)>> {
-    let mut layers = Layers::new(project, entity);
-    layers.score(score);
-    layers.layers
-}
-
-/// Traits, scores and segments sorted into layers: each needs only what earlier layers give.
-struct Layers<'a> {
-    project: &'a Project,
-    entity: &'a Entity,
-    level: BTreeMap<String, usize>,
-    layers: Vec<Vec<(String, String)>>,
-}
-
-impl<'a> Layers<'a> {
-    fn new(project: &'a Project, entity: &'a Entity) -> Self {
-        Self { project, entity, level: BTreeMap::new(), layers: Vec::new() }
-    }
-
-    fn take(&mut self, part: &Part) -> Vec<Vec<(String, String)>> {
-        let (project, entity) = (self.project, self.entity);
-        for score in project.scores.values().filter(|one| one.entity == entity.name && part.computes(&one.name)) {
-            self.score(score);
-        }
-        for one in project.traits.values().filter(|one| one.entity == entity.name && part.computes(&one.name)) {
-            if let TraitKind::Sql(sql, reads) = &one.kind {
-                self.add(&one.name, sql.clone(), reads.iter().map(String::as_str));
-            }
-        }
-        for segment in project.segments.values().filter(|segment| segment.entity == entity.name) {
-            if part.segments.contains(&segment.name) {
-                continue;
-            }
-            let mut needs: BTreeSet<String> = segment.reads.iter().cloned().collect();
-            let mut condition = condition(&segment.when, &mut needs);
-            if !segment.anonymous {
-                condition = format!("(is_known and {condition})");
-            }
-            self.add(&membership(&segment.name), condition, needs.iter().map(String::as_str));
-        }
-        std::mem::take(&mut self.layers)
-    }
-
-    fn add<'n>(&mut self, name: &str, sql: String, needs: impl Iterator<Item = &'n str>) {
-        let level = needs.filter_map(|need| self.level.get(need)).max().map_or(0, |level| level + 1);
-        self.level.insert(name.to_owned(), level);
-        if self.layers.len() <= level {
-            self.layers.resize_with(level + 1, Vec::new);
-        }
-        self.layers[level].push((name.to_owned(), sql));
-    }
-
-    fn score(&mut self, score: &Score) {
-        match &score.kind {
-            ScoreKind::Points(rules) => {
-                let terms: Vec<String> = rules
-                    .iter()
-                    .map(|rule| format!("cast({:?} as double) * {}", rule.points, ident(&rule.feature)))
-                    .collect();
-                // Rounded once: what is left of the binary fractions is no information.
-                self.add(&score.name, format!("round({}, 6)", terms.join(" + ")), std::iter::empty());
-            }
-            ScoreKind::Rfm(rfm) => {
-                let id = ident(&self.entity.id());
-                let (last, count, sum) = (ident(&rfm.last), ident(&rfm.count), ident(&rfm.sum));
-                let zone = &self.project.settings.timezone;
-                let day = format!("cohorte_local_date({last}, '{zone}')");
-                let someone = format!("{count} > 0");
-                let tier = |order: &str| {
-                    format!(
-                        "case when {someone} then 1 + cast(floor({tiers} * (row_number() over (partition by {someone} order by {order}, {id}) - 1) / count(*) over (partition by {someone})) as bigint) end",
-                        tiers = rfm.tiers
-                    )
-                };
-                let parts = [("recency", tier(&day)), ("frequency", tier(&count)), ("monetary", tier(&sum))];
-                let names: Vec<String> = parts.iter().map(|(part, _)| format!("{}_{part}", score.name)).collect();
-                for ((_, sql), name) in parts.into_iter().zip(&names) {
-                    self.add(name, sql, std::iter::empty());
-                }
-                let digits: Vec<String> =
-                    names.iter().map(|name| format!("cast({} as varchar)", ident(name))).collect();
-                let sql = format!("case when {someone} then {} end", digits.join(" || "));
-                self.add(&score.name, sql, names.iter().map(String::as_str));
-            }
-        }
-    }
-}
-
-/// A condition as SQL that is never null: a leaf that compares with null is false, and `not` then inverts it.
-pub(super) fn condition(when: &Condition, needs: &mut BTreeSet<String>) -> String {
-    match when {
-        Condition::All(several) => joined(several, " and ", "true", needs),
-        Condition::Any(several) => joined(several, " or ", "false", needs),
-        Condition::Not(one) => format!("(not {})", condition(one, needs)),
-        Condition::Count { feature, min, max } => {
-            let column = ident(feature);
-            match max {
-                Some(max) => format!("({column} between {min} and {max})"),
-                None => format!("({column} >= {min})"),
-            }
-        }
-        Condition::In(segment) => {
-            let column = membership(segment);
-            let sql = ident(&column);
-            needs.insert(column);
-            sql
-        }
-        Condition::Sql(sql) => format!("coalesce({sql}, false)"),
-    }
-}
-
-fn joined(several: &[Condition], word: &str, none: &str, needs: &mut BTreeSet<String>) -> String {
-    match several {
-        [] => none.to_owned(),
-        [one] => condition(one, needs),
-        many => format!("({})", many.iter().map(|one| condition(one, needs)).collect::<Vec<_>>().join(word)),
-    }
 }

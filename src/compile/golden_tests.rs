@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 
 use super::renames::{Named, Renames};
-use super::{Clock, Part, consents, customer, golden, identity, passes, resolved, segments, sources};
+use super::{Clock, Part, consents, customer, golden, identity, passes, resolved, segments, sources, zipped};
 use crate::diag::Findings;
 use crate::project::{Project, RawColumn, Schemas, resolve};
 use crate::spec::{Variables, read};
@@ -220,7 +220,8 @@ fn compiled(project: &Project) -> Vec<(String, String)> {
     all.push(("wide".into(), customer::wide(project, entity, &passes, &Part::default())));
     all.push(("published".into(), customer::published(project, entity, false)));
     all.push(("published_kept".into(), customer::published(project, entity, true)));
-    all.push(("wide_of_zipped".into(), customer::wide_of_zipped(project, entity, &passes, &Part::default())));
+    all.push(("wide_of_zipped".into(), zipped::wide(project, entity, &passes, &Part::default())));
+    all.push(("wide_ranks".into(), zipped::ranks(project, entity, &project.scores["rfm"]).unwrap()));
     all.push(("consents_events".into(), consents::events(project).unwrap()));
     all.push(("consents_history".into(), consents::history(project)));
     all.push(("consents_state".into(), consents::state(project, &clock())));

@@ -11,6 +11,7 @@ pub mod golden;
 #[cfg(test)]
 mod golden_tests;
 pub mod identity;
+mod layers;
 mod moment;
 mod part;
 pub mod pass;
@@ -21,6 +22,7 @@ pub mod resolved;
 pub mod segments;
 pub mod sources;
 pub mod syncs;
+pub mod zipped;
 
 pub use clock::Clock;
 pub use moment::asks_the_clock;

@@ -7,6 +7,7 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
+use super::layers::{condition, score_layers};
 use super::passes::{Pass, passes_of, without_rows};
 use super::{Clock, customer};
 use crate::project::{Condition, Entity, Project, Score, Segment, Trait, TraitKind};
@@ -40,7 +41,7 @@ pub fn of_score(project: &Project, clock: &Clock, score: &Score) -> Option<Strin
     let mut query = Query::new(project, entity, clock);
     query.features(&features, &format!("c.{}", ident(&entity.id())));
     let mut previous = "features".to_owned();
-    for (index, columns) in customer::score_layers(project, entity, score).into_iter().enumerate() {
+    for (index, columns) in score_layers(project, entity, score).into_iter().enumerate() {
         let mut select = Select::from(&previous).column("*", "");
         for (name, sql) in columns {
             select = select.column(sql, &name);
@@ -77,7 +78,7 @@ fn in_segment(name: &str) -> String {
 
 fn members(project: &Project, entity: &Entity, segment: &Segment) -> String {
     let mut needs = BTreeSet::new();
-    let mut condition = customer::condition(&segment.when, &mut needs);
+    let mut condition = condition(&segment.when, &mut needs);
     let id = ident(&entity.id());
     for other in project.segments.keys() {
         let column = ident(&customer::membership(other));

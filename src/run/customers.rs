@@ -8,7 +8,7 @@ use super::identity;
 use super::kept::Kept;
 use super::results::Results;
 use super::workspace::Workspace;
-use crate::compile::{consents, customer, passes};
+use crate::compile::{consents, customer, passes, zipped};
 use crate::diag::Result;
 use crate::engine::functions::since::{self, Since};
 use crate::engine::{InOrder, Zipped, resolve};
@@ -54,11 +54,24 @@ pub(super) async fn run(
     progress.step("computing traits, scores and segments", None);
     workspace.published_as(&entity.name, &customer::before(entity)).await?;
     since(workspace, results, entity).await?;
-    let zipped = Zipped::of(relations).map_err(|error| failure_from("putting together what is known", &error))?;
-    workspace.register(&customer::zipped(entity), Arc::new(zipped))?;
-    let wide = customer::wide_of_zipped(project, entity, &all, &part);
+    put_together(workspace, entity, &relations)?;
+    let scores = project.scores.values().filter(|score| score.entity == entity.name && part.computes(&score.name));
+    for (score, sql) in scores.filter_map(|score| Some((score, zipped::ranks(project, entity, score)?))) {
+        let name = format!("rank_{}_{}", entity.name, score.name);
+        workspace.stage.keep(session, &name, &sql).await?;
+        relations.push(workspace.stage.in_order(&name, workspace.schema(&name).await?)?);
+    }
+    put_together(workspace, entity, &relations)?;
+    let wide = zipped::wide(project, entity, &all, &part);
     let count = workspace.stage.keep(session, &format!("{}_wide", entity.name), &wide).await?;
     Ok(Customers { entity: entity.name.clone(), identity: report, count, passes: computed })
+}
+
+/// Makes what is known of each customer readable side by side.
+fn put_together(workspace: &Workspace, entity: &Entity, relations: &[InOrder]) -> Result<()> {
+    let zipped = Zipped::of(relations.to_vec());
+    let zipped = zipped.map_err(|error| failure_from("putting together what is known of each customer", &error))?;
+    workspace.register(&zipped::name(entity), Arc::new(zipped))
 }
 
 /// Makes it known since when customers have been as they are published.

@@ -20,8 +20,8 @@ pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failur
         return failure;
     }
     let root = error.find_root();
-    if let DataFusionError::ResourcesExhausted(_) = root {
-        return Failure::world("W410", doing, "the query needs more memory than `engine.memory` allows")
+    if let DataFusionError::ResourcesExhausted(said) = root {
+        return Failure::world("W410", doing, too_little(said))
             .help("raise `engine.memory` in warehouse.yaml, or lower `engine.threads`");
     }
     if let Some(error) = of_the_system(error) {
@@ -34,6 +34,19 @@ pub fn failure_from(doing: impl Into<String>, error: &DataFusionError) -> Failur
         _ => without_values(&first_line(&root.strip_backtrace())),
     };
     Failure::world("W409", doing, cause).help("run `cohorte compile` to see the SQL; `cohorte query` runs it alone")
+}
+
+/// Who asked for how much in vain, as the engine says it.
+fn too_little(said: &str) -> String {
+    let cause = "the query needs more memory than `engine.memory` allows";
+    let asked = said.split("Failed to allocate additional ").nth(1).and_then(|rest| {
+        let (size, rest) = rest.split_once(" for ")?;
+        let (who, rest) = rest.split_once(" with ")?;
+        let (held, _) = rest.split_once(" already allocated")?;
+        let who = who.split(['[', '#']).next()?;
+        Some(format!("`{who}` holds {held} and asked for {size} more"))
+    });
+    asked.map_or_else(|| cause.to_owned(), |asked| format!("{cause}: {asked}"))
 }
 
 /// What the operating system refused, where that is why a query failed.
@@ -90,10 +103,10 @@ pub(crate) fn writing(table: &str, error: &DeltaTableError) -> Failure {
         return failure;
     }
     let root = root_of(error);
-    if let Some(DataFusionError::ResourcesExhausted(_)) =
+    if let Some(DataFusionError::ResourcesExhausted(said)) =
         root.downcast_ref::<DataFusionError>().map(DataFusionError::find_root)
     {
-        return failure_from(doing, &DataFusionError::ResourcesExhausted(String::new()));
+        return failure_from(doing, &DataFusionError::ResourcesExhausted(said.clone()));
     }
     Failure::world("W403", doing, first_line(&error.to_string()))
         .help("check that the warehouse may be written and has room; the table still holds its last version")
@@ -177,6 +190,15 @@ mod tests {
         assert_eq!(failure_from("building", &DataFusionError::Execution("division by zero".into())).code, "W409");
         let exhausted = DataFusionError::Context("x".into(), Box::new(DataFusionError::ResourcesExhausted("y".into())));
         assert_eq!(failure_from("building", &exhausted).code, "W410");
+        let said = "Additional allocation failed for HashJoinInput[1] with top memory consumers (across reservations) as:\n  \
+                    a#1(can spill: false) consumed 9.0 MB.\nError: Failed to allocate additional 1024.0 KB for HashJoinInput[1] \
+                    with 9.0 MB already allocated for this reservation - 0.0 B remain available for the total memory pool: fair(pool_size: 10.0 MB)";
+        let failure = failure_from("building", &DataFusionError::ResourcesExhausted(said.into()));
+        assert!(
+            failure.cause.ends_with(": `HashJoinInput` holds 9.0 MB and asked for 1024.0 KB more"),
+            "{}",
+            failure.cause
+        );
     }
 
     #[test]
