@@ -97,6 +97,8 @@ fn fingerprint(workspace: &Workspace, source: &Source) -> String {
     let opened = &workspace.opened;
     let mut basis = Basis::new();
     basis.add(opened.clock.timezone.name());
+    // How files are read is no part of the statements.
+    basis.add(opened.spec.sources.get(&source.name).map_or("", |named| named.digest.as_str()));
     basis.add(opened.inputs.get(&source.name).map_or("", String::as_str));
     for statement in [sources::relation(source), sources::expectations(source)] {
         basis.add(&statement);
