@@ -4,11 +4,12 @@ use std::error::Error;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use deltalake::DeltaTable;
+use deltalake::{DeltaResult, DeltaTable};
 use deltalake::kernel::engine::arrow_conversion::TryIntoKernel;
-use deltalake::kernel::{Action, Add, StructType};
+use deltalake::kernel::transaction::CommitBuilder;
+use deltalake::kernel::{Action, Add, MetadataExt, StructType, new_metadata};
 use deltalake::operations::create::CreateBuilder;
-use deltalake::protocol::SaveMode;
+use deltalake::protocol::{DeltaOperation, SaveMode};
 use object_store::{ObjectStore, ObjectStoreExt, WriteMultipart};
 use tokio::io::AsyncReadExt;
 
@@ -57,17 +58,11 @@ impl Warehouse {
         }
         let schema: StructType =
             stored_schema(&spec.schema).as_ref().try_into_kernel().map_err(|error| failed(error.into()))?;
-        let table = CreateBuilder::new()
-            .with_log_store(table.log_store())
-            .with_save_mode(SaveMode::Overwrite)
-            .with_table_name(&spec.name)
-            .with_comment(&spec.description)
-            .with_columns(schema.fields().cloned())
-            .with_configuration(statistics(spec).into_iter().map(|(key, value)| (key, Some(value))))
-            .with_actions(actions)
-            .with_commit_properties(commit.properties())
-            .await
-            .map_err(failed)?;
+        let table = match self.table(&spec.name, None).await? {
+            Some(before) => replace(&before, spec, &schema, actions, commit).await,
+            None => make(table, spec, &schema, actions, commit).await,
+        };
+        let table = table.map_err(failed)?;
         let stored = StoredTable::new(&spec.name, table);
         let rows = files.iter().map(|file| file.rows).sum();
         Ok(Written { version: stored.version(), rows, files: stored.files()? })
@@ -109,6 +104,55 @@ impl Warehouse {
         writer.finish().await.map_err(|error| failed(&error))?;
         Ok(size)
     }
+}
+
+/// A table that was not there.
+async fn make(
+    table: DeltaTable,
+    spec: &TableSpec,
+    schema: &StructType,
+    actions: Vec<Action>,
+    commit: &Commit,
+) -> DeltaResult<DeltaTable> {
+    CreateBuilder::new()
+        .with_log_store(table.log_store())
+        .with_save_mode(SaveMode::ErrorIfExists)
+        .with_table_name(&spec.name)
+        .with_comment(&spec.description)
+        .with_columns(schema.fields().cloned())
+        .with_configuration(statistics(spec).into_iter().map(|(key, value)| (key, Some(value))))
+        .with_actions(actions)
+        .with_commit_properties(commit.properties())
+        .await
+}
+
+/// Other files, and other columns where they differ. It remains the same table to those who follow its changes.
+async fn replace(
+    before: &StoredTable,
+    spec: &TableSpec,
+    schema: &StructType,
+    mut actions: Vec<Action>,
+    commit: &Commit,
+) -> DeltaResult<DeltaTable> {
+    let mut table = before.delta().clone();
+    let state = table.snapshot()?;
+    let (old, configuration) = (state.metadata(), statistics(spec));
+    let is_as_before = state.schema().as_ref() == schema
+        && old.description() == Some(spec.description.as_str())
+        && configuration.iter().all(|(key, value)| old.configuration().get(key) == Some(value));
+    if !is_as_before {
+        let new = new_metadata(schema, Vec::<String>::new(), configuration)?;
+        let new = new.with_table_id(old.id().to_owned())?.with_name(spec.name.clone())?;
+        actions.push(Action::Metadata(new.with_description(spec.description.clone())?));
+    }
+    actions.extend(state.log_data().iter().map(|file| Action::Remove(file.remove_action(true))));
+    let operation = DeltaOperation::Write { mode: SaveMode::Overwrite, partition_by: None, predicate: None };
+    let committed = CommitBuilder::from(commit.properties())
+        .with_actions(actions)
+        .build(Some(state), table.log_store(), operation)
+        .await?;
+    table.state = Some(committed.snapshot());
+    Ok(table)
 }
 
 #[cfg(test)]
@@ -163,13 +207,25 @@ mod tests {
         assert_eq!(second.version, 1);
         assert_eq!(read(&lake, "names", None).await, ["dan 4"]);
         assert_eq!(read(&lake, "names", Some(0)).await.len(), 3);
+        assert_eq!(columns(&lake, None).await, ["name", "n"]);
         lake.roll_back("names", Some(0), &commit).await.unwrap();
         assert_eq!(read(&lake, "names", None).await, ["ann", "bob", "cid"]);
+        assert_eq!(columns(&lake, None).await, ["name"]);
 
         // A table without rows is one all the same; our own writes go on where it ends.
         let none = lake.adopt(&spec(&other), &[], &commit).await.unwrap();
         assert_eq!((none.rows, read(&lake, "names", None).await.len()), (0, 0));
         lake.overwrite(&spec(&other), rows(&["eve"], Some(&[5])), &commit, &SessionContext::new()).await.unwrap();
         assert_eq!(read(&lake, "names", None).await, ["eve 5"]);
+
+        // Whoever follows the changes of the table follows one table.
+        let last = lake.table("names", None).await.unwrap().unwrap();
+        assert_eq!(last.id().unwrap(), table.id().unwrap());
+        assert_eq!(last.description().unwrap().as_deref(), Some("Names"));
+    }
+
+    async fn columns(lake: &Warehouse, version: Option<u64>) -> Vec<String> {
+        let table = lake.table("names", version).await.unwrap().unwrap();
+        table.schema().unwrap().fields().iter().map(|field| field.name().clone()).collect()
     }
 }
