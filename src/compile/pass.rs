@@ -19,6 +19,23 @@ pub struct PassSpec {
     pub n_filters: usize,
 }
 
+impl PassSpec {
+    /// Is what a stream remembers of rows still enough when its windows have moved on, together with those rows that have left one?
+    /// What was first in a window, or the least text, is not known of what is left of it.
+    #[must_use]
+    pub fn outlasts_windows(&self, stream: usize) -> bool {
+        let is_text = || {
+            let mut features = self.features.iter().filter(|feature| feature.stream == stream);
+            features.any(|feature| feature.data_type == DataType::Text)
+        };
+        match self.streams.get(stream).map(|stream| stream.aggregate) {
+            None | Some(Aggregate::First) => false,
+            Some(Aggregate::Min | Aggregate::Max) => !is_text(),
+            Some(_) => true,
+        }
+    }
+}
+
 /// Rows that pass a filter, reduced by one aggregate, kept by age class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stream {

@@ -9,8 +9,8 @@ use datafusion::logical_expr::{EmitTo, GroupsAccumulator};
 
 use super::batch::{BEFORE_TIMES, Batch};
 use super::counters::Counters;
-use super::plan::{Place, Plan, Tap};
-use super::state::{Hit, State, vec_size};
+use super::plan::{Change, Place, Plan, Tap};
+use super::state::{Hit, Move, State, vec_size};
 use super::wire::{Wire, push_usize};
 
 /// Everything that a pass remembers of its groups.
@@ -87,6 +87,47 @@ impl PassAccumulator {
         self.hits.clear();
         let hits = &mut self.hits;
         visit(tap, batch, |row, class| hits.push(Hit { row: row as u32, class }));
+        self.give(tap, batch)
+    }
+
+    /// Takes rows that were taken before a moment, or could not be since they had not happened yet: what time has done to them.
+    pub(super) fn grow_older(
+        &mut self,
+        columns: &[ArrayRef],
+        groups: &[usize],
+        only: &BooleanArray,
+        moment: i64,
+    ) -> Result<()> {
+        let plan = Arc::clone(&self.plan);
+        let batch = Batch::new(columns, plan.n_filters, &plan.kinds, groups, Some(only))?;
+        for tap in &plan.taps {
+            let (mut new, mut moved) = (std::mem::take(&mut self.hits), Vec::new());
+            new.clear();
+            each(tap, &batch, |row| match tap.change(batch.times[row], moment) {
+                Change::None => {}
+                Change::New(class) => new.push(Hit { row: row as u32, class }),
+                Change::Moved { from, to } => moved.push(Move { row: row as u32, from, to }),
+            });
+            self.hits = new;
+            for Move { row, from, to } in &moved {
+                for counter in &tap.counters {
+                    let group = batch.groups[*row as usize];
+                    self.counters.take_one(group, counter + *from as usize)?;
+                    if let Some(to) = to {
+                        self.counters.add_one(group, counter + *to as usize);
+                    }
+                }
+            }
+            for state in &tap.states {
+                self.states[*state].shift(&batch, &moved)?;
+            }
+            self.give(tap, &batch)?;
+        }
+        Ok(())
+    }
+
+    /// Gives the rows of `hits` to the streams of a tap.
+    fn give(&mut self, tap: &Tap, batch: &Batch<'_>) -> Result<()> {
         for counter in &tap.counters {
             for hit in &self.hits {
                 self.counters.add_one(batch.groups[hit.row as usize], counter + hit.class as usize);
@@ -98,46 +139,74 @@ impl PassAccumulator {
         Ok(())
     }
 
-    fn write(&self, groups: usize) -> ArrayRef {
+    /// What a group has seen: of each stream that has seen something, its number and its state by itself.
+    pub(super) fn write(&self, group: usize, number: impl Fn(usize) -> usize, own: &mut Vec<u8>, out: &mut Vec<u8>) {
+        for (stream, (place, classes)) in self.plan.streams.iter().enumerate() {
+            own.clear();
+            match *place {
+                Place::Counter(counter) => self.counters.write(group, counter..counter + classes, own),
+                Place::State(state) if self.states[state].is_empty(group) => {}
+                Place::State(state) => self.states[state].write(group, own),
+            }
+            if !own.is_empty() {
+                push_usize(out, number(stream));
+                push_usize(out, own.len());
+                out.extend_from_slice(own);
+            }
+        }
+    }
+
+    /// Adds what was written elsewhere, of those streams of which `own` knows what they are here.
+    pub(super) fn merge(
+        &mut self,
+        group: usize,
+        state: &[u8],
+        own: impl Fn(usize) -> Option<usize>,
+    ) -> Result<()> {
+        let mut wire = Wire(state);
+        while !wire.is_empty() {
+            let stream = own(wire.number()?);
+            let mut part = wire.part()?;
+            match stream.and_then(|stream| self.plan.streams.get(stream)) {
+                Some((Place::Counter(counter), classes)) => {
+                    self.counters.merge(group, *counter..counter + classes, &mut part)?;
+                }
+                Some((Place::State(state), _)) => self.states[*state].merge(group, &mut part)?,
+                None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn states_of(&self, groups: usize) -> ArrayRef {
         let mut builder = LargeBinaryBuilder::with_capacity(groups, groups * 16);
-        let mut out = Vec::new();
+        let (mut own, mut out) = (Vec::new(), Vec::new());
         for group in 0..groups {
             out.clear();
-            self.counters.write(group, &mut out);
-            for (place, state) in self.states.iter().enumerate().filter(|(_, state)| !state.is_empty(group)) {
-                push_usize(&mut out, place + 1);
-                state.write(group, &mut out);
-            }
-            push_usize(&mut out, 0);
+            self.write(group, |stream| stream, &mut own, &mut out);
             builder.append_value(&out);
         }
         Arc::new(builder.finish())
     }
+}
 
-    fn merge(&mut self, group: usize, state: &[u8]) -> Result<()> {
-        let mut wire = Wire(state);
-        self.counters.merge(group, &mut wire)?;
-        loop {
-            match wire.place(self.states.len() + 1)? {
-                0 => return Ok(()),
-                place => self.states[place - 1].merge(group, &mut wire)?,
-            }
-        }
+/// Calls back with each row that a filter takes.
+#[inline]
+fn each(tap: &Tap, batch: &Batch<'_>, mut take: impl FnMut(usize)) {
+    match batch.rows(tap.filter) {
+        Some(rows) => rows.set_indices().for_each(&mut take),
+        None => (0..batch.groups.len()).for_each(&mut take),
     }
 }
 
 /// Calls back with each row that a tap takes, and its age class.
 #[inline]
 fn visit(tap: &Tap, batch: &Batch<'_>, mut take: impl FnMut(usize, u32)) {
-    let mut row = |row: usize| {
+    each(tap, batch, |row| {
         if let Some(class) = tap.class(batch.times[row]) {
             take(row, class);
         }
-    };
-    match batch.rows(tap.filter) {
-        Some(rows) => rows.set_indices().for_each(&mut row),
-        None => (0..batch.groups.len()).for_each(&mut row),
-    }
+    });
 }
 
 impl GroupsAccumulator for PassAccumulator {
@@ -172,7 +241,7 @@ impl GroupsAccumulator for PassAccumulator {
 
     fn state(&mut self, emit_to: EmitTo) -> Result<Vec<ArrayRef>> {
         let groups = self.count(emit_to);
-        let state = self.write(groups);
+        let state = self.states_of(groups);
         self.forget(groups);
         Ok(vec![state])
     }
@@ -184,7 +253,7 @@ impl GroupsAccumulator for PassAccumulator {
         };
         for (row, group) in group_indices.iter().enumerate() {
             if states.is_valid(row) {
-                self.merge(*group, states.value(row))?;
+                self.merge(*group, states.value(row), Some)?;
             }
         }
         Ok(())

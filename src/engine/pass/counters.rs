@@ -1,6 +1,7 @@
 //! The counters of all streams, side by side per group: sixteen bits each, and a note where one went round.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use datafusion::arrow::array::{ArrayRef, Int64Array};
@@ -38,6 +39,20 @@ impl Counters {
         }
     }
 
+    /// Counts one row less.
+    pub(super) fn take_one(&mut self, group: usize, counter: usize) -> Result<()> {
+        let place = group * self.width + counter;
+        let low = &mut self.low[place];
+        if *low == 0 {
+            match self.rounds.get_mut(&place) {
+                Some(rounds) if *rounds > 0 => *rounds -= 1,
+                _ => return Err(broken()),
+            }
+        }
+        *low = low.wrapping_sub(1);
+        Ok(())
+    }
+
     fn add(&mut self, group: usize, counter: usize, count: u64) {
         let place = group * self.width + counter;
         let sum = u64::from(self.low[place]) + (count & 0xffff);
@@ -53,32 +68,23 @@ impl Counters {
         if self.rounds.is_empty() { low } else { low + (self.rounds.get(&place).copied().unwrap_or(0) << 16) }
     }
 
-    /// Writes the counters of a group that are not zero: how many, then the zeros before each and its count.
-    pub(super) fn write(&self, group: usize, out: &mut Vec<u8>) {
-        let start = group * self.width;
-        let row = &self.low[start..start + self.width];
-        let is_zero = |counter: usize, low: u16| low == 0 && self.at(start + counter) == 0;
-        let counted = row.iter().enumerate().filter(|(counter, low)| !is_zero(*counter, **low));
-        push_usize(out, counted.clone().count());
-        let mut next = 0;
-        for (counter, _) in counted {
-            push_usize(out, counter - next);
-            push_unsigned(out, self.at(start + counter).into());
-            next = counter + 1;
+    /// Writes some neighbouring counters of a group, those that are not zero; nothing where all are.
+    pub(super) fn write(&self, group: usize, counters: Range<usize>, out: &mut Vec<u8>) {
+        let start = group * self.width + counters.start;
+        for class in 0..counters.len() {
+            let count = self.at(start + class);
+            if count > 0 {
+                push_usize(out, class);
+                push_unsigned(out, count.into());
+            }
         }
     }
 
-    /// Adds counters that were written elsewhere.
-    pub(super) fn merge(&mut self, group: usize, wire: &mut Wire<'_>) -> Result<()> {
-        let counted = wire.place(self.width + 1)?;
-        let mut next = 0;
-        for _ in 0..counted {
-            let counter = next + wire.place(self.width)?;
-            if counter >= self.width {
-                return Err(broken());
-            }
-            self.add(group, counter, wire.number()?);
-            next = counter + 1;
+    /// Adds such counters that were written elsewhere.
+    pub(super) fn merge(&mut self, group: usize, counters: Range<usize>, wire: &mut Wire<'_>) -> Result<()> {
+        while !wire.is_empty() {
+            let class = wire.place(counters.len())?;
+            self.add(group, counters.start + class, wire.number()?);
         }
         Ok(())
     }
@@ -129,21 +135,23 @@ mod tests {
         counters.add_one(1, 1);
         assert_eq!(counts(&counters, 2), [0, 65_537]);
         let mut state = Vec::new();
-        counters.write(1, &mut state);
+        counters.write(1, 0..2, &mut state);
         for _ in 0..2 {
-            counters.merge(0, &mut Wire(&state)).unwrap();
+            counters.merge(0, 0..2, &mut Wire(&state)).unwrap();
         }
         assert_eq!(counts(&counters, 2), [131_074, 65_537]);
         counters.drop_first(1);
-        assert_eq!(counts(&counters, 1), [65_537]);
+        (0..65_536).for_each(|_| counters.take_one(0, 0).unwrap());
+        assert_eq!(counts(&counters, 1), [1]);
+        assert!(counters.take_one(0, 0).is_err(), "what was not counted is not taken");
     }
 
     #[test]
     fn another_functions_state_is_refused() {
         let mut counters = Counters::new(2);
         counters.resize(1);
-        for noise in [&[3_u8][..], &[1, 2, 1], &[2, 1, 1, 0, 1], &[1]] {
-            assert!(counters.merge(0, &mut Wire(noise)).is_err(), "{noise:?}");
+        for noise in [&[3_u8][..], &[2, 1], &[1, 1, 2, 1], &[1]] {
+            assert!(counters.merge(0, 0..2, &mut Wire(noise)).is_err(), "{noise:?}");
         }
     }
 }

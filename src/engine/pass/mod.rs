@@ -8,8 +8,9 @@
 //! Counters of all streams lie side by side per group, so that a row's streams share cache lines.
 //!
 //! What a group costs: two bytes per counter and age class; per class of a sum 8 bytes (16 once one exceeds an `i64`),
-//! of an average 4 more; of a least or greatest number 9 (17 for decimals), of a text 16 and the text; of a first or
-//! last value 64 and the key (and the text); per stream of distinct values or modes 24 and 16 to 48 per value seen.
+//! of an average 4 more; of a least or greatest number of all time 9 (17 for decimals), of windows 24 and 16 (32) for each of
+//! the few numbers that are kept, of a text 16 per class and the text; of a first value per class, or of a last one, 64 and the key
+//! (and the text); per stream of distinct values or modes 24 and 16 to 48 per value seen.
 
 mod accumulator;
 mod batch;
@@ -17,6 +18,7 @@ mod counters;
 mod domain;
 mod exec;
 mod extremes;
+mod fronts;
 mod part;
 mod picks;
 mod plan;
@@ -36,6 +38,8 @@ pub use udaf::{call, udaf};
 
 #[cfg(test)]
 mod exec_tests;
+#[cfg(test)]
+mod later_tests;
 #[cfg(test)]
 mod naive;
 #[cfg(test)]

@@ -9,7 +9,8 @@ use super::batch::{Batch, Column, Data, Kind};
 use super::state::{Hit, State, text_column, vec_size, wide_column};
 use super::wire::{Wire, broken, push_signed, push_text, push_usize};
 
-/// The first, or the last value by (group, class).
+/// The first value by (group, class), or the last by group: windows end now, so whoever is last of all is last in every window that
+/// it is in, now and later.
 ///
 /// Of rows with one time the key decides, of rows with one key (which a source should not have) the value, so that the
 /// order of rows never does. A row without a time is neither first nor last while there is one that has a time.
@@ -19,6 +20,8 @@ pub(super) struct Picks {
     /// The column that orders rows, where it is not their time.
     order: Option<usize>,
     kind: Kind,
+    since: Vec<i64>,
+    /// Slots of a group.
     classes: usize,
     last: bool,
     slots: Vec<Option<Pick>>,
@@ -58,8 +61,9 @@ struct Row<'a> {
 }
 
 impl Picks {
-    pub(super) fn new(value: usize, order: Option<usize>, kind: Kind, classes: usize, last: bool) -> Self {
-        Self { value, order, kind, classes, last, slots: Vec::new(), owned: 0 }
+    pub(super) fn new(value: usize, order: Option<usize>, kind: Kind, since: Vec<i64>, last: bool) -> Self {
+        let classes = if last { 1 } else { since.len() };
+        Self { value, order, kind, since, classes, last, slots: Vec::new(), owned: 0 }
     }
 
     fn wanted(&self) -> Ordering {
@@ -91,9 +95,11 @@ impl Picks {
     }
 
     fn best(&self, group: usize, window: usize) -> Option<&Pick> {
+        if self.last {
+            return self.slots[group].as_ref().filter(|pick| pick.time >= self.since[window]);
+        }
         let start = group * self.classes;
-        let picks = self.slots[start..=start + window].iter().flatten();
-        if self.last { picks.max_by(|a, b| a.row().cmp(&b.row())) } else { picks.min_by(|a, b| a.row().cmp(&b.row())) }
+        self.slots[start..=start + window].iter().flatten().min_by(|a, b| a.row().cmp(&b.row()))
     }
 }
 
@@ -126,7 +132,8 @@ impl State for Picks {
             let time = order.map_or(batch.times[row], |order| order[row]);
             let time = if time == i64::MIN || !is_ordered(row) { timeless } else { time };
             let key = batch.keys.at(row).unwrap_or_default();
-            self.take(hit.slot(batch, self.classes), Row { time, key, number, text });
+            let slot = if self.last { batch.groups[row] } else { hit.slot(batch, self.classes) };
+            self.take(slot, Row { time, key, number, text });
         }
         Ok(())
     }
@@ -152,7 +159,9 @@ impl State for Picks {
             let slot = group * self.classes + wire.place(self.classes)?;
             let (time, number, key_length) = (wire.signed()?, wire.signed()?, wire.number()?);
             let (key, text) = wire.text()?.split_at_checked(key_length).ok_or_else(broken)?;
-            self.take(slot, Row { time, key, number, text });
+            if !self.last || self.since.last().is_some_and(|oldest| time >= *oldest) {
+                self.take(slot, Row { time, key, number, text });
+            }
         }
         Ok(())
     }

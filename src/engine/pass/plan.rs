@@ -6,6 +6,7 @@ use datafusion::common::{Result, plan_err};
 use super::batch::{BEFORE_FILTERS, Kind, Long};
 use super::domain::{Numbers, Texts};
 use super::extremes::Extremes;
+use super::fronts::Fronts;
 use super::picks::Picks;
 use super::state::State;
 use super::sums::Sums;
@@ -42,6 +43,8 @@ pub(super) struct Tap {
     pub(super) filter: Option<usize>,
     /// Lower bounds of the classes, descending.
     pub(super) since: Vec<i64>,
+    /// The bounds that they had when states of an earlier run were made; the same where there are none.
+    pub(super) was: Vec<i64>,
     /// First counters of the streams that count.
     pub(super) counters: Vec<usize>,
     /// Places of the other streams' states.
@@ -49,16 +52,45 @@ pub(super) struct Tap {
 }
 
 impl Tap {
-    /// The age class of a time: the narrowest window that it is in.
+    /// The age class of a time.
     #[inline]
     pub(super) fn class(&self, time: i64) -> Option<u32> {
-        let class = match self.since.as_slice() {
-            [bound] => usize::from(time < *bound),
-            few if few.len() <= 8 => few.iter().filter(|bound| time < **bound).count(),
-            many => many.partition_point(|bound| time < *bound),
-        };
-        (class < self.since.len()).then_some(class as u32)
+        class(&self.since, time)
     }
+
+    /// What becomes of a row of this time that was there at an earlier moment already, as it counted then.
+    pub(super) fn change(&self, time: i64, moment: i64) -> Change {
+        let now = self.class(time);
+        if time > moment {
+            return now.map_or(Change::None, Change::New);
+        }
+        match class(&self.was, time) {
+            Some(from) if now != Some(from) => Change::Moved { from, to: now },
+            _ => Change::None,
+        }
+    }
+}
+
+/// What time does to a row.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Change {
+    /// Nothing.
+    None,
+    /// It has happened since, and is in this class.
+    New(u32),
+    /// It has grown too old for its class.
+    Moved { from: u32, to: Option<u32> },
+}
+
+/// The narrowest window that a time is in.
+#[inline]
+fn class(since: &[i64], time: i64) -> Option<u32> {
+    let class = match since {
+        [bound] => usize::from(time < *bound),
+        few if few.len() <= 8 => few.iter().filter(|bound| time < **bound).count(),
+        many => many.partition_point(|bound| time < *bound),
+    };
+    (class < since.len()).then_some(class as u32)
 }
 
 /// Where a feature's result is.
@@ -81,17 +113,24 @@ pub(super) struct Plan {
     pub(super) kinds: Vec<Kind>,
     /// How many filters there are.
     pub(super) n_filters: usize,
+    /// Where the state of each stream of the specification is, and how many classes it has.
+    pub(super) streams: Vec<(Place, usize)>,
     /// Where each feature's result is, through which window.
     pub(super) features: Vec<(Place, usize)>,
     /// The features' names and types.
     pub(super) fields: Fields,
     /// The streams that do more than count.
-    streams: Vec<Stream>,
+    reduced: Vec<Stream>,
 }
 
 impl Plan {
     /// Lays a specification out for arguments and a result of these types.
     pub(super) fn new(spec: &PassSpec, arguments: &[ArrowType], result: &ArrowType) -> Result<Self> {
+        Self::after(spec, &[], arguments, result)
+    }
+
+    /// The same, where there are states of an earlier run; `was` has the bounds that each stream had then.
+    pub(super) fn after(spec: &PassSpec, was: &[Vec<i64>], arguments: &[ArrowType], result: &ArrowType) -> Result<Self> {
         let values = arguments.get(BEFORE_FILTERS + spec.n_filters..).unwrap_or_default();
         let kinds = values.iter().map(Kind::of).collect::<Result<Vec<_>>>()?;
         let ArrowType::Struct(fields) = result else {
@@ -104,26 +143,26 @@ impl Plan {
             n_filters: spec.n_filters,
             features: Vec::with_capacity(spec.features.len()),
             fields: fields.clone(),
-            streams: Vec::new(),
+            streams: Vec::with_capacity(spec.streams.len()),
+            reduced: Vec::new(),
         };
-        let mut places = Vec::with_capacity(spec.streams.len());
         for (index, stream) in spec.streams.iter().enumerate() {
             plan.check(index, stream)?;
             let place = if stream.aggregate == Aggregate::Count {
                 plan.counters += stream.since.len();
                 Place::Counter(plan.counters - stream.since.len())
             } else {
-                plan.streams.push(stream.clone());
-                Place::State(plan.streams.len() - 1)
+                plan.reduced.push(stream.clone());
+                Place::State(plan.reduced.len() - 1)
             };
-            plan.attach(stream, place);
-            places.push(place);
+            plan.attach(stream, was.get(index).unwrap_or(&stream.since), place);
+            plan.streams.push((place, stream.since.len()));
         }
         if fields.len() != spec.features.len() {
             return plan_err!("the shape of cohorte_pass has {} fields", fields.len());
         }
         for (feature, field) in spec.features.iter().zip(fields) {
-            let Some((stream, place)) = spec.streams.get(feature.stream).zip(places.get(feature.stream)) else {
+            let Some((stream, (place, _))) = spec.streams.get(feature.stream).zip(plan.streams.get(feature.stream)) else {
                 return plan_err!("feature {} of cohorte_pass has no stream {}", feature.name, feature.stream);
             };
             if feature.window >= stream.since.len() {
@@ -134,7 +173,8 @@ impl Plan {
             if !same {
                 return plan_err!("feature {} is a {gives}, its shape says {}", feature.name, field.data_type());
             }
-            plan.features.push((*place, feature.window));
+            let place = *place;
+            plan.features.push((place, feature.window));
         }
         Ok(plan)
     }
@@ -145,6 +185,9 @@ impl Plan {
         }
         if stream.filter.is_some_and(|filter| filter >= self.n_filters) {
             return plan_err!("stream {index} of cohorte_pass has no filter");
+        }
+        if stream.order.is_some() && stream.since != [i64::MIN] {
+            return plan_err!("stream {index} of cohorte_pass is ordered by a number and has windows");
         }
         if stream.order.is_some_and(|order| !matches!(self.kinds.get(order), Some(Kind::Long(Long::Integer)))) {
             return plan_err!("stream {index} of cohorte_pass is ordered by no whole number");
@@ -160,11 +203,11 @@ impl Plan {
         }
     }
 
-    fn attach(&mut self, stream: &Stream, place: Place) {
-        let same = |tap: &Tap| tap.filter == stream.filter && tap.since == stream.since;
+    fn attach(&mut self, stream: &Stream, was: &[i64], place: Place) {
+        let same = |tap: &Tap| tap.filter == stream.filter && tap.since == stream.since && tap.was == was;
         let tap = self.taps.iter().position(same).unwrap_or_else(|| {
-            let since = stream.since.clone();
-            self.taps.push(Tap { filter: stream.filter, since, counters: Vec::new(), states: Vec::new() });
+            let (since, was) = (stream.since.clone(), was.to_vec());
+            self.taps.push(Tap { filter: stream.filter, since, was, counters: Vec::new(), states: Vec::new() });
             self.taps.len() - 1
         });
         match place {
@@ -193,28 +236,34 @@ impl Plan {
 
     /// Empty states for the streams that do more than count.
     pub(super) fn states(&self) -> Vec<Box<dyn State>> {
-        self.streams.iter().map(|stream| self.state(stream)).collect()
+        self.reduced.iter().map(|stream| self.state(stream)).collect()
     }
 
     fn state(&self, stream: &Stream) -> Box<dyn State> {
-        let (value, classes, kind) = (stream.value.unwrap_or_default(), stream.since.len(), self.kind(stream));
+        let (value, since, kind) = (stream.value.unwrap_or_default(), stream.since.clone(), self.kind(stream));
+        let classes = since.len();
+        let is_of_all_time = since == [i64::MIN];
         match (stream.aggregate, kind) {
             (Aggregate::Count | Aggregate::Sum, _) => Box::new(Sums::new(value, classes, false)),
             (Aggregate::Avg, _) => Box::new(Sums::new(value, classes, true)),
             (Aggregate::Min, Kind::Text) => Box::new(TextExtremes::new(value, classes, false)),
             (Aggregate::Max, Kind::Text) => Box::new(TextExtremes::new(value, classes, true)),
-            (Aggregate::Min, Kind::Long(_)) => Box::new(Extremes::<i64, false>::new(value, kind, classes)),
-            (Aggregate::Max, Kind::Long(_)) => Box::new(Extremes::<i64, true>::new(value, kind, classes)),
-            (Aggregate::Min, Kind::Decimal) => Box::new(Extremes::<i128, false>::new(value, kind, classes)),
-            (Aggregate::Max, Kind::Decimal) => Box::new(Extremes::<i128, true>::new(value, kind, classes)),
-            (Aggregate::First, _) => Box::new(Picks::new(value, stream.order, kind, classes, false)),
-            (Aggregate::Last, _) => Box::new(Picks::new(value, stream.order, kind, classes, true)),
-            (Aggregate::CountDistinct, Kind::Text) => Box::new(Distinct::new(value, classes, Texts::default())),
+            (Aggregate::Min, Kind::Long(_)) if is_of_all_time => Box::new(Extremes::<i64, false>::new(value, kind)),
+            (Aggregate::Max, Kind::Long(_)) if is_of_all_time => Box::new(Extremes::<i64, true>::new(value, kind)),
+            (Aggregate::Min, Kind::Decimal) if is_of_all_time => Box::new(Extremes::<i128, false>::new(value, kind)),
+            (Aggregate::Max, Kind::Decimal) if is_of_all_time => Box::new(Extremes::<i128, true>::new(value, kind)),
+            (Aggregate::Min, Kind::Long(_)) => Box::new(Fronts::<i64, false>::new(value, kind, since)),
+            (Aggregate::Max, Kind::Long(_)) => Box::new(Fronts::<i64, true>::new(value, kind, since)),
+            (Aggregate::Min, Kind::Decimal) => Box::new(Fronts::<i128, false>::new(value, kind, since)),
+            (Aggregate::Max, Kind::Decimal) => Box::new(Fronts::<i128, true>::new(value, kind, since)),
+            (Aggregate::First, _) => Box::new(Picks::new(value, stream.order, kind, since, false)),
+            (Aggregate::Last, _) => Box::new(Picks::new(value, stream.order, kind, since, true)),
+            (Aggregate::CountDistinct, Kind::Text) => Box::new(Distinct::new(value, since, Texts::default())),
             (Aggregate::CountDistinct, Kind::Long(_)) => {
-                Box::new(Distinct::new(value, classes, Numbers::<i64>::new(kind)))
+                Box::new(Distinct::new(value, since, Numbers::<i64>::new(kind)))
             }
             (Aggregate::CountDistinct, Kind::Decimal) => {
-                Box::new(Distinct::new(value, classes, Numbers::<i128>::new(kind)))
+                Box::new(Distinct::new(value, since, Numbers::<i128>::new(kind)))
             }
             (Aggregate::Mode, Kind::Text) => Box::new(Modes::new(value, classes, Texts::default())),
             (Aggregate::Mode, Kind::Long(_)) => Box::new(Modes::new(value, classes, Numbers::<i64>::new(kind))),

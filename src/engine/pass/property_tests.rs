@@ -15,10 +15,10 @@ use super::shape;
 use crate::compile::pass::{PassSpec, Stream};
 use crate::sql::Aggregate;
 
-const GROUPS: usize = 5;
-const FILTERS: usize = 3;
+pub(super) const GROUPS: usize = 5;
+pub(super) const FILTERS: usize = 3;
 
-fn streams() -> impl Strategy<Value = Vec<Stream>> {
+pub(super) fn streams() -> impl Strategy<Value = Vec<Stream>> {
     let aggregates = prop::sample::select(vec![
         Aggregate::Count,
         Aggregate::CountDistinct,
@@ -31,11 +31,14 @@ fn streams() -> impl Strategy<Value = Vec<Stream>> {
         Aggregate::Mode,
     ]);
     let since = prop::collection::btree_set(prop_oneof![4 => 0_i64..60, 1 => Just(i64::MIN)], 1..12);
+    let since = prop_oneof![4 => since, 1 => Just([i64::MIN].into())];
     // The first column has whole numbers.
     let stream = (prop::option::of(0..FILTERS), 0..TYPES.len(), prop::option::of(Just(0)), aggregates, since);
     let stream = stream.prop_map(|(filter, value, order, aggregate, since)| Stream {
         filter,
-        order: order.filter(|_| matches!(aggregate, Aggregate::First | Aggregate::Last)),
+        order: order.filter(|_| {
+            matches!(aggregate, Aggregate::First | Aggregate::Last) && since.iter().eq([i64::MIN].iter())
+        }),
         value: match aggregate {
             Aggregate::Count => None,
             Aggregate::Sum | Aggregate::Avg => Some(2),
@@ -47,7 +50,7 @@ fn streams() -> impl Strategy<Value = Vec<Stream>> {
     prop::collection::vec(stream, 1..8)
 }
 
-fn rows() -> impl Strategy<Value = Vec<Row>> {
+pub(super) fn rows() -> impl Strategy<Value = Vec<Row>> {
     let truth = || prop::option::weighted(0.9, any::<bool>());
     let row = (
         0..GROUPS,
@@ -76,7 +79,7 @@ fn splits() -> impl Strategy<Value = Split> {
         .prop_map(|(partitions, batch, skip_partial, emit, only)| Split { partitions, batch, skip_partial, emit, only })
 }
 
-fn plan(spec: &PassSpec) -> Arc<Plan> {
+pub(super) fn plan(spec: &PassSpec) -> Arc<Plan> {
     let none: Vec<&Row> = Vec::new();
     let types: Vec<ArrowType> = arguments(spec, &none).iter().map(|array| array.data_type().clone()).collect();
     Arc::new(Plan::new(spec, &types, &shape(spec)).unwrap())

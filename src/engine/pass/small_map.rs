@@ -42,6 +42,22 @@ impl<K: Copy + Ord, V: Copy> SmallMap<K, V> {
         }
     }
 
+    /// Forgets a key.
+    pub(super) fn forget(&mut self, key: K) {
+        match self {
+            Self::List(list) => list.retain(|(known, _)| *known != key),
+            Self::Tree(tree) => drop(tree.remove(&key)),
+        }
+    }
+
+    /// What was noted of a key.
+    pub(super) fn get(&self, key: K) -> Option<V> {
+        match self {
+            Self::List(list) => list.iter().find(|(known, _)| *known == key).map(|(_, value)| *value),
+            Self::Tree(tree) => tree.get(&key).copied(),
+        }
+    }
+
     /// How many keys there are.
     pub(super) fn len(&self) -> usize {
         match self {
@@ -83,5 +99,7 @@ mod tests {
         assert_eq!(map.len(), 40);
         assert_eq!((entries[0], entries[19], entries[39]), ((0, 3), (19, 3), (39, 2)));
         assert!(map.owned() > 0);
+        map.forget(7);
+        assert_eq!((map.get(7), map.get(8), map.len()), (None, Some(3), 39));
     }
 }

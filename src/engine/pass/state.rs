@@ -27,12 +27,27 @@ impl Hit {
     }
 }
 
+/// A row that was taken before, and is in another age class by now.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Move {
+    /// Its place in the batch.
+    pub(super) row: u32,
+    /// The class that it was in.
+    pub(super) from: u32,
+    /// That which it is in; none where it is too old for every window.
+    pub(super) to: Option<u32>,
+}
+
 /// The states of one stream, for all groups. Groups are 0 to their number; `resize` makes room for more.
 pub(super) trait State: Send + Sync {
     /// Makes room for so many groups.
     fn resize(&mut self, groups: usize);
     /// Takes the rows of a batch.
     fn update(&mut self, batch: &Batch<'_>, hits: &[Hit]) -> Result<()>;
+    /// Takes rows out of one class and into another. What remembers when things happened knows by itself.
+    fn shift(&mut self, _batch: &Batch<'_>, _moves: &[Move]) -> Result<()> {
+        Ok(())
+    }
     /// Whether the group has seen nothing.
     fn is_empty(&self, group: usize) -> bool;
     /// Writes what the group has seen.

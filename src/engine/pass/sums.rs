@@ -7,8 +7,8 @@ use datafusion::common::{DataFusionError, Result, exec_datafusion_err};
 
 use super::batch::Batch;
 use super::ratio::ratio;
-use super::state::{Hit, State, vec_size};
-use super::wire::{Wire, push_signed, push_unsigned, push_usize};
+use super::state::{Hit, Move, State, vec_size};
+use super::wire::{Wire, broken, push_signed, push_unsigned, push_usize};
 
 /// The decimals' unit: nine digits after the point.
 const UNIT: u128 = 1_000_000_000;
@@ -62,6 +62,14 @@ impl Sums {
         Self { value, classes, totals: Totals::Narrow(Vec::new()), counts: averages.then(Vec::new) }
     }
 
+    /// One value less.
+    fn discount(&mut self, slot: usize) -> Result<()> {
+        if let Some(counts) = &mut self.counts {
+            counts[slot] = counts[slot].checked_sub(1).ok_or_else(broken)?;
+        }
+        Ok(())
+    }
+
     fn count(&mut self, slot: usize, values: u32) -> Result<()> {
         if let Some(counts) = &mut self.counts {
             let sum = counts[slot].checked_add(values);
@@ -102,6 +110,25 @@ impl State for Sums {
                 let slot = hit.slot(batch, self.classes);
                 self.totals.add(slot, values[row])?;
                 self.count(slot, 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shift(&mut self, batch: &Batch<'_>, moves: &[Move]) -> Result<()> {
+        let column = &batch.columns[self.value];
+        let values = column.decimals();
+        for moved in moves {
+            let row = moved.row as usize;
+            if column.is_valid(row) {
+                let first = batch.groups[row] * self.classes;
+                let from = first + moved.from as usize;
+                self.totals.add(from, -values[row])?;
+                self.discount(from)?;
+                if let Some(to) = moved.to {
+                    self.totals.add(first + to as usize, values[row])?;
+                    self.count(first + to as usize, 1)?;
+                }
             }
         }
         Ok(())

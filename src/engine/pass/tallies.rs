@@ -8,22 +8,28 @@ use datafusion::common::Result;
 use super::batch::Batch;
 use super::domain::Domain;
 use super::small_map::SmallMap;
-use super::state::{Hit, State, vec_size};
-use super::wire::{Wire, push_unsigned, push_usize};
+use super::state::{Hit, Move, State, vec_size};
+use super::wire::{Wire, broken, push_signed, push_unsigned};
 
-/// The distinct values of each group, each with the narrowest class it was seen in: windows nest, so that is enough.
+/// The distinct values of each group, each with the last time that it was seen: windows end now, so that is enough, and stays
+/// enough when time passes.
 #[derive(Debug)]
 pub(super) struct Distinct<D: Domain> {
     value: usize,
-    classes: usize,
+    since: Vec<i64>,
     domain: D,
-    groups: Vec<SmallMap<D::Key, u32>>,
+    groups: Vec<SmallMap<D::Key, i64>>,
     owned: usize,
 }
 
 impl<D: Domain> Distinct<D> {
-    pub(super) fn new(value: usize, classes: usize, domain: D) -> Self {
-        Self { value, classes, domain, groups: Vec::new(), owned: 0 }
+    pub(super) fn new(value: usize, since: Vec<i64>, domain: D) -> Self {
+        Self { value, since, domain, groups: Vec::new(), owned: 0 }
+    }
+
+    /// Is every time as good as any other?
+    fn is_timeless(&self) -> bool {
+        self.since == [i64::MIN]
     }
 }
 
@@ -33,11 +39,13 @@ impl<D: Domain> State for Distinct<D> {
     }
 
     fn update(&mut self, batch: &Batch<'_>, hits: &[Hit]) -> Result<()> {
+        let is_timeless = self.is_timeless();
         let Self { value, domain, groups, owned, .. } = self;
         domain.visit(&batch.columns[*value], hits, |hit, key| {
-            let map = &mut groups[batch.groups[hit.row as usize]];
+            let row = hit.row as usize;
+            let (map, time) = (&mut groups[batch.groups[row]], if is_timeless { i64::MIN } else { batch.times[row] });
             *owned -= map.owned();
-            map.note(key, hit.class, |class| class.min(hit.class));
+            map.note(key, time, |last| last.max(time));
             *owned += map.owned();
         })
     }
@@ -47,27 +55,33 @@ impl<D: Domain> State for Distinct<D> {
     }
 
     fn write(&self, group: usize, out: &mut Vec<u8>) {
-        let map = &self.groups[group];
-        push_usize(out, map.len());
-        for (key, class) in map.iter() {
-            push_unsigned(out, class.into());
+        let is_timeless = self.is_timeless();
+        for (key, time) in self.groups[group].iter() {
+            if !is_timeless {
+                push_signed(out, time.into());
+            }
             self.domain.write(key, out);
         }
     }
 
     fn merge(&mut self, group: usize, wire: &mut Wire<'_>) -> Result<()> {
+        let (is_timeless, oldest) = (self.is_timeless(), self.since.last().copied().unwrap_or(i64::MIN));
         let map = &mut self.groups[group];
         self.owned -= map.owned();
-        for _ in 0..wire.number::<usize>()? {
-            let class = wire.place(self.classes)? as u32;
-            map.note(self.domain.read(wire)?, class, |known| known.min(class));
+        while !wire.is_empty() {
+            let time = if is_timeless { i64::MIN } else { wire.signed()? };
+            let key = self.domain.read(wire)?;
+            if time >= oldest {
+                map.note(key, time, |last| last.max(time));
+            }
         }
         self.owned += map.owned();
         Ok(())
     }
 
     fn column(&self, groups: usize, window: usize) -> Result<ArrayRef> {
-        let count = |map: &SmallMap<D::Key, u32>| map.iter().filter(|(_, class)| *class as usize <= window).count();
+        let since = self.since[window];
+        let count = |map: &SmallMap<D::Key, i64>| map.iter().filter(|(_, last)| *last >= since).count();
         Ok(Arc::new(Int64Array::from_iter_values(self.groups[..groups].iter().map(|map| count(map) as i64))))
     }
 
@@ -137,14 +151,35 @@ impl<D: Domain> State for Modes<D> {
         })
     }
 
+    fn shift(&mut self, batch: &Batch<'_>, moves: &[Move]) -> Result<()> {
+        let Self { value, domain, groups, owned, .. } = self;
+        let hits: Vec<Hit> = moves.iter().map(|moved| Hit { row: moved.row, class: moved.from }).collect();
+        let mut targets = moves.iter();
+        let mut fits = true;
+        domain.visit(&batch.columns[*value], &hits, |hit, key| {
+            // Rows without a value are not visited.
+            let to = targets.find(|moved| moved.row == hit.row).and_then(|moved| moved.to);
+            let map = &mut groups[batch.groups[hit.row as usize]];
+            *owned -= map.owned();
+            match map.get((key, hit.class)) {
+                None | Some(0) => fits = false,
+                Some(1) => map.forget((key, hit.class)),
+                Some(count) => map.note((key, hit.class), 0, |_| count - 1),
+            }
+            if let Some(to) = to {
+                map.note((key, to), 1, |count| count + 1);
+            }
+            *owned += map.owned();
+        })?;
+        if fits { Ok(()) } else { Err(broken()) }
+    }
+
     fn is_empty(&self, group: usize) -> bool {
         self.groups[group].len() == 0
     }
 
     fn write(&self, group: usize, out: &mut Vec<u8>) {
-        let map = &self.groups[group];
-        push_usize(out, map.len());
-        for ((key, class), count) in map.iter() {
+        for ((key, class), count) in self.groups[group].iter() {
             push_unsigned(out, class.into());
             push_unsigned(out, count.into());
             self.domain.write(key, out);
@@ -154,7 +189,7 @@ impl<D: Domain> State for Modes<D> {
     fn merge(&mut self, group: usize, wire: &mut Wire<'_>) -> Result<()> {
         let map = &mut self.groups[group];
         self.owned -= map.owned();
-        for _ in 0..wire.number::<usize>()? {
+        while !wire.is_empty() {
             let class = wire.place(self.classes)? as u32;
             let count: u64 = wire.number()?;
             map.note((self.domain.read(wire)?, class), count, |known| known.saturating_add(count));

@@ -31,6 +31,18 @@ pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
 pub(super) struct Wire<'a>(pub(super) &'a [u8]);
 
 impl<'a> Wire<'a> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The next so many bytes by themselves.
+    pub(super) fn part(&mut self) -> Result<Self> {
+        let length: usize = self.number()?;
+        let (part, rest) = self.0.split_at_checked(length).ok_or_else(broken)?;
+        self.0 = rest;
+        Ok(Self(part))
+    }
+
     pub(super) fn unsigned(&mut self) -> Result<u128> {
         let mut value = 0_u128;
         for shift in (0..133).step_by(7) {
@@ -59,14 +71,12 @@ impl<'a> Wire<'a> {
     }
 
     pub(super) fn text(&mut self) -> Result<&'a str> {
-        let length: usize = self.number()?;
-        let (text, rest) = self.0.split_at_checked(length).ok_or_else(broken)?;
-        self.0 = rest;
-        std::str::from_utf8(text).map_err(|_| broken())
+        let part = self.part()?;
+        std::str::from_utf8(part.0).map_err(|_| broken())
     }
 }
 
-/// A state that this function did not write.
+/// A state that this function did not write, or not of these rows.
 pub(super) fn broken() -> DataFusionError {
     exec_datafusion_err!("a partial state of cohorte_pass cannot be read")
 }
