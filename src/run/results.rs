@@ -281,7 +281,7 @@ impl<'a> Results<'a> {
 
 fn row_files(table: &StoredTable) -> Result<Vec<RowFile>> {
     let (store, files) = table.data_files()?;
-    let file = |StoredFile { path, size, rows }| RowFile { store: Arc::clone(&store), path, size, rows };
+    let file = |StoredFile { path, size, rows, .. }| RowFile { store: Arc::clone(&store), path, size, rows };
     Ok(files.into_iter().map(file).collect())
 }
 

@@ -24,6 +24,10 @@ use crate::diag::Result;
 pub struct StoredFile {
     /// Its name in the table's folder.
     pub path: Path,
+    /// The same as the log has it.
+    pub name: String,
+    /// Which of its rows do not count any more, in the log's words.
+    pub deleted: String,
     /// Its bytes.
     pub size: u64,
     /// Its rows.
@@ -60,10 +64,20 @@ impl StoredTable {
 
     /// What a query scans.
     pub fn provider(&self) -> Result<Arc<dyn TableProvider>> {
-        let config = DeltaScanConfig::new().with_wrap_partition_values(false);
-        let scan = DeltaScanNext::new(self.snapshot()?.clone(), config)
-            .map_err(|error| failure_from(format!("reading the table `{}`", self.path), &error))?;
+        let scan = self.scan()?;
         Ok(Arc::new(VersionScan { scan, table: self.table.clone() }))
+    }
+
+    /// The same of some of its files, by their names.
+    pub fn provider_of(&self, files: impl Iterator<Item = String>) -> Result<Arc<dyn TableProvider>> {
+        let scan = self.scan()?.with_file_paths(files);
+        Ok(Arc::new(VersionScan { scan, table: self.table.clone() }))
+    }
+
+    fn scan(&self) -> Result<DeltaScanNext> {
+        let config = DeltaScanConfig::new().with_wrap_partition_values(false);
+        DeltaScanNext::new(self.snapshot()?.clone(), config)
+            .map_err(|error| failure_from(format!("reading the table `{}`", self.path), &error))
     }
 
     /// The columns, as [`Self::provider`] gives them.
@@ -76,6 +90,8 @@ impl StoredTable {
         let log = self.snapshot()?.log_data();
         let file = |file: LogicalFileView| StoredFile {
             path: file.object_store_path(),
+            name: file.path().to_string(),
+            deleted: file.deletion_vector_descriptor().map(|rows| format!("{rows:?}")).unwrap_or_default(),
             size: u64::try_from(file.size()).unwrap_or_default(),
             rows: file.num_records().unwrap_or_default(),
         };

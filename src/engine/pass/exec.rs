@@ -5,15 +5,16 @@
 //! half is left for another round, which reads the rows once more: memory is bounded, and nothing is written to a disk.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use datafusion::arrow::datatypes::{DataType, Field, Schema, SchemaRef};
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::arrow::datatypes::SchemaRef;
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{Column, Result, exec_err, plan_err};
+use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::error::DataFusionError;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
-use datafusion::logical_expr::{Expr, cast};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
 use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
@@ -25,23 +26,44 @@ use futures::StreamExt;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::task::JoinSet;
 
-use super::batch::BEFORE_TIMES;
+use super::lane::{Fed, Feed, Laid, Lane, columns};
 use super::part::Part;
-use super::plan::{Plan, shape};
-use super::udaf::coerced;
-use crate::compile::passes::{PLACE, Pass};
+use crate::compile::pass::PassSpec;
+use crate::compile::passes::Pass;
 use crate::engine::roster::{Roster, part_of};
 
 /// Batches that wait for a part, at most.
 const AHEAD: usize = 2;
 
+/// What a pass computes, for whom, and of what.
+pub struct Making {
+    /// Its name.
+    pub name: String,
+    /// All of its features.
+    pub spec: PassSpec,
+    /// Everybody.
+    pub roster: Arc<Roster>,
+    /// The name of the column of ids.
+    pub id: String,
+    /// The features by what they are computed of.
+    pub lanes: Vec<Lane>,
+    /// Is what was seen of each customer's rows a column, [`super::STATE`], so that a later run needs not see them again?
+    pub remembers: bool,
+    /// By place: whose rows of [`Feed::Before`] are told anew, since what is remembered of them is not right any more.
+    pub afresh: Option<BooleanBuffer>,
+}
+
 /// What every part of the roster is computed by.
 pub(super) struct Work {
-    pub(super) input: Arc<dyn ExecutionPlan>,
-    pub(super) plan: Arc<Plan>,
+    pub(super) name: String,
+    pub(super) lanes: Vec<Laid>,
     pub(super) roster: Arc<Roster>,
     pub(super) schema: SchemaRef,
-    pub(super) name: String,
+    pub(super) features: usize,
+    pub(super) remembers: bool,
+    pub(super) afresh: Option<BooleanBuffer>,
+    /// How many of the rows that count belong to nobody.
+    pub(super) strays: AtomicU64,
 }
 
 /// Computes a pass.
@@ -49,8 +71,8 @@ pub struct PassExec {
     work: Arc<Work>,
     parts: usize,
     properties: Arc<PlanProperties>,
-    /// Whoever reads the rows for all parts, once one of them has been asked for.
-    reading: Arc<Mutex<Option<Reading>>>,
+    /// Of every feed: whoever reads it for all parts, once one of them has come to it.
+    reading: Arc<Vec<Mutex<Option<Reading>>>>,
 }
 
 /// Rows on their way to the parts.
@@ -70,75 +92,101 @@ pub(super) struct Rows {
     _readers: Arc<JoinSet<()>>,
 }
 
+/// Where parts get the rows of feeds from.
+#[derive(Clone)]
+pub(super) struct Source {
+    reading: Arc<Vec<Mutex<Option<Reading>>>>,
+    part: usize,
+    parts: usize,
+    pub(super) context: Arc<TaskContext>,
+}
+
 impl PassExec {
-    /// The plan of a pass for the customers of a roster; their ids are the first column, `id`.
+    /// The plan of a pass that is computed of all rows, for the customers of a roster; their ids are the first column, `id`.
     pub async fn of(session: &SessionContext, pass: &Pass, roster: Arc<Roster>, id: &str) -> Result<Self> {
-        let frame = session.sql(&pass.placed).await?;
-        let mut types = vec![DataType::Null; BEFORE_TIMES];
-        let mut columns = Vec::new();
-        for (place, field) in frame.schema().fields().iter().enumerate() {
-            let column = Expr::Column(Column::from_name(field.name()));
-            if place == 0 {
-                columns.push(column);
-                continue;
-            }
-            let wanted = coerced(types.len(), field.data_type());
-            let same = wanted == *field.data_type();
-            columns.push(if same { column } else { cast(column, wanted.clone()).alias(field.name()) });
-            types.push(wanted);
-        }
-        let frame = frame.select(columns)?;
+        let feeds = vec![Feed::Rows(session.sql(&pass.placed).await?)];
+        let streams = (0..pass.spec.streams.len()).collect();
+        let lanes = vec![Lane { spec: pass.spec.clone(), was: Vec::new(), streams, feeds }];
+        let (name, spec) = (pass.name.clone(), pass.spec.clone());
+        let making = Making { name, spec, roster, id: id.to_owned(), lanes, remembers: false, afresh: None };
+        Self::made(session, making).await
+    }
+
+    /// The plan of a pass.
+    pub async fn made(session: &SessionContext, making: Making) -> Result<Self> {
+        let Making { name, spec, roster, id, lanes, remembers, afresh } = making;
         let parts = session.state().config().target_partitions().clamp(1, roster.len().max(1));
-        let input = frame.create_physical_plan().await?;
-        if input.schema().field(0).name() != PLACE {
-            return plan_err!("a pass is fed places first");
+        let schema = Arc::new(columns(&id, &spec, remembers)?);
+        let mut laid = Vec::with_capacity(lanes.len());
+        for lane in lanes {
+            laid.push(lane.laid(&spec).await?);
         }
-        let shape = shape(&pass.spec);
-        let plan = Arc::new(Plan::new(&pass.spec, &types, &shape)?);
-        let mut fields = vec![Field::new(id, DataType::Utf8, true)];
-        fields.extend(plan.fields.iter().map(|field| field.as_ref().clone()));
-        let schema = Arc::new(Schema::new(fields));
+        if laid.iter().map(|lane| lane.features.len()).sum::<usize>() != spec.features.len() {
+            return plan_err!("the lanes of a pass have all of its features");
+        }
         let properties = PlanProperties::new(
             EquivalenceProperties::new(Arc::clone(&schema)),
             Partitioning::UnknownPartitioning(parts),
             EmissionType::Final,
             Boundedness::Bounded,
         );
-        let work = Work { input, plan, roster, schema, name: pass.name.clone() };
-        Ok(Self { work: Arc::new(work), parts, properties: Arc::new(properties), reading: Arc::default() })
+        let strays = AtomicU64::new(0);
+        let work = Work { name, lanes: laid, roster, schema, features: spec.features.len(), remembers, afresh, strays };
+        Ok(Self::new(Arc::new(work), parts, Arc::new(properties)))
     }
 
-    /// The rows for one part of all that read together.
-    fn rows(&self, part: usize, context: &Arc<TaskContext>) -> Result<Rows> {
-        let mut reading = self.reading.lock().unwrap_or_else(PoisonError::into_inner);
-        if reading.is_none() {
-            *reading = Some(Reading::of(&self.work, self.parts, context)?);
+    fn new(work: Arc<Work>, parts: usize, properties: Arc<PlanProperties>) -> Self {
+        let feeds = work.feeds().count();
+        Self { work, parts, properties, reading: Arc::new((0..feeds).map(|_| Mutex::new(None)).collect()) }
+    }
+
+    /// How many of the rows that count belong to nobody, once it has been computed.
+    #[must_use]
+    pub fn strays(&self) -> u64 {
+        self.work.strays.load(Ordering::Relaxed)
+    }
+}
+
+impl Work {
+    pub(super) fn feeds(&self) -> impl Iterator<Item = &Fed> {
+        self.lanes.iter().flat_map(|lane| &lane.feeds)
+    }
+}
+
+impl Source {
+    /// The rows of a feed, by its number among all: together with all parts the first time, for this part alone after that.
+    pub(super) fn rows(&self, feed: usize, fed: &Fed, is_first: bool) -> Result<Rows> {
+        if !is_first {
+            return match Reading::of(fed, 1, &self.context)?.rows(0) {
+                Some(rows) => Ok(rows),
+                None => exec_err!("there is nobody to read for"),
+            };
         }
-        match reading.as_mut().and_then(|reading| reading.rows(part)) {
+        let mut reading = self.reading[feed].lock().unwrap_or_else(PoisonError::into_inner);
+        if reading.is_none() {
+            *reading = Some(Reading::of(fed, self.parts, &self.context)?);
+        }
+        match reading.as_mut().and_then(|reading| reading.rows(self.part)) {
             Some(rows) => Ok(rows),
             None => exec_err!("a part of a pass is computed once"),
         }
+    }
+
+    /// Is this the part that counts for all of them?
+    pub(super) fn counts(&self) -> bool {
+        self.part == 0
     }
 }
 
 impl Reading {
     /// Begins to read the rows for so many parts.
-    fn of(work: &Work, parts: usize, context: &Arc<TaskContext>) -> Result<Self> {
+    fn of(fed: &Fed, parts: usize, context: &Arc<TaskContext>) -> Result<Self> {
         let (senders, receivers): (Vec<_>, Vec<_>) = (0..parts).map(|_| channel(AHEAD)).unzip();
         let mut readers = JoinSet::new();
-        for partition in 0..work.input.output_partitioning().partition_count() {
-            readers.spawn(read(work.input.execute(partition, Arc::clone(context))?, senders.clone()));
+        for partition in 0..fed.input.output_partitioning().partition_count() {
+            readers.spawn(read(fed.input.execute(partition, Arc::clone(context))?, senders.clone()));
         }
         Ok(Self { waiting: receivers.into_iter().map(Some).collect(), readers: Arc::new(readers) })
-    }
-
-    /// The rows once more, for one part alone.
-    pub(super) fn again(work: &Work, context: &Arc<TaskContext>) -> Result<Rows> {
-        let mut reading = Self::of(work, 1, context)?;
-        match reading.rows(0) {
-            Some(rows) => Ok(rows),
-            None => exec_err!("there is nobody to read for"),
-        }
     }
 
     fn rows(&mut self, part: usize) -> Option<Rows> {
@@ -188,8 +236,8 @@ impl fmt::Debug for PassExec {
 
 impl DisplayAs for PassExec {
     fn fmt_as(&self, _: DisplayFormatType, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Work { plan, roster, name, .. } = self.work.as_ref();
-        write!(formatter, "PassExec: {name}, features={}, roster={roster:?}, parts={}", plan.fields.len(), self.parts)
+        let Work { features, roster, name, .. } = self.work.as_ref();
+        write!(formatter, "PassExec: {name}, features={features}, roster={roster:?}, parts={}", self.parts)
     }
 }
 
@@ -203,7 +251,7 @@ impl ExecutionPlan for PassExec {
     }
 
     fn children(&self) -> Vec<&Arc<dyn ExecutionPlan>> {
-        vec![&self.work.input]
+        self.work.feeds().map(|fed| &fed.input).collect()
     }
 
     fn apply_expressions(
@@ -214,18 +262,34 @@ impl ExecutionPlan for PassExec {
     }
 
     fn with_new_children(self: Arc<Self>, children: Vec<Arc<dyn ExecutionPlan>>) -> Result<Arc<dyn ExecutionPlan>> {
-        let Ok([input]) = <[_; 1]>::try_from(children) else { return plan_err!("a pass reads one plan") };
-        let Work { plan, roster, schema, name, .. } = self.work.as_ref();
-        let (plan, roster, schema, name) = (Arc::clone(plan), Arc::clone(roster), Arc::clone(schema), name.clone());
-        let work = Arc::new(Work { input, plan, roster, schema, name });
-        let properties = Arc::clone(&self.properties);
-        Ok(Arc::new(Self { work, parts: self.parts, properties, reading: Arc::default() }))
+        if children.len() != self.work.feeds().count() {
+            return plan_err!("a pass reads one plan per feed");
+        }
+        let mut children = children.into_iter();
+        let laid = |lane: &Laid| {
+            let feeds = lane.feeds.iter().zip(children.by_ref());
+            let feeds = feeds.map(|(fed, input)| Fed { input, kind: Arc::clone(&fed.kind) }).collect();
+            let (plan, streams, features) = (Arc::clone(&lane.plan), lane.streams.clone(), lane.features.clone());
+            Laid { plan, streams, features, feeds }
+        };
+        let work = &self.work;
+        let work = Work {
+            name: work.name.clone(),
+            lanes: work.lanes.iter().map(laid).collect(),
+            roster: Arc::clone(&work.roster),
+            schema: Arc::clone(&work.schema),
+            features: work.features,
+            remembers: work.remembers,
+            afresh: work.afresh.clone(),
+            strays: AtomicU64::new(0),
+        };
+        Ok(Arc::new(Self::new(Arc::new(work), self.parts, Arc::clone(&self.properties))))
     }
 
     fn execute(&self, partition: usize, context: Arc<TaskContext>) -> Result<SendableRecordBatchStream> {
         let places = part_of(self.work.roster.len(), partition, self.parts);
-        let rows = self.rows(partition, &context)?;
-        let part = Part::new(Arc::clone(&self.work), places, rows, context);
+        let (reading, parts) = (Arc::clone(&self.reading), self.parts);
+        let part = Part::new(Arc::clone(&self.work), places, Source { reading, part: partition, parts, context });
         let batches =
             futures::stream::try_unfold(
                 part,

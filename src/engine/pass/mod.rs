@@ -19,6 +19,7 @@ mod domain;
 mod exec;
 mod extremes;
 mod fronts;
+mod lane;
 mod part;
 mod picks;
 mod plan;
@@ -32,7 +33,8 @@ mod text_extremes;
 mod udaf;
 mod wire;
 
-pub use exec::PassExec;
+pub use exec::{Making, PassExec};
+pub use lane::{Feed, Lane, STATE};
 pub use plan::shape;
 pub use udaf::{call, udaf};
 

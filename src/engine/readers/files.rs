@@ -39,10 +39,8 @@ pub(super) struct SourceFile {
 pub(super) fn fingerprint(files: &[SourceFile]) -> String {
     let mut digest = blake3::Hasher::new();
     for file in files {
-        for part in [file.url.as_str(), &file.size.to_string(), &file.stamp] {
-            digest.update(part.as_bytes());
-            digest.update(b"\0");
-        }
+        digest.update(file.called().as_bytes());
+        digest.update(b"\0");
     }
     format!("files:{}", digest.finalize().to_hex())
 }
@@ -187,6 +185,11 @@ impl SourceFile {
             text.consume(3);
         }
         Ok(text)
+    }
+
+    /// What tells it from any other file, and from what it was before it was changed.
+    pub(super) fn called(&self) -> String {
+        format!("{}\0{}\0{}", self.url, self.size, self.stamp)
     }
 
     /// The path, for people.

@@ -17,6 +17,7 @@ mod load;
 mod ndjson;
 mod parquet;
 mod parquet_rows;
+mod pieces;
 mod schema_types;
 
 use std::collections::BTreeMap;
@@ -34,6 +35,7 @@ use self::files::SourceFile;
 pub use self::layout::Break;
 use self::layout::{Layout, Sample};
 pub use self::load::{Load, Loaded, load};
+pub use self::pieces::{Grown, Pieces};
 pub use self::schema_types::model_type;
 use crate::diag::{Failure, Result};
 use crate::sql::DataType;
@@ -134,7 +136,9 @@ pub struct Opened {
     /// Equal as long as the data has not changed: the table's id and version, or a digest of the files' names, sizes and
     /// times.
     pub fingerprint: String,
-    /// The files, or the table.
+    /// The files that it is in.
+    pub pieces: Pieces,
+    /// The files, or the table, for people.
     pub paths: Vec<String>,
     /// Text files without a row: columns that are not declared may be of any type, and those of NDJSON are not known.
     pub is_blank: bool,
@@ -170,10 +174,17 @@ async fn open_delta(spec: &ReaderSpec, warehouse: &Warehouse, path: &str, shown:
     let schema = provider.schema();
     check_declared(spec, &schema)?;
     let fingerprint = format!("delta:{}:{}", table.id()?, table.version());
+    let (_, files) = table.data_files()?;
+    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+    let called = files.into_iter().map(|file| format!("{}\0{}", file.name, file.deleted));
+    let pieces = Pieces::new(Arc::clone(&schema), called, move |places| {
+        table.provider_of(places.iter().map(|place| names[*place].clone()))
+    });
     Ok(Opened {
         provider,
         schema,
         fingerprint,
+        pieces,
         paths: vec![shown.to_owned()],
         is_blank: false,
         breaks: BTreeMap::new(),
@@ -188,14 +199,14 @@ async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> 
     let Sampled { layout, is_blank, breaks } = sampled.map_err(|error| unreadable(&spec.name, &spec.name, error))??;
     let schema = layout.schema();
     check_declared(spec, &schema)?;
-    Ok(Opened {
-        fingerprint: files::fingerprint(&files),
-        paths: files.iter().map(SourceFile::place).collect(),
-        schema,
-        is_blank,
-        breaks,
-        provider: Arc::new(FileTable::new(spec, layout, files)),
-    })
+    let (fingerprint, paths) = (files::fingerprint(&files), files.iter().map(SourceFile::place).collect());
+    let called: Vec<String> = files.iter().map(SourceFile::called).collect();
+    let spec = spec.clone();
+    let pieces = Pieces::new(Arc::clone(&schema), called.into_iter(), move |places| {
+        let some = places.iter().map(|place| files[*place].clone()).collect();
+        Ok(Arc::new(FileTable::new(&spec, layout.clone(), some)))
+    });
+    Ok(Opened { fingerprint, paths, schema, is_blank, breaks, provider: pieces.all()?, pieces })
 }
 
 /// What the first rows of text files tell.

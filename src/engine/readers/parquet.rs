@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, FieldRef, Schema, SchemaRef};
 use datafusion::catalog::TableProvider;
 use datafusion::datasource::file_format::FileFormat;
 use datafusion::datasource::file_format::parquet::ParquetFormat;
@@ -15,7 +15,7 @@ use super::failures::{column_name, disagreeing, empty, unreadable};
 use super::file_table::FileTable;
 use super::files::{SourceFile, fingerprint};
 use super::layout::ROW;
-use super::{Opened, ReaderSpec, check_declared};
+use super::{Opened, Pieces, ReaderSpec, check_declared};
 use crate::diag::Result;
 
 pub(super) async fn open(spec: &ReaderSpec, files: Vec<SourceFile>, session: &SessionContext) -> Result<Opened> {
@@ -50,26 +50,43 @@ pub(super) async fn open(spec: &ReaderSpec, files: Vec<SourceFile>, session: &Se
     check_declared(spec, &schema)?;
     let paths = files.iter().map(SourceFile::place).collect();
     let fingerprint = fingerprint(&files);
-    let provider: Arc<dyn TableProvider> = if spec.want_row {
+    if spec.want_row {
         if schema.field_with_name(ROW).is_ok() {
             return Err(column_name(&spec.name, &spec.name, "`_row` is the name of cohorte's own row number"));
         }
         fields.push(Arc::new(Field::new(ROW, DataType::Utf8View, true)));
         schema = Arc::new(Schema::new(fields));
-        Arc::new(FileTable::numbered_parquet(spec, Arc::clone(&schema), files))
-    } else {
-        let listed = files
-            .iter()
-            .map(|file| ListingTableUrl::try_new(file.url.clone(), None))
-            .collect::<datafusion::error::Result<Vec<_>>>()
-            .and_then(|urls| {
-                let options = ListingOptions::new(format).with_file_extension("");
-                let config = ListingTableConfig::new_with_multi_paths(urls)
-                    .with_listing_options(options)
-                    .with_schema(Arc::clone(&schema));
-                ListingTable::try_new(config)
-            });
-        Arc::new(listed.map_err(|error| unreadable(&spec.name, &spec.name, error.strip_backtrace()))?)
-    };
-    Ok(Opened { provider, schema, fingerprint, paths, is_blank: false, breaks: BTreeMap::new() })
+    }
+    let called: Vec<String> = files.iter().map(SourceFile::called).collect();
+    let (spec, columns) = (spec.clone(), Arc::clone(&schema));
+    let pieces = Pieces::new(Arc::clone(&schema), called.into_iter(), move |places| {
+        let some = places.iter().map(|place| files[*place].clone()).collect();
+        provider(&spec, &format, &columns, some)
+    });
+    Ok(Opened { provider: pieces.all()?, schema, fingerprint, pieces, paths, is_blank: false, breaks: BTreeMap::new() })
+}
+
+/// Files with columns of this schema; where it ends with `_row`, their rows are numbered.
+fn provider(
+    spec: &ReaderSpec,
+    format: &Arc<ParquetFormat>,
+    schema: &SchemaRef,
+    files: Vec<SourceFile>,
+) -> Result<Arc<dyn TableProvider>> {
+    if spec.want_row {
+        return Ok(Arc::new(FileTable::numbered_parquet(spec, Arc::clone(schema), files)));
+    }
+    let listed = files
+        .iter()
+        .map(|file| ListingTableUrl::try_new(file.url.clone(), None))
+        .collect::<datafusion::error::Result<Vec<_>>>()
+        .and_then(|urls| {
+            let options = ListingOptions::new(Arc::clone(format) as _).with_file_extension("");
+            let config = ListingTableConfig::new_with_multi_paths(urls)
+                .with_listing_options(options)
+                .with_schema(Arc::clone(schema));
+            ListingTable::try_new(config)
+        });
+    let table = listed.map_err(|error| unreadable(&spec.name, &spec.name, error.strip_backtrace()))?;
+    Ok(Arc::new(table))
 }
