@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use indexmap::IndexMap;
 
-use super::moment::happened;
+use super::moment::{asks_the_clock, happened};
 use super::pass::{PassFeature, PassSpec, Stream};
-use super::passes::{Key, Pass};
+use super::passes::{Key, Pass, key};
 use crate::project::{Attribute, Entity, Project};
 use crate::spec::Pick;
 use crate::sql::{Aggregate, DataType, Select, ident, indent};
@@ -96,7 +96,9 @@ pub fn pass(project: &Project, entity: &Entity) -> Option<Pass> {
     };
     let name = format!("{}_golden", entity.name);
     let (sources, input, placed) = (sources(&picked), input(Key::Id), input(Key::Place));
-    Some(Pass { name, entity: entity.name.clone(), sources, input, placed, spec, readable })
+    let key = |stream: usize| (!asks_the_clock(&placed)).then(|| key(&format!("{placed}\0{stream}")));
+    let keys = (0..spec.streams.len()).map(key).collect();
+    Some(Pass { name, entity: entity.name.clone(), sources, input, placed, spec, keys, readable })
 }
 
 /// The order of [`relation`] as one whole number, less for better: the time in microseconds, the latest first, and which source

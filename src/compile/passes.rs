@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use indexmap::IndexMap;
 
 use super::golden;
-use super::moment::happened;
+use super::moment::{asks_the_clock, happened};
 use super::pass::{PassFeature, PassSpec, Stream};
 use super::sources::on_column;
 use super::{Clock, Part};
@@ -27,6 +27,9 @@ pub struct Pass {
     pub placed: String,
     /// What is computed.
     pub spec: PassSpec,
+    /// By stream: what tells it from any other, whatever the moment. None of one that asks what time it is otherwise than by its
+    /// windows, nor of one whose rows are no source's: what was seen for it says nothing later.
+    pub keys: Vec<Option<String>>,
     /// The same result in readable SQL; a test runs both.
     pub readable: String,
 }
@@ -103,8 +106,26 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
         let window = bounds.iter().rev().position(|bound| *bound == since(feature)).unwrap_or(0);
         PassFeature { name: feature.id.clone(), stream, window, data_type: feature.data_type }
     });
+    let columns: Vec<PassFeature> = columns.collect();
+    let key = |(stream, ((filter, value, aggregate), _)): (usize, (&(Option<usize>, Option<usize>, Aggregate), _))| {
+        let own = columns.iter().zip(features).filter(|(column, _)| column.stream == stream);
+        let own: Vec<&Feature> = own.map(|(_, feature)| *feature).collect();
+        let windows: BTreeSet<(i64, String)> = own
+            .iter()
+            .map(|feature| (since(feature), feature.within.map_or_else(String::new, |w| w.to_string())))
+            .collect();
+        // In their order, since that may change; where they begin does, with time.
+        let windows: Vec<String> = windows.into_iter().map(|(_, window)| window).collect();
+        let rows = rows(project, entity, relation, &own, Key::Place).to_string();
+        let at = |all: &IndexMap<&str, ()>, place: &Option<usize>| {
+            place.and_then(|place| all.get_index(place)).map_or_else(String::new, |(sql, ())| (*sql).to_owned())
+        };
+        let says = format!("{rows}\0{}\0{}\0{aggregate:?}", at(&filters, filter), at(&values, value));
+        (*relation != Relation::Consents && !asks_the_clock(&says)).then(|| key(&format!("{says}\0{windows:?}")))
+    };
+    let keys = streams.iter().enumerate().map(key).collect();
     let spec = PassSpec {
-        features: columns.collect(),
+        features: columns,
         streams: streams
             .iter()
             .map(|((filter, value, aggregate), bounds)| Stream {
@@ -135,7 +156,12 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
         Relation::Consents => Vec::new(),
     };
     let (name, entity) = (name(relation), entity.name.clone());
-    Pass { name, entity, sources, input: fed(by_id), placed, spec, readable }
+    Pass { name, entity, sources, input: fed(by_id), placed, spec, keys, readable }
+}
+
+/// A short text that stands for a long one.
+pub(super) fn key(says: &str) -> String {
+    blake3::hash(says.as_bytes()).to_hex()[..16].to_owned()
 }
 
 fn name(relation: &Relation) -> String {

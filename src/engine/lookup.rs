@@ -124,7 +124,8 @@ async fn read(session: &SessionContext, entity: &Entity, roster: &Roster) -> Res
 }
 
 /// The types of identifiers by which rows are attached.
-fn held(entity: &Entity) -> BTreeSet<String> {
+#[must_use]
+pub fn held(entity: &Entity) -> BTreeSet<String> {
     let attached = entity.sources.iter().filter(|source| source.role == Role::Attach);
     attached.flat_map(|source| source.ids.iter().map(|(kind, _)| kind.clone())).collect()
 }

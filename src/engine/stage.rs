@@ -26,14 +26,15 @@ use object_store::ObjectStore;
 use object_store::local::LocalFileSystem;
 use tempfile::TempDir;
 
-use super::pass::PassExec;
-use super::roster::Roster;
+use super::pass::{Making, PassExec};
 use super::row_file::RowFile;
 use super::timings::Timings;
 use super::zipped::InOrder;
-use crate::compile::passes::Pass;
 use crate::diag::{Failure, Result};
 use crate::store::{DataFile, TableSpec, conform, failure_from, stored_schema, writer_properties};
+
+/// What is done to make a result.
+const COMPUTING: &str = "computing";
 
 /// Rows of a row group.
 const ROW_GROUP: usize = 65_536;
@@ -143,31 +144,27 @@ impl Stage {
         Ok(folder)
     }
 
-    /// Runs a pass and keeps its result under a name.
-    pub async fn keep_pass(
-        &self,
-        session: &SessionContext,
-        name: &str,
-        pass: &Pass,
-        roster: Arc<Roster>,
-        id: &str,
-    ) -> Result<u64> {
+    /// Runs a pass and keeps its result under a name; gives its rows, and how many of those that it has read belong to nobody.
+    pub async fn keep_pass(&self, session: &SessionContext, name: &str, making: Making) -> Result<(u64, u64)> {
+        let doing = format!("computing the features of `{}`", making.name);
+        let what = if making.carries_on() { "carrying on" } else { COMPUTING };
         let kept = async {
-            let plan = PassExec::of(session, pass, roster, id).await?;
-            self.write_plan(session, name, Arc::new(plan), session.task_ctx()).await
+            let plan = Arc::new(PassExec::made(session, making).await?);
+            let rows = self.write_plan(session, (what, name), Arc::clone(&plan) as _, session.task_ctx()).await?;
+            Ok((rows, plan.strays()))
         };
-        kept.await.map_err(|error| failure_from(format!("computing the features of `{}`", pass.name), &error))
+        kept.await.map_err(|error| failure_from(doing, &error))
     }
 
     async fn write(&self, session: &SessionContext, name: &str, frame: DataFrame) -> EngineResult<u64> {
         let task = Arc::new(frame.task_ctx());
-        self.write_plan(session, name, frame.create_physical_plan().await?, task).await
+        self.write_plan(session, (COMPUTING, name), frame.create_physical_plan().await?, task).await
     }
 
     async fn write_plan(
         &self,
         session: &SessionContext,
-        name: &str,
+        (what, name): (&str, &str),
         plan: Arc<dyn ExecutionPlan>,
         task: Arc<TaskContext>,
     ) -> EngineResult<u64> {
@@ -180,7 +177,7 @@ impl Stage {
         let rows = files.iter().map(|file| file.rows).sum();
         self.files.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), files);
         register(session, name, &folder, schema)?;
-        self.timings.note(format!("computing `{name}`"), started, Some(rows), Some(plan.as_ref()));
+        self.timings.note(format!("{what} `{name}`"), started, Some(rows), Some(plan.as_ref()));
         Ok(rows)
     }
 

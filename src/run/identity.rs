@@ -74,17 +74,19 @@ pub(super) async fn as_published(workspace: &Workspace, entity: &Entity) -> Resu
     Ok(Whose::Tables(format!("select distinct {} from {}_records", ident(&entity.id()), entity.name)))
 }
 
-/// As [`resolve_sources`], for a run that reads all of every source: rows are looked up rather than joined.
+/// As [`resolve_sources`], for a run that reads all of every source: rows are looked up rather than joined. Gives the (entity, source)
+/// that have rows of shared devices.
 pub(super) async fn look_sources_up(
     workspace: &Workspace,
     whose: &BTreeMap<String, Whose>,
     rosters: &BTreeMap<String, Arc<Roster>>,
-) -> Result<()> {
+) -> Result<BTreeSet<(String, String)>> {
     let started = Instant::now();
     let (session, project) = (&workspace.opened.session, &workspace.opened.project);
     let shared = lookup::register(session, project, whose, rosters).await?;
     workspace.stage.timings.note("learning whose each record is", started, None, None);
-    sources(workspace, Finding::Functions(&shared)).await
+    sources(workspace, Finding::Functions(&shared)).await?;
+    Ok(shared)
 }
 
 /// As [`look_sources_up`], where nothing is to be found: for plans that are only shown.

@@ -3,6 +3,7 @@
 mod alerts;
 mod audit;
 mod build;
+mod carried;
 mod columns;
 mod compile;
 mod connections;
@@ -17,6 +18,7 @@ mod identity;
 mod job;
 mod kept;
 mod load;
+mod moves;
 mod opened;
 mod publish;
 mod query;

@@ -12,7 +12,7 @@ use datafusion::prelude::SessionContext;
 use super::request::{Request, Stopped};
 use crate::compile::Clock;
 use crate::diag::{Failure, Fault, Finding, Findings, Result};
-use crate::engine::readers::{self, ReaderSpec};
+use crate::engine::readers::{self, Pieces, ReaderSpec};
 use crate::engine::{Limits, session};
 use crate::project::{self, Location, Project, RawColumn, Schemas};
 use crate::spec::{Format, Named, Source, Spec, Variables};
@@ -52,6 +52,8 @@ pub struct Opened {
     pub session: SessionContext,
     /// Fingerprint of the data of each source.
     pub inputs: BTreeMap<String, String>,
+    /// The files that it is in.
+    pub pieces: BTreeMap<String, Pieces>,
     /// The project's folder.
     pub folder: PathBuf,
     /// Memory and threads.
@@ -162,7 +164,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
     let schema = settings.warehouse.schema.as_ref().map_or("cdp", |schema| schema.value.as_str());
     let warehouse = Warehouse::open(&settings.warehouse.root.value, &request.project, schema)?;
     let mut schemas = Schemas::new();
-    let mut inputs = BTreeMap::new();
+    let (mut inputs, mut pieces) = (BTreeMap::new(), BTreeMap::new());
     let mut breaks = Vec::new();
     for named in spec.sources.values() {
         let Some((location, declared, want_row)) = project::location(named, &mut findings) else { continue };
@@ -189,6 +191,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
                 breaks.extend(opened.breaks.into_iter().map(|(column, one)| break_of(named, &column, &one)));
                 schemas.insert(named.name.clone(), columns);
                 inputs.insert(named.name.clone(), opened.fingerprint);
+                pieces.insert(named.name.clone(), opened.pieces);
                 register(&session, &named.name, opened.provider)?;
             }
             // What is wrong with one source is told together with all else.
@@ -222,6 +225,7 @@ pub async fn open(request: &Request) -> Result<Opened, Stopped> {
         warehouse,
         session,
         inputs,
+        pieces,
         folder: request.project.clone(),
         limits,
         who: super::audit::who(&request.env),

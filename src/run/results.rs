@@ -7,16 +7,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+use datafusion::arrow::buffer::BooleanBuffer;
 use tokio::sync::OnceCell;
 
+use super::carried::{Carried, Remembered};
 use super::expectations::Checked;
 use super::identity;
+use super::moves::Moves;
 use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
 use crate::compile::passes::Pass;
 use crate::compile::{self, asks_the_clock, resolved};
-use crate::diag::Result;
+use crate::diag::{Failure, Result};
 use crate::engine::lookup::{self, Whose};
+use crate::engine::pass::Making;
 use crate::engine::{InOrder, Roster, RowFile};
 use crate::project::{Consent, Entity, Project};
 use crate::spec::Role;
@@ -35,6 +39,16 @@ pub(super) struct Made {
     pub(super) rows: u64,
     /// Was it there already?
     pub(super) is_found: bool,
+    /// Of what the states that it has are; none where it has none, or is as it was.
+    pub(super) states: Option<String>,
+}
+
+/// Where a result is from.
+enum IsMade {
+    /// An earlier run.
+    Before,
+    /// This one; it may remember what it is made of.
+    Now(Option<Remembered>),
 }
 
 /// The results of a run, and those of the published one.
@@ -48,12 +62,17 @@ pub(super) struct Results<'a> {
     /// Of each entity: the basis of its identity, and the run that resolved it. Ids are a matter of history: the same rows may
     /// have others by now.
     identities: BTreeMap<String, String>,
+    /// When the first row of each source happens that has not happened yet.
+    next_at: BTreeMap<String, Option<i64>>,
     /// Where it is written whose rows are, by entity.
     whose: BTreeMap<String, Whose>,
+    /// Who has moved, by entity that this run has resolved.
+    moves: OnceCell<BTreeMap<String, Moves>>,
     rosters: OnceCell<BTreeMap<String, Arc<Roster>>>,
     /// The basis of the events of consent.
     consents: OnceLock<String>,
-    resolved: OnceCell<()>,
+    /// The (entity, source) that have rows of shared devices, once every source is readable with its customers.
+    resolved: OnceCell<BTreeSet<(String, String)>>,
     made: Mutex<Vec<Made>>,
 }
 
@@ -61,13 +80,16 @@ impl<'a> Results<'a> {
     /// Those of a run that has checked its sources.
     pub(super) async fn of(workspace: &'a Workspace, checked: &Checked, reads: bool) -> Result<Self> {
         let sources = checked.sources.iter().map(|(name, looked)| (name.clone(), looked.basis()));
+        let next_at = checked.sources.iter().map(|(name, looked)| (name.clone(), looked.next_at));
         Ok(Self {
             workspace,
             before: steps::last(workspace).await?,
             reads,
             sources: sources.collect(),
             identities: BTreeMap::new(),
+            next_at: next_at.collect(),
             whose: BTreeMap::new(),
+            moves: OnceCell::new(),
             rosters: OnceCell::new(),
             consents: OnceLock::new(),
             resolved: OnceCell::new(),
@@ -170,13 +192,13 @@ impl<'a> Results<'a> {
         }
         self.resolve_sources().await?;
         let rows = self.workspace.stage.keep(&self.workspace.opened.session, name, sql).await?;
-        self.note(name, basis, rows, false);
+        self.note(name, basis, rows, IsMade::Now(None));
         Ok(())
     }
 
     /// The same of a pass.
     pub(super) async fn keep_pass(&self, name: &str, pass: &Pass, entity: &Entity) -> Result<InOrder> {
-        let Workspace { opened, stage, published, .. } = self.workspace;
+        let Workspace { opened, published, .. } = self.workspace;
         // Consents are no rows of a source.
         let is_of_sources = !pass.sources.is_empty();
         let statements = [pass.input.clone(), serde_json::to_string(&pass.spec).unwrap_or_default()];
@@ -190,10 +212,66 @@ impl<'a> Results<'a> {
         if is_of_sources {
             self.resolve_sources().await?;
         }
-        let roster = self.roster(entity).await?;
-        let rows = stage.keep_pass(&opened.session, name, pass, roster, &entity.id()).await?;
-        self.note(name, basis, rows, false);
-        stage.in_order(name, self.workspace.schema(name).await?)
+        let mut now = basis.as_ref().and_then(|_| Remembered::of(self, pass, entity));
+        let carried = match (self.remembered(name), &now) {
+            (Some(before), Some(now)) => Carried::of(self, name, (pass, entity), &before, now).await?,
+            _ => None,
+        };
+        let carried = match carried {
+            Some(carried) => carried,
+            None => Carried::nothing(self.workspace, pass).await?,
+        };
+        let making = Making {
+            name: pass.name.clone(),
+            spec: pass.spec.clone(),
+            roster: self.roster(entity).await?,
+            id: entity.id(),
+            lanes: carried.lanes,
+            remembers: now.is_some(),
+            afresh: carried.afresh,
+        };
+        let (rows, strays) = self.workspace.stage.keep_pass(&opened.session, name, making).await?;
+        if let Some(now) = &mut now {
+            now.strays = carried.strays + strays;
+        }
+        self.note(name, basis, rows, IsMade::Now(now));
+        self.workspace.stage.in_order(name, self.workspace.schema(name).await?)
+    }
+
+    /// Of what the states of a published table are.
+    fn remembered(&self, name: &str) -> Option<Remembered> {
+        let step = self.before.get(&steps::of_states(name)).filter(|_| self.reads)?;
+        Remembered::read(&step.fingerprint)
+    }
+
+    /// The identity of an entity in this run.
+    pub(super) fn identity_of(&self, entity: &Entity) -> Option<String> {
+        self.identities.get(&entity.name).cloned()
+    }
+
+    /// Is the identity of an entity that which this one was made into, or it itself?
+    pub(super) fn follows(&self, entity: &Entity, identity: &str) -> bool {
+        self.identity_before(entity) == identity
+    }
+
+    /// When the first row of a source happens that has not happened yet.
+    pub(super) fn next_at(&self, source: &str) -> Option<i64> {
+        self.next_at.get(source).copied().flatten()
+    }
+
+    /// Whose rows of these sources are not those that they were, by place; none where it is nobody.
+    pub(super) async fn afresh(&self, entity: &Entity, sources: &BTreeSet<&str>) -> Result<Option<BooleanBuffer>> {
+        let moves = self.moves.get_or_try_init(|| async {
+            let mut all = BTreeMap::new();
+            for (name, whose) in &self.whose {
+                let Some(entity) = self.workspace.opened.project.entities.get(name) else { continue };
+                if let Whose::Resolved(finder) = whose {
+                    all.insert(name.clone(), Moves::of(self.workspace, entity, finder).await?);
+                }
+            }
+            Ok::<_, Failure>(all)
+        });
+        Ok(moves.await?.get(&entity.name).and_then(|moves| moves.afresh(entity, sources)))
     }
 
     /// The customers of an entity.
@@ -219,22 +297,31 @@ impl<'a> Results<'a> {
         let Some(rows) = step.and_then(|step| step.rows) else { return false };
         let is_there = matches!(self.workspace.published_as(name, name).await, Ok(true));
         if is_there {
-            self.note(name, basis.cloned(), rows, true);
+            self.note(name, basis.cloned(), rows, IsMade::Before);
         }
         is_there
     }
 
     /// What has no basis is of no use to later runs.
-    fn note(&self, name: &str, basis: Option<String>, rows: u64, is_found: bool) {
+    fn note(&self, name: &str, basis: Option<String>, rows: u64, made: IsMade) {
         let Some(basis) = basis else { return };
-        let made = Made { name: name.to_owned(), basis, rows, is_found };
+        let (is_found, states) = match made {
+            IsMade::Before => (true, None),
+            IsMade::Now(states) => (false, Some(states.map(|states| states.text()).unwrap_or_default())),
+        };
+        let made = Made { name: name.to_owned(), basis, rows, is_found, states };
         self.made.lock().unwrap_or_else(PoisonError::into_inner).push(made);
     }
 
     /// Makes every source readable with its customers, once somebody wants to read one.
     pub(super) async fn resolve_sources(&self) -> Result<()> {
+        self.shared().await.map(|_| ())
+    }
+
+    /// The same; gives the (entity, source) that have rows of shared devices.
+    pub(super) async fn shared(&self) -> Result<&BTreeSet<(String, String)>> {
         let rosters = self.rosters().await?;
-        self.resolved.get_or_try_init(|| identity::look_sources_up(self.workspace, &self.whose, rosters)).await.copied()
+        self.resolved.get_or_try_init(|| identity::look_sources_up(self.workspace, &self.whose, rosters)).await
     }
 
     /// Are the events of consent that a statement gives in the ledger already, all of them?
@@ -286,7 +373,7 @@ fn row_files(table: &StoredTable) -> Result<Vec<RowFile>> {
 }
 
 /// Sources and what they belong to.
-fn closure<'p>(project: &'p Project, sources: &'p [String]) -> BTreeSet<&'p str> {
+pub(super) fn closure<'p>(project: &'p Project, sources: &'p [String]) -> BTreeSet<&'p str> {
     let mut waiting: Vec<&str> = sources.iter().map(String::as_str).collect();
     let mut all = BTreeSet::new();
     while let Some(name) = waiting.pop() {

@@ -17,6 +17,7 @@ use crate::store::tables;
 
 const TABLE: &str = "table:";
 const IDENTITY: &str = "identity:";
+const STATES: &str = "states:";
 
 /// How the step of a table is called.
 pub(super) fn of_table(name: &str) -> String {
@@ -26,6 +27,11 @@ pub(super) fn of_table(name: &str) -> String {
 /// How the step of an entity's identity is called.
 pub(super) fn of_identity(entity: &str) -> String {
     format!("{IDENTITY}{entity}")
+}
+
+/// How the step of what is remembered of the rows that a table is computed of is called.
+pub(super) fn of_states(table: &str) -> String {
+    format!("{STATES}{table}")
 }
 
 /// How the step of the events that consents were read from is called.
@@ -72,14 +78,15 @@ impl Ended {
 /// A row of `run_steps`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Step {
-    /// `kind:name`, `table:name` or `identity:entity`.
+    /// `kind:name`, `table:name`, `states:table` or `identity:entity`.
     pub(super) model: String,
     pub(super) ended: Ended,
     /// The source that blocks it, or the segment whose guard holds it; else empty.
     pub(super) why: String,
     /// The old name whose memory it has taken over; else empty.
     pub(super) was: String,
-    /// Of a segment its definition's, of a table its rows' or their basis, of a source its data's where nothing is wrong with them.
+    /// Of a segment its definition's, of a table its rows' or their basis, of a source its data's where nothing is wrong with them; of
+    /// states what they are of.
     pub(super) fingerprint: String,
     pub(super) rows: Option<u64>,
     /// Of a source: when the first of its rows happens that had not happened yet.
@@ -102,7 +109,7 @@ impl Step {
 
     /// Does it speak of something that stays as it is until a run makes it anew: a table that is written as a whole, or identity?
     pub(super) fn is_lasting(&self) -> bool {
-        (self.model.starts_with(TABLE) || self.model.starts_with(IDENTITY)) && !self.fingerprint.is_empty()
+        [TABLE, STATES, IDENTITY].iter().any(|kind| self.model.starts_with(kind)) && !self.fingerprint.is_empty()
     }
 }
 

@@ -19,12 +19,40 @@ fn is_result(name: &str) -> bool {
     name.starts_with("pass_") || name.contains("_golden")
 }
 
-/// The features that were computed, rather than read.
+/// Features of every kind, through windows of every kind.
+const MORE: &str = r#"
+traits:
+  dearest: {max: purchase.paid, within: 30d}
+  cheapest: {min: purchase.paid, within: 2mo}
+  least: {min: orders.n}
+  latest: {max: orders.ordered_at, within: 90d}
+  shops: {count_distinct: purchase.shop, within: 90d}
+  all_shops: {count_distinct: orders.shop}
+  usual_path: {mode: viewed.path, within: 30d}
+  usual_shop_1y: {mode: purchase.shop, within: 1y}
+  last_path: {last: viewed.path, within: 20d}
+  first_shop: {first: purchase.shop, within: 1y}
+  first_of_all: {first: orders.shop}
+  greatest_shop: {max: orders.shop, within: 60d}
+  mean_price: {avg: orders.price, within: 6w}
+  lately: {count: viewed, within: 36h}
+  just_now: {count: orders, within: 90min}
+  month: {sum: purchase.paid, within: 1mo}
+  thirty_days: {sum: purchase.paid, within: 30d}
+  lines: {sum: order_lines.amount, within: 1y}
+  older: {count: orders, where: "ordered_at < now() - interval '10 days'"}
+"#;
+
+/// The features that were computed, rather than read; those that were carried on from what was remembered have a `+`.
 fn computed(built: &Built) -> Vec<String> {
     let steps = built.workspace.stage.timings.steps();
-    let names =
-        steps.iter().filter_map(|step| step.name.strip_prefix("computing `")).map(|name| name.trim_end_matches('`'));
-    let mut names: Vec<String> = names.filter(|name| is_result(name)).map(str::to_owned).collect();
+    let name = |step: &str| {
+        let anew = step.strip_prefix("computing `").map(|name| (name.to_owned(), ""));
+        let (name, mark) = anew.or_else(|| Some((step.strip_prefix("carrying on `")?.to_owned(), "+")))?;
+        let name = name.trim_end_matches('`');
+        is_result(name).then(|| format!("{mark}{name}"))
+    };
+    let mut names: Vec<String> = steps.iter().filter_map(|step| name(&step.name)).collect();
     names.sort();
     names
 }
@@ -37,7 +65,8 @@ fn histories() -> u64 {
 /// What may happen between two runs.
 struct History {
     dice: Dice,
-    data: Vec<Rows>,
+    /// The files of each source.
+    data: Vec<(Rows, Vec<Vec<String>>)>,
     /// Rows that have not come yet, by source.
     later: Vec<Vec<String>>,
     models: String,
@@ -47,12 +76,13 @@ struct History {
 impl History {
     fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
-        let mut data = sources(700 + seed, 12);
-        let later = data.iter_mut().map(|rows| {
+        let (mut data, mut later) = (Vec::new(), Vec::new());
+        for mut rows in sources(700 + seed, 12) {
             let kept = rows.rows.len() * 2 / 3 + dice.below(3) as usize;
-            rows.rows.split_off(kept.min(rows.rows.len()))
-        });
-        let later = later.collect();
+            later.push(rows.rows.split_off(kept.min(rows.rows.len())));
+            let files = vec![std::mem::take(&mut rows.rows)];
+            data.push((rows, files));
+        }
         let as_of = AS_OF[seed as usize % AS_OF.len()].parse().unwrap();
         Self { dice, data, later, models: ON_TOP.to_owned(), as_of }
     }
@@ -71,7 +101,7 @@ impl History {
             Duration::days(31),
         ]);
         self.as_of += step;
-        match self.dice.below(8) {
+        match self.dice.below(9) {
             0..3 => {
                 // Where nothing at all is new, nothing is built.
                 self.as_of += Duration::seconds(1);
@@ -96,38 +126,49 @@ impl History {
             }
             5 => {
                 let place = self.dice.below(self.data.len() as u64) as usize;
-                let lost = self.data[place].rows.pop();
+                let lost = self.data[place].1.iter_mut().rev().find_map(Vec::pop);
                 self.later[place].extend(lost);
                 "a row that is gone"
             }
-            _ => {
-                for (rows, later) in self.data.iter_mut().zip(&mut self.later) {
+            chance => {
+                // Rows come in files of their own, or in those that are there; to all sources, or to some.
+                let (are_new, are_all) = (chance > 6 || self.dice.below(4) > 0, self.dice.below(2) == 0);
+                for ((_, files), later) in self.data.iter_mut().zip(&mut self.later) {
                     let come = self.dice.below(later.len() as u64 / 2 + 1) as usize;
-                    rows.rows.extend(later.drain(..come));
+                    if come == 0 || !(are_all || self.dice.below(3) == 0) {
+                        continue;
+                    }
+                    if are_new {
+                        files.push(Vec::new());
+                    }
+                    files.last_mut().unwrap().extend(later.drain(..come));
                 }
-                "new rows"
+                if are_new { "rows in new files" } else { "rows in files that were there" }
             }
         }
     }
 
     fn write(&self, folder: &Folder) {
         folder.write("models/more.yaml", &self.models);
-        for rows in &self.data {
-            let path = folder.path().join(format!("data/{}/00.csv", rows.name));
-            let mut text = format!("{}\n", rows.header);
-            rows.rows.iter().for_each(|row| text.push_str(&format!("{row}\n")));
-            // A file that stays as it is has no other age.
-            if std::fs::read_to_string(path).is_ok_and(|before| before == text) {
-                continue;
+        folder.write("models/most.yaml", MORE);
+        for (rows, files) in &self.data {
+            for (number, lines) in files.iter().enumerate() {
+                let name = format!("data/{}/{number:02}.csv", rows.name);
+                let mut text = format!("{}\n", rows.header);
+                lines.iter().for_each(|row| text.push_str(&format!("{row}\n")));
+                // A file that stays as it is has no other age.
+                if std::fs::read_to_string(folder.path().join(&name)).is_ok_and(|before| before == text) {
+                    continue;
+                }
+                folder.write(&name, &text);
             }
-            rows.write(folder, 1);
         }
     }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_is_read_is_what_would_be_computed() {
-    let (mut read, mut all) = (0, 0);
+    let (mut read, mut all, mut carried) = (0, 0, 0);
     for seed in 0..histories() {
         let mut history = History::new(seed);
         let [straight, again] = [(); 2].map(|()| {
@@ -152,11 +193,14 @@ async fn what_is_read_is_what_would_be_computed() {
             }
             let results = built.tables.iter().filter(|table| is_result(&table.table));
             let (there, new): (Vec<_>, Vec<_>) = results.partition(|table| !table.is_written);
+            carried += computed(&built).iter().filter(|name| name.starts_with('+')).count();
             read += there.len();
             all += there.len() + new.len();
         }
     }
     assert!(read * 10 >= all, "hardly anything was read: {read} of {all} results");
+    assert!(carried * 10 >= all, "hardly anything was carried on: {carried} of {all} results");
+    println!("of {all} results {read} were read and {carried} carried on");
 }
 
 const SHOP: &str = r#"
@@ -194,20 +238,21 @@ async fn features_are_computed_when_something_has_changed_or_happened() {
     assert_eq!(run("2026-06-01T10:00:00Z").await, ["customer_golden", "pass_customer_orders"]);
     assert!(run("2026-06-01T12:00:00Z").await.is_empty(), "two hours in which nothing happened");
     assert_eq!(folder.query("select revenue from customer").await, ["0.0", "0.0"]);
-    assert_eq!(run("2026-06-01T15:00:00Z").await, ["pass_customer_orders"], "an order of 14:00");
+    assert_eq!(run("2026-06-01T15:00:00Z").await, ["+pass_customer_orders"], "an order of 14:00");
     assert_eq!(folder.query("select revenue from customer").await, ["0.0", "20.0"]);
     assert!(run("2026-06-01T18:00:00Z").await.is_empty());
-    assert_eq!(run("2026-06-02T18:00:00Z").await, ["pass_customer_orders"], "windows begin a day later");
+    assert_eq!(run("2026-06-02T18:00:00Z").await, ["+pass_customer_orders"], "windows begin a day later");
 
     // Another segment on the same features; one on others.
     folder.write("models/shop.yaml", &format!("{SHOP}  poor: {{when: \"revenue < 5\"}}\n"));
     assert!(run("2026-06-02T19:00:00Z").await.is_empty());
     assert_eq!(folder.query("select entity_id from segment_members where segment = 'poor'").await.len(), 1);
     folder.write("models/shop.yaml", &format!("{SHOP}  rich: {{when: {{did: orders, within: 3d}}}}\n"));
-    assert_eq!(run("2026-06-02T20:00:00Z").await, ["pass_customer_orders"]);
+    assert_eq!(run("2026-06-02T20:00:00Z").await, ["+pass_customer_orders"]);
 
     folder.write("crm.csv", "id,email,name\n1,a@x.fr,Ana\n2,b@x.fr,Bob\n");
-    assert_eq!(run("2026-06-02T21:00:00Z").await, ["customer_golden", "pass_customer_orders"]);
+    // Everybody is who they were, so orders are whose they were.
+    assert_eq!(run("2026-06-02T21:00:00Z").await, ["+pass_customer_orders", "customer_golden"]);
     assert_eq!(folder.query("select name from customer").await, ["Ana", "Bob"]);
     assert_eq!(computed(&anew(&folder, "2026-06-02T22:00:00Z").await), ["customer_golden", "pass_customer_orders"]);
 }

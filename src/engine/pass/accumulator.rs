@@ -157,12 +157,7 @@ impl PassAccumulator {
     }
 
     /// Adds what was written elsewhere, of those streams of which `own` knows what they are here.
-    pub(super) fn merge(
-        &mut self,
-        group: usize,
-        state: &[u8],
-        own: impl Fn(usize) -> Option<usize>,
-    ) -> Result<()> {
+    pub(super) fn merge(&mut self, group: usize, state: &[u8], own: impl Fn(usize) -> Option<usize>) -> Result<()> {
         let mut wire = Wire(state);
         while !wire.is_empty() {
             let stream = own(wire.number()?);

@@ -53,6 +53,14 @@ pub struct Making {
     pub afresh: Option<BooleanBuffer>,
 }
 
+impl Making {
+    /// Is some of it computed of what was remembered?
+    #[must_use]
+    pub fn carries_on(&self) -> bool {
+        self.lanes.iter().flat_map(|lane| &lane.feeds).any(|feed| matches!(feed, Feed::States(..)))
+    }
+}
+
 /// What every part of the roster is computed by.
 pub(super) struct Work {
     pub(super) name: String,
@@ -104,12 +112,9 @@ pub(super) struct Source {
 impl PassExec {
     /// The plan of a pass that is computed of all rows, for the customers of a roster; their ids are the first column, `id`.
     pub async fn of(session: &SessionContext, pass: &Pass, roster: Arc<Roster>, id: &str) -> Result<Self> {
-        let feeds = vec![Feed::Rows(session.sql(&pass.placed).await?)];
-        let streams = (0..pass.spec.streams.len()).collect();
-        let lanes = vec![Lane { spec: pass.spec.clone(), was: Vec::new(), streams, feeds }];
-        let (name, spec) = (pass.name.clone(), pass.spec.clone());
-        let making = Making { name, spec, roster, id: id.to_owned(), lanes, remembers: false, afresh: None };
-        Self::made(session, making).await
+        let lanes = vec![Lane::of_all(&pass.spec, session.sql(&pass.placed).await?)];
+        let (name, spec, id) = (pass.name.clone(), pass.spec.clone(), id.to_owned());
+        Self::made(session, Making { name, spec, roster, id, lanes, remembers: false, afresh: None }).await
     }
 
     /// The plan of a pass.

@@ -22,15 +22,8 @@ const PLACED: &str = "select arrow_cast(customer, 'UInt32') as _place, at as _ti
                       amount is null as filter_1, amount as value_0, shop as value_1, at as value_2 from events";
 
 fn pass(placed: String) -> Pass {
-    Pass {
-        name: "events".into(),
-        entity: "customer".into(),
-        sources: vec!["events".into()],
-        input: String::new(),
-        placed,
-        spec: features(),
-        readable: String::new(),
-    }
+    let (name, entity, input, readable) = ("events".into(), "customer".into(), String::new(), String::new());
+    Pass { name, entity, sources: vec!["events".into()], input, placed, spec: features(), keys: Vec::new(), readable }
 }
 
 fn roster(customers: i64) -> Arc<Roster> {

@@ -65,6 +65,13 @@ pub(super) enum Kind {
 }
 
 impl Lane {
+    /// All features of a pass, of all rows.
+    #[must_use]
+    pub fn of_all(spec: &PassSpec, rows: DataFrame) -> Self {
+        let streams = (0..spec.streams.len()).collect();
+        Self { spec: spec.clone(), was: Vec::new(), streams, feeds: vec![Feed::Rows(rows)] }
+    }
+
     /// Plans it; `whole` are all features of the pass.
     pub(super) async fn laid(self, whole: &PassSpec) -> Result<Laid> {
         let mut types = Vec::new();

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use datafusion::arrow::array::{Array, ArrayRef, AsArray, BinaryBuilder};
 use datafusion::arrow::buffer::BooleanBuffer;
-use datafusion::arrow::datatypes::UInt32Type;
+use datafusion::arrow::datatypes::{DataType, UInt32Type};
 use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::{Result, exec_err};
 use datafusion::execution::memory_pool::{MemoryConsumer, MemoryReservation};
@@ -144,12 +144,15 @@ impl Part {
                 }
             }
             Kind::States(streams) => {
-                let Some(remembered) = columns.first().and_then(|column| column.as_binary_opt::<i32>()) else {
-                    return exec_err!("what a pass remembers is no column of bytes");
-                };
+                let Some(remembered) = columns.first() else { return exec_err!("nothing is remembered") };
                 let stream = |number: usize| streams.get(number).copied().flatten();
                 for row in own.set_indices().filter(|row| remembered.is_valid(*row)) {
-                    states.merge(self.groups[row], remembered.value(row), stream)?;
+                    let state = match remembered.data_type() {
+                        DataType::Binary => remembered.as_binary::<i32>().value(row),
+                        DataType::BinaryView => remembered.as_binary_view().value(row),
+                        other => return exec_err!("what a pass remembers is a {other}"),
+                    };
+                    states.merge(self.groups[row], state, stream)?;
                 }
                 Ok(())
             }

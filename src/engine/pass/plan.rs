@@ -130,7 +130,12 @@ impl Plan {
     }
 
     /// The same, where there are states of an earlier run; `was` has the bounds that each stream had then.
-    pub(super) fn after(spec: &PassSpec, was: &[Vec<i64>], arguments: &[ArrowType], result: &ArrowType) -> Result<Self> {
+    pub(super) fn after(
+        spec: &PassSpec,
+        was: &[Vec<i64>],
+        arguments: &[ArrowType],
+        result: &ArrowType,
+    ) -> Result<Self> {
         let values = arguments.get(BEFORE_FILTERS + spec.n_filters..).unwrap_or_default();
         let kinds = values.iter().map(Kind::of).collect::<Result<Vec<_>>>()?;
         let ArrowType::Struct(fields) = result else {
@@ -162,7 +167,8 @@ impl Plan {
             return plan_err!("the shape of cohorte_pass has {} fields", fields.len());
         }
         for (feature, field) in spec.features.iter().zip(fields) {
-            let Some((stream, (place, _))) = spec.streams.get(feature.stream).zip(plan.streams.get(feature.stream)) else {
+            let Some((stream, (place, _))) = spec.streams.get(feature.stream).zip(plan.streams.get(feature.stream))
+            else {
                 return plan_err!("feature {} of cohorte_pass has no stream {}", feature.name, feature.stream);
             };
             if feature.window >= stream.since.len() {

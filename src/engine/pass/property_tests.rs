@@ -36,9 +36,8 @@ pub(super) fn streams() -> impl Strategy<Value = Vec<Stream>> {
     let stream = (prop::option::of(0..FILTERS), 0..TYPES.len(), prop::option::of(Just(0)), aggregates, since);
     let stream = stream.prop_map(|(filter, value, order, aggregate, since)| Stream {
         filter,
-        order: order.filter(|_| {
-            matches!(aggregate, Aggregate::First | Aggregate::Last) && since.iter().eq([i64::MIN].iter())
-        }),
+        order: order
+            .filter(|_| matches!(aggregate, Aggregate::First | Aggregate::Last) && since.iter().eq([i64::MIN].iter())),
         value: match aggregate {
             Aggregate::Count => None,
             Aggregate::Sum | Aggregate::Avg => Some(2),

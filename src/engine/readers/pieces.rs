@@ -48,6 +48,12 @@ impl Pieces {
         &self.marks
     }
 
+    /// The columns and their types, as a text.
+    #[must_use]
+    pub fn columns(&self) -> String {
+        format!("{:?}", self.schema)
+    }
+
     /// All of them.
     pub fn all(&self) -> Result<Arc<dyn TableProvider>> {
         self.some(&(0..self.marks.len()).collect::<Vec<_>>())

@@ -36,6 +36,10 @@ impl Finder {
         self.places[self.of.partition.clustering.cluster_of[node as usize] as usize]
     }
 
+    pub(super) fn outcome(&self) -> &Outcome {
+        &self.of
+    }
+
     /// Everybody.
     #[must_use]
     pub fn roster(&self) -> Arc<Roster> {

@@ -15,6 +15,7 @@ mod finder;
 mod gather;
 mod holders;
 mod memory;
+mod moved;
 mod outcome;
 mod partition;
 mod report;
@@ -30,6 +31,7 @@ use datafusion::prelude::SessionContext;
 
 pub use self::base::base_schema;
 pub use self::finder::Finder;
+pub use self::moved::{Former, Homes, Places};
 use self::outcome::Outcome;
 use self::partition::Partition;
 pub use self::report::{DroppedValues, Report};

@@ -13,7 +13,7 @@ use crate::project::Entity;
 use crate::run::fingerprint::{self, Rows, Tally, Told};
 use crate::run::results::Results;
 use crate::run::segments::Moved;
-use crate::run::steps;
+use crate::run::steps::{self, Ended, Step};
 use crate::sql::{ident, text_literal};
 use crate::store::{Input, TableSpec, Written, failure_from, tables};
 
@@ -84,6 +84,10 @@ impl Publisher<'_> {
                 self.timed(&spec, started, written.rows);
                 written.version
             };
+            if let Some(states) = made.states {
+                let step = Step::new(steps::of_states(&spec.name), Ended::Done);
+                self.steps.push(Step { fingerprint: states, ..step });
+            }
             self.note(&spec, Some(made.basis), table);
         }
         Ok(())

@@ -1,0 +1,134 @@
+//! Whose rows are not where they were: what an earlier run remembers of rows goes with the customer, as long as all of a customer's
+//! nodes stay together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use datafusion::arrow::array::RecordBatch;
+use datafusion::arrow::buffer::BooleanBuffer;
+use datafusion::common::{Result, exec_err};
+
+use super::finder::Finder;
+use crate::engine::digest::{Digest, Digests};
+use crate::engine::functions::call::Text;
+use crate::engine::identity::{CustomerId, LedgerEvent, NONE, State};
+
+/// Where customers are that had some id when the run before resolved the entity.
+pub struct Former {
+    finder: Finder,
+    merged: BTreeMap<CustomerId, CustomerId>,
+}
+
+/// Some customers, by place.
+#[derive(Debug, Clone)]
+pub struct Places(Vec<bool>);
+
+impl Former {
+    /// Of the entity that this run has resolved.
+    #[must_use]
+    pub fn of(finder: &Finder) -> Self {
+        let merged = finder.outcome().names.events.iter().filter_map(|event| match event {
+            LedgerEvent::Merged { id, into } => Some((*id, *into)),
+            _ => None,
+        });
+        Self { finder: finder.clone(), merged: merged.collect() }
+    }
+
+    /// The place of who had this id.
+    #[must_use]
+    pub fn place(&self, id: CustomerId) -> Option<u32> {
+        let id = self.merged.get(&id).copied().unwrap_or(id);
+        self.finder.roster().place(id)
+    }
+
+    /// Nobody.
+    #[must_use]
+    pub fn nobody(&self) -> Places {
+        Places(vec![false; self.finder.roster().len()])
+    }
+
+    /// Who has lost a node, and who has got one otherwise than together with all others of a customer.
+    #[must_use]
+    pub fn parted(&self) -> Places {
+        let memory = self.finder.outcome().ledger.memory();
+        let living = |mut last: u32| {
+            // What was merged before this run means another one already.
+            while let Some(State::Merged(into)) = memory.ids.get(last as usize).map(|former| former.state) {
+                last = into;
+            }
+            last
+        };
+        let expected: Vec<Option<u32>> = memory.ids.iter().map(|former| self.place(former.id)).collect();
+        let mut parted = self.nobody();
+        for (node, &last) in (0_u32..).zip(memory.last).filter(|(_, last)| **last != NONE) {
+            let (was, is) = (expected[living(last) as usize], self.finder.place(node));
+            if was != Some(is) {
+                parted.add(was);
+                parted.add(Some(is));
+            }
+        }
+        parted
+    }
+
+    /// The customers that had the ids of a batch; some may have none of them.
+    pub fn places(&self, ids: &RecordBatch, column: usize) -> Result<Vec<Option<u32>>> {
+        let texts = Text::of(ids.column(column).as_ref())?;
+        let place = |row| texts.at(row).and_then(|id| id.parse().ok()).and_then(|id| self.place(id));
+        Ok((0..ids.num_rows()).map(place).collect())
+    }
+}
+
+impl Places {
+    /// The customer of a place, too.
+    pub fn add(&mut self, place: Option<u32>) {
+        if let Some(one) = place.and_then(|place| self.0.get_mut(place as usize)) {
+            *one = true;
+        }
+    }
+
+    /// All of others, too.
+    pub fn add_all(&mut self, others: &Self) {
+        self.0.iter_mut().zip(&others.0).for_each(|(one, other)| *one |= other);
+    }
+
+    /// As bits; none where it is nobody.
+    #[must_use]
+    pub fn bits(&self) -> Option<BooleanBuffer> {
+        self.0.contains(&true).then(|| self.0.iter().copied().collect())
+    }
+}
+
+/// Who is at home with values now, less those who were before.
+pub struct Homes {
+    now: BTreeMap<String, Digests>,
+}
+
+impl Homes {
+    /// Of these types of identifiers.
+    #[must_use]
+    pub fn of(finder: &Finder, kinds: &BTreeSet<String>) -> Self {
+        Self { now: finder.holders(kinds) }
+    }
+
+    /// Compares with who was at home before: type, value, id.
+    pub fn compare(&mut self, before: &RecordBatch, former: &Former, moved: &mut Places) -> Result<()> {
+        let [kinds, values, _] = before.columns() else { return exec_err!("a home is a type, a value and an id") };
+        let (kinds, values, places) =
+            (Text::of(kinds.as_ref())?, Text::of(values.as_ref())?, former.places(before, 2)?);
+        for (row, was) in places.into_iter().enumerate() {
+            let (Some(kind), Some(value)) = (kinds.at(row), values.at(row)) else { continue };
+            let is = self.now.get_mut(kind).and_then(|homes| homes.remove(&Digest::of(value)));
+            if was != is {
+                moved.add(was);
+                moved.add(is);
+            }
+        }
+        Ok(())
+    }
+
+    /// Rows may have waited for the values that nobody had before.
+    pub fn finish(self, moved: &mut Places) {
+        for place in self.now.into_values().flat_map(Digests::into_values) {
+            moved.add(Some(place));
+        }
+    }
+}
