@@ -110,6 +110,7 @@ const PAGES: &[(&str, &str)] = &[
     ("W412", include_str!("codes/W412.md")),
     ("W413", include_str!("codes/W413.md")),
     ("W414", include_str!("codes/W414.md")),
+    ("W415", include_str!("codes/W415.md")),
     ("W601", include_str!("codes/W601.md")),
     ("W602", include_str!("codes/W602.md")),
     ("W603", include_str!("codes/W603.md")),

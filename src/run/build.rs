@@ -196,6 +196,7 @@ impl Build<'_> {
             let changes = segments::run(&results, entity, &self.options.accept, &kept, &mut moved).await?;
             built.segments.extend(changes);
         }
+        built.findings.extend(results.said());
         if let Some(lease) = self.lease {
             progress.step("publishing", None);
             let moved = moved.filter(|_| !self.options.full_refresh);

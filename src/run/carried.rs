@@ -15,14 +15,15 @@ use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
 
-use super::results::{Basis, Results, closure};
+use super::basis::{Basis, closure};
+use super::results::Results;
 use super::workspace::Workspace;
 use crate::compile::passes::{Pass, instant, passes_of};
-use crate::compile::resolved::{self, Finding};
+use crate::compile::resolved;
 use crate::compile::{asks_the_clock, sources};
-use crate::diag::Result;
+use crate::diag::{Finding, Result};
 use crate::engine::pass::{Feed, Lane, STATE};
-use crate::engine::readers::Grown;
+use crate::engine::readers::{Grown, Growth};
 use crate::project::{Entity, Project, Source};
 use crate::sql::ident;
 use crate::store::failure_from;
@@ -124,8 +125,8 @@ fn how(results: &Results<'_>, source: &Source) -> Option<String> {
     basis.add(opened.clock.timezone.name());
     basis.add(opened.spec.sources.get(&source.name).map_or("", |named| named.digest.as_str()));
     basis.add(&opened.pieces.get(&source.name)?.columns());
-    let resolved = resolved::relation(&opened.project, source, Finding::Joins);
-    let devices = resolved::devices(&opened.project, source, Finding::Joins);
+    let resolved = resolved::relation(&opened.project, source, resolved::Finding::Joins);
+    let devices = resolved::devices(&opened.project, source, resolved::Finding::Joins);
     let all = [sources::relation(source)].into_iter().chain(resolved);
     for statement in all.chain(devices.into_iter().map(|(_, sql)| sql)) {
         if asks_the_clock(&statement) {
@@ -167,7 +168,7 @@ impl Carried {
         {
             return Ok(None);
         }
-        let Some(grown) = grown(results, pass, entity, before, now)? else { return Ok(None) };
+        let Some(grown) = grown(results, pass, entity, before, now).await? else { return Ok(None) };
         let happened = before.next_at.is_some_and(|next| next <= now.as_of);
         // The golden record does not go by the time of rows.
         if happened && pass.spec.streams.iter().any(|stream| stream.order.is_some()) {
@@ -216,7 +217,7 @@ impl Carried {
 
 /// What has become of a pass's own sources; none where one of them did more than grow, or where old rows may belong elsewhere since
 /// one that they belong to has changed.
-fn grown(
+async fn grown(
     results: &Results<'_>,
     pass: &Pass,
     entity: &Entity,
@@ -230,7 +231,14 @@ fn grown(
     }
     for ((source, then), is) in before.sources.iter().zip(now.sources.values()) {
         let Some(pieces) = opened.pieces.get(source).filter(|_| then.how == is.how) else { return Ok(None) };
-        let Some(grown) = pieces.since(&then.marks)? else { return Ok(None) };
+        let grown = match pieces.since(&then.marks).await? {
+            Growth::Grown(grown) => grown,
+            Growth::Changed => return Ok(None),
+            Growth::Forgotten => {
+                results.say(forgotten(source, opened.project.sources.get(source)));
+                return Ok(None);
+            }
+        };
         if pass.sources.contains(source) {
             own.insert(source.clone(), grown);
         } else if !grown.is_same && (before.strays > 0 || !inherits(&opened.project, pass, entity)) {
@@ -238,6 +246,17 @@ fn grown(
         }
     }
     Ok(Some(own))
+}
+
+fn forgotten(name: &str, source: Option<&Source>) -> Finding {
+    let message = format!("the log of the source `{name}` does not say any more what has come since the last build");
+    let finding = Finding::warning("W415", message).help(
+        "all of it was read, and what comes from now on will be known again; keep logs for longer than lies between two builds",
+    );
+    match source {
+        Some(source) => finding.at(source.span),
+        None => finding,
+    }
 }
 
 /// Do all rows of a pass have their customers, their times and all else that is not their own from one source that they belong to?
@@ -319,7 +338,7 @@ async fn apart(results: &Results<'_>, parts: Vec<(&str, &Grown, bool)>) -> Resul
         made.map_err(|error| failure_from(format!("reading `{name}`"), &error))?;
         let Some(source) = project.sources.get(name) else { continue };
         workspace.view(name, &sources::relation(source)).await?;
-        if let Some(sql) = resolved::relation(project, source, Finding::Functions(shared)) {
+        if let Some(sql) = resolved::relation(project, source, resolved::Finding::Functions(shared)) {
             workspace.view(&format!("{name}_resolved"), &sql).await?;
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use datafusion::arrow::array::{AsArray, RecordBatch};
 use datafusion::arrow::datatypes::Int64Type;
 
-use super::results::Basis;
+use super::basis::Basis;
 use super::steps::{self, Step};
 use super::workspace::Workspace;
 use crate::compile::{asks_the_clock, sources};

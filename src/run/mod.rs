@@ -2,6 +2,7 @@
 
 mod alerts;
 mod audit;
+mod basis;
 mod build;
 mod carried;
 mod columns;

@@ -1,6 +1,7 @@
 //! Of whose rows what an earlier run remembers is not right any more, since it was found out who they are.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
 
 use datafusion::arrow::buffer::BooleanBuffer;
 use futures::StreamExt;
@@ -28,6 +29,7 @@ pub(super) struct Moves {
 impl Moves {
     /// Compares what this run has found with what is published.
     pub(super) async fn of(workspace: &Workspace, entity: &Entity, finder: &Finder) -> Result<Self> {
+        let started = Instant::now();
         let former = Former::of(finder);
         let mut attached = former.nobody();
         let kinds = held(entity);
@@ -52,7 +54,10 @@ impl Moves {
             homes.finish(&mut attached);
         }
         let contested = contested(workspace, entity, &former).await?;
-        Ok(Self { parted: former.parted(), attached, contested })
+        let parted = former.parted();
+        let count = (parted.count() + attached.count()) as u64;
+        workspace.stage.timings.note("comparing whose each record was", started, Some(count), None);
+        Ok(Self { parted, attached, contested })
     }
 
     /// Whose rows of these sources are to be told anew; none where it is nobody's.

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use datafusion::arrow::buffer::BooleanBuffer;
 use tokio::sync::OnceCell;
 
+use super::basis::{Basis, closure};
 use super::carried::{Carried, Remembered};
 use super::expectations::Checked;
 use super::identity;
@@ -18,7 +19,7 @@ use super::steps::{self, Ended, Step};
 use super::workspace::Workspace;
 use crate::compile::passes::Pass;
 use crate::compile::{self, asks_the_clock, resolved};
-use crate::diag::{Failure, Result};
+use crate::diag::{Failure, Finding, Result};
 use crate::engine::lookup::{self, Whose};
 use crate::engine::pass::Making;
 use crate::engine::{InOrder, Roster, RowFile};
@@ -74,6 +75,8 @@ pub(super) struct Results<'a> {
     /// The (entity, source) that have rows of shared devices, once every source is readable with its customers.
     resolved: OnceCell<BTreeSet<(String, String)>>,
     made: Mutex<Vec<Made>>,
+    /// What is to be told of it, each once.
+    said: Mutex<Vec<Finding>>,
 }
 
 impl<'a> Results<'a> {
@@ -94,6 +97,7 @@ impl<'a> Results<'a> {
             consents: OnceLock::new(),
             resolved: OnceCell::new(),
             made: Mutex::default(),
+            said: Mutex::default(),
         })
     }
 
@@ -343,6 +347,19 @@ impl<'a> Results<'a> {
         is_found
     }
 
+    /// Notes what is to be told.
+    pub(super) fn say(&self, finding: Finding) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if !said.contains(&finding) {
+            said.push(finding);
+        }
+    }
+
+    /// What was noted.
+    pub(super) fn said(&self) -> Vec<Finding> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// What the run has come by.
     pub(super) fn made(&self) -> Vec<Made> {
         self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -370,39 +387,4 @@ fn row_files(table: &StoredTable) -> Result<Vec<RowFile>> {
     let (store, files) = table.data_files()?;
     let file = |StoredFile { path, size, rows, .. }| RowFile { store: Arc::clone(&store), path, size, rows };
     Ok(files.into_iter().map(file).collect())
-}
-
-/// Sources and what they belong to.
-pub(super) fn closure<'p>(project: &'p Project, sources: &'p [String]) -> BTreeSet<&'p str> {
-    let mut waiting: Vec<&str> = sources.iter().map(String::as_str).collect();
-    let mut all = BTreeSet::new();
-    while let Some(name) = waiting.pop() {
-        if all.insert(name)
-            && let Some(source) = project.sources.get(name)
-        {
-            waiting.extend(source.parents.iter().map(|parent| parent.source.as_str()));
-        }
-    }
-    all
-}
-
-/// A hash of texts, in order.
-pub(super) struct Basis(blake3::Hasher);
-
-impl Basis {
-    /// Of none yet, by this version of the program.
-    pub(super) fn new() -> Self {
-        let mut basis = Self(blake3::Hasher::new());
-        basis.add(env!("CARGO_PKG_VERSION"));
-        basis
-    }
-
-    pub(super) fn add(&mut self, text: &str) {
-        self.0.update(&(text.len() as u64).to_le_bytes());
-        self.0.update(text.as_bytes());
-    }
-
-    pub(super) fn finish(&self) -> String {
-        self.0.finalize().to_hex().as_str()[..32].to_owned()
-    }
 }

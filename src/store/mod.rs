@@ -5,6 +5,7 @@
 //! the number of rows.
 
 mod adopt;
+mod changes;
 mod clouds;
 mod compact;
 mod entity_tables;
@@ -26,6 +27,7 @@ mod warehouse;
 mod write;
 
 pub use adopt::DataFile;
+pub use changes::Since;
 pub(crate) use clouds::object_store;
 pub use failures::{failure_from, held, value_fault};
 pub use lease::{Abandoned, Lease, LeaseOptions, Watch};

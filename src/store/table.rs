@@ -26,8 +26,6 @@ pub struct StoredFile {
     pub path: Path,
     /// The same as the log has it.
     pub name: String,
-    /// Which of its rows do not count any more, in the log's words.
-    pub deleted: String,
     /// Its bytes.
     pub size: u64,
     /// Its rows.
@@ -44,6 +42,10 @@ pub struct StoredTable {
 impl StoredTable {
     pub(crate) fn new(path: &str, table: DeltaTable) -> Self {
         Self { path: path.to_owned(), table }
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
     }
 
     /// The version.
@@ -91,7 +93,6 @@ impl StoredTable {
         let file = |file: LogicalFileView| StoredFile {
             path: file.object_store_path(),
             name: file.path().to_string(),
-            deleted: file.deletion_vector_descriptor().map(|rows| format!("{rows:?}")).unwrap_or_default(),
             size: u64::try_from(file.size()).unwrap_or_default(),
             rows: file.num_records().unwrap_or_default(),
         };

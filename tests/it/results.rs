@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, Duration, Utc};
 use cohorte::report::NoProgress;
-use cohorte::run::{BuildOptions, Built, build};
+use cohorte::run::{self, BuildOptions, Built, build};
+use url::Url;
 
 use crate::builds::{ON_TOP, TABLES, tables};
 use crate::library::{Folder, told};
@@ -266,4 +267,57 @@ async fn a_run_of_some_models_leaves_results_that_fit_all_of_them() {
     folder.build("2026-06-01T11:00:00Z").await;
     assert_eq!(folder.query("select revenue from customer").await, ["0.0", "10.0"]);
     assert!(computed(&folder.build("2026-06-01T12:00:00Z").await).is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn w415_a_table_that_grew_is_read_from_its_new_files_as_long_as_its_log_tells_which() {
+    let folder = shop();
+    folder.write("models/shop.yaml", &SHOP.replace("path: orders.csv", "table: raw/orders"));
+    let load = async |number: i64, rows: &str| {
+        let name = format!("orders_{number}.csv");
+        folder.write(&name, &format!("id,email,at,amount\n{rows}\n"));
+        run::load(&folder.request("2026-06-01T00:00:00Z"), "orders", &[name], folder.path()).await.unwrap();
+    };
+    let built = async |as_of: &str| {
+        let built = folder.build(as_of).await;
+        let told = built.findings.iter().filter(|finding| finding.code == "W415").count();
+        (computed(&built).join(" "), told, folder.query("select revenue from customer").await.join(" "))
+    };
+    load(1, "1,a@x.fr,2026-05-01T00:00:00Z,10\n2,b@x.fr,2026-05-20T00:00:00Z,20").await;
+    let first = built("2026-06-01T10:00:00Z").await;
+    assert_eq!(first, ("customer_golden pass_customer_orders".into(), 0, "0.0 20.0".into()));
+    load(2, "3,a@x.fr,2026-05-25T00:00:00Z,1").await;
+    assert_eq!(built("2026-06-01T11:00:00Z").await, ("+pass_customer_orders".into(), 0, "1.0 20.0".into()));
+
+    // Files that are put together are no news, and hide none.
+    let table = async || folder.warehouse().table_at("raw/orders", None).await.unwrap().unwrap();
+    let delta = async || {
+        deltalake::open_table(Url::from_directory_path(folder.path().join("warehouse/raw/orders")).unwrap())
+            .await
+            .unwrap()
+    };
+    let files = table().await.files().unwrap();
+    delta().await.optimize().await.unwrap();
+    assert!(table().await.files().unwrap() < files);
+    load(3, "4,b@x.fr,2026-05-26T00:00:00Z,2").await;
+    assert_eq!(built("2026-06-01T12:00:00Z").await, ("+pass_customer_orders".into(), 0, "1.0 22.0".into()));
+
+    // Its log begins later than the last build.
+    let last = table().await.version();
+    load(4, "5,b@x.fr,2026-05-27T00:00:00Z,3").await;
+    load(5, "6,a@x.fr,2026-05-27T00:00:00Z,4").await;
+    deltalake::checkpoints::create_checkpoint(&delta().await, None).await.unwrap();
+    for version in 0..=last + 1 {
+        std::fs::remove_file(folder.path().join(format!("warehouse/raw/orders/_delta_log/{version:020}.json")))
+            .unwrap();
+    }
+    assert_eq!(built("2026-06-01T13:00:00Z").await, ("pass_customer_orders".into(), 1, "25.0 5.0".into()));
+    load(6, "7,a@x.fr,2026-05-28T00:00:00Z,5").await;
+    assert_eq!(built("2026-06-01T14:00:00Z").await, ("+pass_customer_orders".into(), 0, "10.0 25.0".into()));
+    // Another table in its place has other rows, whatever its version is.
+    std::fs::remove_dir_all(folder.path().join("warehouse/raw/orders")).unwrap();
+    for number in 10..20 {
+        load(number, &format!("{number},a@x.fr,2026-05-28T00:00:00Z,1")).await;
+    }
+    assert_eq!(built("2026-06-01T15:00:00Z").await, ("pass_customer_orders".into(), 0, "0.0 10.0".into()));
 }

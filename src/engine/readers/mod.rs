@@ -35,7 +35,7 @@ use self::files::SourceFile;
 pub use self::layout::Break;
 use self::layout::{Layout, Sample};
 pub use self::load::{Load, Loaded, load};
-pub use self::pieces::{Grown, Pieces};
+pub use self::pieces::{Grown, Growth, Pieces};
 pub use self::schema_types::model_type;
 use crate::diag::{Failure, Result};
 use crate::sql::DataType;
@@ -174,12 +174,7 @@ async fn open_delta(spec: &ReaderSpec, warehouse: &Warehouse, path: &str, shown:
     let schema = provider.schema();
     check_declared(spec, &schema)?;
     let fingerprint = format!("delta:{}:{}", table.id()?, table.version());
-    let (_, files) = table.data_files()?;
-    let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
-    let called = files.into_iter().map(|file| format!("{}\0{}", file.name, file.deleted));
-    let pieces = Pieces::new(Arc::clone(&schema), called, move |places| {
-        table.provider_of(places.iter().map(|place| names[*place].clone()))
-    });
+    let pieces = Pieces::of_table(Arc::clone(&schema), table)?;
     Ok(Opened {
         provider,
         schema,
@@ -202,7 +197,7 @@ async fn open_text(spec: &ReaderSpec, files: Vec<SourceFile>) -> Result<Opened> 
     let (fingerprint, paths) = (files::fingerprint(&files), files.iter().map(SourceFile::place).collect());
     let called: Vec<String> = files.iter().map(SourceFile::called).collect();
     let spec = spec.clone();
-    let pieces = Pieces::new(Arc::clone(&schema), called.into_iter(), move |places| {
+    let pieces = Pieces::files(Arc::clone(&schema), called.into_iter(), move |places| {
         let some = places.iter().map(|place| files[*place].clone()).collect();
         Ok(Arc::new(FileTable::new(&spec, layout.clone(), some)))
     });

@@ -59,7 +59,7 @@ pub(super) async fn open(spec: &ReaderSpec, files: Vec<SourceFile>, session: &Se
     }
     let called: Vec<String> = files.iter().map(SourceFile::called).collect();
     let (spec, columns) = (spec.clone(), Arc::clone(&schema));
-    let pieces = Pieces::new(Arc::clone(&schema), called.into_iter(), move |places| {
+    let pieces = Pieces::files(Arc::clone(&schema), called.into_iter(), move |places| {
         let some = places.iter().map(|place| files[*place].clone()).collect();
         provider(&spec, &format, &columns, some)
     });

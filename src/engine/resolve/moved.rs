@@ -90,6 +90,12 @@ impl Places {
         self.0.iter_mut().zip(&others.0).for_each(|(one, other)| *one |= other);
     }
 
+    /// How many they are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.0.iter().filter(|one| **one).count()
+    }
+
     /// As bits; none where it is nobody.
     #[must_use]
     pub fn bits(&self) -> Option<BooleanBuffer> {
