@@ -36,6 +36,8 @@ use crate::store::{DataFile, TableSpec, conform, failure_from, stored_schema, wr
 /// What is done to make a result.
 const COMPUTING: &str = "computing";
 
+/// Bytes after which a file is full, so that readers may share the work and stores take it at once.
+const FILE: usize = 256 << 20;
 /// Rows of a row group.
 const ROW_GROUP: usize = 65_536;
 
@@ -106,18 +108,17 @@ impl Stage {
             let mut writers = tokio::task::JoinSet::new();
             let folders = tables.iter().map(|table| self.folder_of(&table.name)).collect::<EngineResult<Vec<_>>>()?;
             for (partition, stream) in streams.into_iter().enumerate() {
-                let file = |(table, folder): (&&TableSpec, &PathBuf)| {
-                    let path = folder.join(format!("part-{partition:05}.parquet"));
-                    Output { path, properties: writer_properties(table), shape: Shape::of_table(table) }
+                let output = |(table, folder): (&&TableSpec, &PathBuf)| {
+                    Output::new(folder, partition, writer_properties(table), Shape::of_table(table))
                 };
-                writers.spawn(write_partition(tables.iter().zip(&folders).map(file).collect(), stream));
+                writers.spawn(write_partition(tables.iter().zip(&folders).map(output).collect(), stream));
             }
             let mut files = vec![Vec::new(); tables.len()];
             while let Some(done) = writers.join_next().await {
                 let done = done.map_err(|error| DataFusionError::External(Box::new(error)))??;
-                files.iter_mut().zip(done).for_each(|(files, file)| files.push(file));
+                files.iter_mut().zip(done).for_each(|(files, done)| files.extend(done));
             }
-            files.iter_mut().for_each(in_order);
+            files.iter_mut().for_each(|files| in_order(files));
             Ok(files)
         };
         written.await.map_err(|error| failure_from(doing(), &error))
@@ -197,7 +198,7 @@ impl Stage {
     }
 }
 
-/// A file per stream that has rows.
+/// The files of each stream that has rows.
 async fn write_partitions(
     folder: &Path,
     schema: &SchemaRef,
@@ -205,29 +206,63 @@ async fn write_partitions(
 ) -> EngineResult<Vec<DataFile>> {
     let mut writers = tokio::task::JoinSet::new();
     for (partition, stream) in streams.into_iter().enumerate() {
-        let path = folder.join(format!("part-{partition:05}.parquet"));
-        let output = Output { path, properties: passing_properties(), shape: Shape::AsItIs(Arc::clone(schema)) };
+        let output = Output::new(folder, partition, passing_properties(), Shape::AsItIs(Arc::clone(schema)));
         writers.spawn(write_partition(vec![output], stream));
     }
     let mut files = Vec::new();
     while let Some(done) = writers.join_next().await {
-        files.extend(done.map_err(|error| DataFusionError::External(Box::new(error)))??);
+        files.extend(done.map_err(|error| DataFusionError::External(Box::new(error)))??.into_iter().flatten());
     }
     in_order(&mut files);
     Ok(files)
 }
 
-/// Without those that have no rows.
-fn in_order(files: &mut Vec<DataFile>) {
-    files.retain(|file| file.rows > 0);
+/// As their rows follow one another.
+fn in_order(files: &mut [DataFile]) {
     files.sort_by(|left, right| left.path.cmp(&right.path));
 }
 
-/// A file that is written.
+/// Files that are written one after the other.
 struct Output {
-    path: PathBuf,
+    folder: PathBuf,
+    partition: usize,
     properties: WriterProperties,
     shape: Shape,
+    /// The one that is open, and its rows.
+    open: Option<(ArrowWriter<File>, DataFile)>,
+    done: Vec<DataFile>,
+}
+
+impl Output {
+    fn new(folder: &Path, partition: usize, properties: WriterProperties, shape: Shape) -> Self {
+        Self { folder: folder.to_owned(), partition, properties, shape, open: None, done: Vec::new() }
+    }
+
+    fn write(&mut self, batch: &RecordBatch) -> EngineResult<()> {
+        let (mut writer, mut file) = match self.open.take() {
+            Some(open) => open,
+            None => self.begin()?,
+        };
+        writer.write(&self.shape.of(batch)?)?;
+        file.rows += batch.num_rows() as u64;
+        self.open = Some((writer, file));
+        let is_full = self.open.as_ref().is_some_and(|(writer, _)| writer.bytes_written() >= FILE);
+        if is_full { self.close() } else { Ok(()) }
+    }
+
+    fn begin(&self) -> EngineResult<(ArrowWriter<File>, DataFile)> {
+        let path = self.folder.join(format!("part-{:05}-{:05}.parquet", self.partition, self.done.len()));
+        let (file, schema) = (File::create(&path)?, Arc::clone(self.shape.schema()));
+        Ok((ArrowWriter::try_new(file, schema, Some(self.properties.clone()))?, DataFile { path, rows: 0 }))
+    }
+
+    fn close(&mut self) -> EngineResult<()> {
+        if let Some((writer, file)) = self.open.take() {
+            writer.close()?;
+            self.done.push(file);
+        }
+        Ok(())
+    }
 }
 
 /// The columns of a file.
@@ -268,40 +303,26 @@ fn passing_properties() -> WriterProperties {
         .build()
 }
 
-async fn write_partition(outputs: Vec<Output>, mut stream: SendableRecordBatchStream) -> EngineResult<Vec<DataFile>> {
-    let mut writers: Option<Vec<ArrowWriter<File>>> = None;
-    let mut rows = 0;
-    let outputs = Arc::new(outputs);
+/// Writes rows to every output; gives the files of each.
+async fn write_partition(
+    mut outputs: Vec<Output>,
+    mut stream: SendableRecordBatchStream,
+) -> EngineResult<Vec<Vec<DataFile>>> {
     while let Some(batch) = stream.next().await {
         let batch = batch?;
         if batch.num_rows() == 0 {
             continue;
         }
-        rows += batch.num_rows() as u64;
-        let (mut open, outputs) = (writers.take(), Arc::clone(&outputs));
         // Encoding is heavy work: it must not hold up the other streams of this thread.
         let write = move || -> EngineResult<_> {
-            let mut open = match open.take() {
-                Some(open) => open,
-                None => outputs.iter().map(opened).collect::<EngineResult<_>>()?,
-            };
-            for (writer, output) in open.iter_mut().zip(outputs.iter()) {
-                writer.write(&output.shape.of(&batch)?)?;
-            }
-            Ok(open)
+            outputs.iter_mut().try_for_each(|output| output.write(&batch))?;
+            Ok(outputs)
         };
         let written = tokio::task::spawn_blocking(write).await;
-        writers = Some(written.map_err(|error| DataFusionError::External(Box::new(error)))??);
+        outputs = written.map_err(|error| DataFusionError::External(Box::new(error)))??;
     }
-    for writer in writers.into_iter().flatten() {
-        writer.close()?;
-    }
-    Ok(outputs.iter().map(|output| DataFile { path: output.path.clone(), rows }).collect())
-}
-
-fn opened(output: &Output) -> EngineResult<ArrowWriter<File>> {
-    let (file, schema) = (File::create(&output.path)?, Arc::clone(output.shape.schema()));
-    Ok(ArrowWriter::try_new(file, schema, Some(output.properties.clone()))?)
+    outputs.iter_mut().try_for_each(Output::close)?;
+    Ok(outputs.into_iter().map(|output| output.done).collect())
 }
 
 fn register(session: &SessionContext, name: &str, folder: &Path, schema: SchemaRef) -> EngineResult<()> {

@@ -1,6 +1,7 @@
 //! Publishing: each table is one commit, and the row in `runs` that lists their versions is the last.
 
 mod histories;
+mod tidied;
 mod written;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -82,6 +83,7 @@ pub(super) async fn run(
     publisher.steps.extend(steps::of_sources(checked, &publisher.before));
     publisher.steps.extend(results.steps());
     publisher.steps(segments, kept, (chrono::Utc::now() - recorded.started).num_milliseconds()).await?;
+    publisher.tidy(recorded.started).await?;
     recorded.record(lease, &Ending::Done(&publisher.set(segments, kept))).await?;
     Ok((publisher.written, findings))
 }

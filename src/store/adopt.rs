@@ -16,7 +16,7 @@ use tokio::io::AsyncReadExt;
 use super::failures::writing;
 use super::file_statistics;
 use super::refusal::refusal;
-use super::statistics::statistics;
+use super::statistics::properties;
 use super::stored_types::stored_schema;
 use super::table::StoredTable;
 use super::warehouse::Warehouse;
@@ -120,7 +120,7 @@ async fn make(
         .with_table_name(&spec.name)
         .with_comment(&spec.description)
         .with_columns(schema.fields().cloned())
-        .with_configuration(statistics(spec).into_iter().map(|(key, value)| (key, Some(value))))
+        .with_configuration(properties(spec).into_iter().map(|(key, value)| (key, Some(value))))
         .with_actions(actions)
         .with_commit_properties(commit.properties())
         .await
@@ -136,7 +136,7 @@ async fn replace(
 ) -> DeltaResult<DeltaTable> {
     let mut table = before.delta().clone();
     let state = table.snapshot()?;
-    let (old, configuration) = (state.metadata(), statistics(spec));
+    let (old, configuration) = (state.metadata(), properties(spec));
     let is_as_before = state.schema().as_ref() == schema
         && old.description() == Some(spec.description.as_str())
         && configuration.iter().all(|(key, value)| old.configuration().get(key) == Some(value));

@@ -32,6 +32,8 @@ pub struct Published {
     pub run: Option<String>,
     /// The instant as of which it is, in microseconds since the epoch.
     pub as_of: Option<i64>,
+    /// When the run had done so, by the clock on the wall, in microseconds since the epoch.
+    pub finished_at: Option<i64>,
     /// Versions by table.
     pub tables: BTreeMap<String, u64>,
     /// What was read, by source: a version or a fingerprint.
@@ -59,10 +61,8 @@ impl Published {
         let Some(batch) = batches.into_iter().find(|batch| batch.num_rows() > 0) else { return Ok(Self::default()) };
         Ok(Self {
             run: text(&batch, "run_id"),
-            as_of: batch
-                .column_by_name("as_of")
-                .and_then(|column| column.as_primitive_opt::<TimestampMicrosecondType>())
-                .and_then(|column| column.is_valid(0).then(|| column.value(0))),
+            as_of: instant(&batch, "as_of"),
+            finished_at: instant(&batch, "finished_at"),
             tables: parse(&text(&batch, "published").unwrap_or_default())?,
             inputs: text(&batch, "inputs").map(|inputs| parse(&inputs)).transpose()?.unwrap_or_default(),
         })
@@ -121,6 +121,11 @@ fn seq(provider: &Arc<dyn TableProvider>) -> Expr {
     let found = provider.schema().field_with_name("seq").is_ok();
     let seq = if found { coalesce(vec![col("seq"), lit(0_i64)]) } else { lit(0_i64) };
     seq.alias("seq")
+}
+
+fn instant(batch: &RecordBatch, column: &str) -> Option<i64> {
+    let column = batch.column_by_name(column)?.as_primitive_opt::<TimestampMicrosecondType>()?;
+    column.is_valid(0).then(|| column.value(0))
 }
 
 fn parse<T: serde::de::DeserializeOwned>(json: &str) -> Result<T> {

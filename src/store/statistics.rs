@@ -22,6 +22,9 @@ const OF_MANY_ROWS: [&str; 4] = ["batch_id", "request_id", "run_id", "sync_run_i
 const ROW_GROUP: usize = 262_144;
 /// Delta gathers statistics on the first 32 columns where a table does not say which.
 const STATISTICS: usize = 32;
+/// So many entries of a log are put together in a checkpoint.
+const ENTRIES: u64 = 20;
+const CHECKPOINTS: &str = "delta.checkpointInterval";
 const STATISTICS_COLUMNS: &str = "delta.dataSkippingStatsColumns";
 const STATISTICS_COUNT: &str = "delta.dataSkippingNumIndexedCols";
 
@@ -66,19 +69,23 @@ fn leaves(field: &Field, above: &[String]) -> Vec<Vec<String>> {
     }
 }
 
-/// The table properties that keep other writers, too, from gathering statistics on personal columns; and everyone from
-/// those on decimals, which the log would hold as floats, so that rows could be skipped that are wanted.
-pub(super) fn statistics(spec: &TableSpec) -> BTreeMap<String, String> {
+/// The properties of a table: those that keep other writers, too, from gathering statistics on personal columns; and everyone from
+/// those on decimals, which the log would hold as floats, so that rows could be skipped that are wanted. Whoever opens the table
+/// reads no more than a few entries of its log.
+pub(super) fn properties(spec: &TableSpec) -> BTreeMap<String, String> {
     let schema = stored_schema(&spec.schema);
     let exact = |field: &Arc<Field>| matches!(field.data_type(), DataType::Decimal128(..));
+    let mut properties = BTreeMap::from([(CHECKPOINTS.to_owned(), ENTRIES.to_string())]);
     if spec.personal.is_empty() && !schema.fields().iter().any(exact) {
-        return BTreeMap::new();
+        return properties;
     }
     let columns: Vec<String> = open_columns(spec).iter().map(|column| quoted(column)).collect();
     if columns.is_empty() {
-        return BTreeMap::from([(STATISTICS_COUNT.to_owned(), "0".to_owned())]);
+        properties.insert(STATISTICS_COUNT.to_owned(), "0".to_owned());
+    } else {
+        properties.insert(STATISTICS_COLUMNS.to_owned(), columns.join(","));
     }
-    BTreeMap::from([(STATISTICS_COLUMNS.to_owned(), columns.join(","))])
+    properties
 }
 
 /// The columns of which statistics are gathered.
@@ -101,11 +108,11 @@ fn quoted(column: &str) -> String {
 
 /// Brings the properties of a table up to date after its columns have changed. Our own files obey
 /// [`writer_properties`] anyway, so there is no moment at which values leak.
-pub(super) async fn mend_statistics(spec: &TableSpec, table: DeltaTable, commit: &Commit) -> Result<DeltaTable> {
+pub(super) async fn mend_properties(spec: &TableSpec, table: DeltaTable, commit: &Commit) -> Result<DeltaTable> {
     let state = table.snapshot().map_err(|error| writing(&spec.name, &error))?;
     let now = state.metadata().configuration();
     let wanted: HashMap<String, String> =
-        statistics(spec).into_iter().filter(|(key, value)| now.get(key) != Some(value)).collect();
+        properties(spec).into_iter().filter(|(key, value)| now.get(key) != Some(value)).collect();
     if wanted.is_empty() {
         return Ok(table);
     }

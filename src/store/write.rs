@@ -24,7 +24,7 @@ use futures::StreamExt;
 
 use super::failpoint;
 use super::failures::{failure_from, writing};
-use super::statistics::{mend_statistics, statistics, writer_properties};
+use super::statistics::{mend_properties, properties, writer_properties};
 use super::stored_types::{conform, stored_schema};
 use super::table::StoredTable;
 use super::warehouse::Warehouse;
@@ -223,11 +223,11 @@ impl Warehouse {
             .with_commit_properties(commit.properties())
             .with_table_name(spec.name.clone())
             .with_description(spec.description.clone())
-            .with_configuration(statistics(spec).into_iter().map(|(key, value)| (key, Some(value))));
+            .with_configuration(properties(spec).into_iter().map(|(key, value)| (key, Some(value))));
         let table = how(builder, widen)
             .await
             .map_err(|error| gauge.failure().unwrap_or_else(|| writing(&spec.name, &error)))?;
-        let table = mend_statistics(spec, table, commit).await?;
+        let table = mend_properties(spec, table, commit).await?;
         let stored = StoredTable::new(&spec.name, table);
         let rows = gauge.rows.load(Ordering::Relaxed);
         let written = Written { version: stored.version(), rows, files: stored.files()? };

@@ -202,6 +202,48 @@ async fn many_small_files_are_put_together_and_a_version_can_be_taken_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn files_that_nobody_reads_any_more_go() {
+    let (folder, lake) = lake();
+    let (session, commit) = (SessionContext::new(), Commit::of_run("r"));
+    let spec = TableSpec { partition_by: vec![], ..people() };
+    for n in 0..4 {
+        lake.overwrite(&spec, rows(&[("FR", "a", n)]), &commit, &session).await.unwrap();
+    }
+    let orphan = folder.path().join("lake/cdp/people/part-orphan.parquet");
+    std::fs::write(&orphan, "of a run that was killed").unwrap();
+    let files = || {
+        let names = std::fs::read_dir(folder.path().join("lake/cdp/people")).unwrap();
+        names.filter(|entry| entry.as_ref().unwrap().path().extension().is_some_and(|end| end == "parquet")).count()
+    };
+    assert_eq!(lake.vacuum("people", 3, chrono::TimeDelta::days(7), &commit).await.unwrap(), None);
+    assert_eq!(files(), 5);
+    let version = lake.vacuum("people", 2, chrono::TimeDelta::zero(), &commit).await.unwrap().unwrap();
+    assert_eq!((files(), orphan.exists()), (2, false));
+    for version in [2, 3, version] {
+        assert_eq!(read(&lake, "people", Some(version)).await, [format!("FR a {}", version.min(3))]);
+    }
+    let table = lake.table("people", None).await.unwrap().unwrap();
+    assert_eq!(table.commits_of_others(version as usize + 1).await.unwrap(), 0);
+    assert_eq!(lake.vacuum("people", 2, chrono::TimeDelta::zero(), &commit).await.unwrap(), None);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_is_put_together_now_and_then() {
+    let (folder, lake) = lake();
+    for n in 0..21 {
+        lake.append(&people(), rows(&[("FR", "a", n)]), &Commit::default(), &SessionContext::new()).await.unwrap();
+    }
+    let mut names: Vec<String> = std::fs::read_dir(folder.path().join("lake/cdp/people/_delta_log"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| name.contains("checkpoint"));
+    names.sort();
+    assert_eq!(names, ["00000000000000000019.checkpoint.parquet", "_last_checkpoint"]);
+    assert!(!log(folder.path(), "people").contains("@"), "no personal data");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn odd_column_names_lists_and_decimals_are_written_and_overwritten() {
     let (folder, lake) = lake();
     let session = SessionContext::new();

@@ -11,6 +11,7 @@ mod delivery;
 mod examples;
 mod fakes;
 mod features;
+mod hygiene;
 mod kills;
 mod library;
 mod nasty;
