@@ -61,10 +61,12 @@ pub async fn register(
     let mut all = BTreeSet::new();
     for (entity, whose) in whose.iter().filter_map(|(name, whose)| Some((project.entities.get(name)?, whose))) {
         let Some(roster) = rosters.get(&entity.name) else { continue };
-        let [records, holders] = match whose {
+        let [mut records, mut holders] = match whose {
             Whose::Resolved(finder) => found(entity, finder).await?,
             Whose::Tables(_) => read(session, entity, roster).await?,
         };
+        let counted = records.count(session).and_then(|()| holders.count(session));
+        counted.map_err(|error| failure_from(doing(entity), &error))?;
         find::register(session, &entity.name, records, holders);
         let shared = contested(session, entity).await?;
         all.extend(shared.into_iter().map(|source| (entity.name.clone(), source)));

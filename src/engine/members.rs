@@ -50,6 +50,12 @@ impl Members {
         Self { roster, segments: BTreeMap::new() }
     }
 
+    /// Bytes in use.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.segments.values().map(|segment| segment.bits.capacity() * size_of::<u64>()).sum()
+    }
+
     fn segment(&mut self, name: &str) -> &mut Segment {
         if !self.segments.contains_key(name) {
             let bits = vec![0; self.roster.len().div_ceil(64)];

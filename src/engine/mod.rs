@@ -2,6 +2,7 @@
 
 mod digest;
 pub mod functions;
+mod held;
 pub mod identity;
 pub mod lookup;
 mod made;
@@ -19,6 +20,7 @@ mod stage;
 mod timings;
 mod zipped;
 
+pub use held::Held;
 pub use made::Made;
 pub use members::{Counts, Members};
 pub use pass::PassExec;

@@ -43,6 +43,13 @@ impl Limits {
         usize::try_from(share / (8 << 20)).unwrap_or(usize::MAX).clamp(2, 128)
     }
 
+    /// What every sort sets aside for merging what it has sorted: the engine's own ten megabytes, or less where many sorts would otherwise
+    /// take all that there is before they hold a row.
+    fn set_aside_for_merging(self) -> usize {
+        let share = self.memory / self.threads.max(1) as u64 / 32;
+        usize::try_from(share).unwrap_or(usize::MAX).clamp(256 << 10, 10 << 20)
+    }
+
     /// Is there room for the tables that joins by hash hold in memory? They do not spill; sorts do.
     fn has_room_for_hashes(self) -> bool {
         self.memory / self.threads.max(1) as u64 >= 256 << 20
@@ -73,6 +80,7 @@ pub fn session(limits: Limits, clock: &Clock) -> Result<SessionContext> {
     let options = config.options_mut();
     options.optimizer.prefer_hash_join = limits.has_room_for_hashes();
     options.execution.parquet.pushdown_filters = true;
+    options.execution.sort_spill_reservation_bytes = limits.set_aside_for_merging();
     // Decimal literals would make every comparison with a number a decimal one.
     options.sql_parser.parse_float_as_decimal = false;
     options.execution.time_zone = Some("UTC".to_owned());

@@ -78,6 +78,7 @@ fn put_together(workspace: &Workspace, entity: &Entity, relations: &[InOrder]) -
 async fn since(workspace: &Workspace, results: &Results<'_>, entity: &Entity) -> Result<()> {
     let session = &workspace.opened.session;
     let mut since = Since::new(results.roster(entity).await?);
+    since.count(session).map_err(|error| failure_from("comparing customers with those before", &error))?;
     let (seen, before) = (tables::seen(&entity.name), format!("before_{}_seen", entity.name));
     if results.fits(&seen.name, &entity.name) && workspace.published_as(&seen.name, &before).await? {
         let failed = |error| failure_from(format!("reading the table `{}`", seen.name), &error);

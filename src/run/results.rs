@@ -216,6 +216,8 @@ impl<'a> Results<'a> {
         if is_of_sources {
             self.resolve_sources().await?;
         }
+        // Statements speak of places.
+        let roster = self.roster(entity).await?;
         let mut now = basis.as_ref().and_then(|_| Remembered::of(self, pass, entity));
         let carried = match (self.remembered(name), &now) {
             (Some(before), Some(now)) => Carried::of(self, name, (pass, entity), &before, now).await?,
@@ -228,7 +230,7 @@ impl<'a> Results<'a> {
         let making = Making {
             name: pass.name.clone(),
             spec: pass.spec.clone(),
-            roster: self.roster(entity).await?,
+            roster,
             id: entity.id(),
             lanes: carried.lanes,
             remembers: now.is_some(),

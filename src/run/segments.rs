@@ -18,7 +18,7 @@ use super::workspace::Workspace;
 use crate::compile::{customer, segments};
 use crate::diag::{Failure, Fault, Result};
 use crate::engine::functions::member;
-use crate::engine::{Counts, Members};
+use crate::engine::{Counts, Held, Members};
 use crate::project::{Entity, Graph, Kind, Segment};
 use crate::sql::ident;
 use crate::store::{failure_from, tables};
@@ -205,9 +205,11 @@ async fn members(
         let mut readers: JoinSet<EngineResult<Members>> = JoinSet::new();
         for part in 0..plan.properties().partitioning.partition_count() {
             let (mut rows, mut found) = (plan.execute(part, Arc::clone(&context))?, none.clone());
+            let held = Held::of(session, doing);
             readers.spawn(async move {
                 while let Some(batch) = rows.next().await {
                     add(&mut found, &batch?)?;
+                    held.resize(found.size())?;
                 }
                 Ok(found)
             });

@@ -19,6 +19,7 @@ use datafusion::prelude::SessionContext;
 use super::call::Text;
 use super::json_value::Values;
 use super::key::push_key;
+use crate::engine::Held;
 use crate::engine::digest::{Digest, Digests};
 use crate::engine::roster::Roster;
 
@@ -26,12 +27,21 @@ use crate::engine::roster::Roster;
 #[derive(Debug, Default)]
 pub struct Lookup {
     groups: BTreeMap<String, Digests>,
+    /// The memory of it.
+    held: Option<Held>,
 }
 
 impl Lookup {
     /// Of keys by group.
     pub(crate) fn of(groups: BTreeMap<String, Digests>) -> Self {
-        Self { groups }
+        Self { groups, held: None }
+    }
+
+    /// Counts its memory: 24 bytes per key that there is room for, and one to find it by.
+    pub(crate) fn count(&mut self, session: &SessionContext) -> Result<()> {
+        let size = self.groups.values().map(|keys| keys.capacity() * 25).sum();
+        self.held = Some(Held::with(session, "whose each record is", size)?);
+        Ok(())
     }
 
     /// Adds rows: the group, the key, the id; all of them texts. Those of whom the roster does not know are left out.

@@ -11,6 +11,7 @@ use datafusion::logical_expr::{ColumnarValue, ScalarFunctionArgs, ScalarUDF, Sca
 use datafusion::prelude::SessionContext;
 
 use super::call::{Text, UTC};
+use crate::engine::Held;
 use crate::engine::roster::Roster;
 
 /// What customers were, and since when. Costs 16 bytes each.
@@ -19,6 +20,8 @@ pub struct Since {
     roster: Arc<Roster>,
     /// By place: the digest, and when it was new, in microseconds.
     known: Vec<Option<(i64, i64)>>,
+    /// The memory of it.
+    held: Option<Held>,
 }
 
 fn instant() -> DataType {
@@ -29,7 +32,14 @@ impl Since {
     /// Nothing is known of anybody.
     #[must_use]
     pub fn new(roster: Arc<Roster>) -> Self {
-        Self { known: vec![None; roster.len()], roster }
+        Self { known: vec![None; roster.len()], roster, held: None }
+    }
+
+    /// Counts its memory, and that of the roster.
+    pub fn count(&mut self, session: &SessionContext) -> Result<()> {
+        let size = self.known.capacity() * size_of::<Option<(i64, i64)>>() + self.roster.len() * 10;
+        self.held = Some(Held::with(session, "since when customers are as they are", size)?);
+        Ok(())
     }
 
     /// Adds rows: id, digest, since when.

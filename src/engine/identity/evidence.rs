@@ -107,6 +107,17 @@ pub struct EvidenceBuilder {
     limit: usize,
 }
 
+impl Built {
+    /// Bytes in use.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let Evidence { occurrences, type_of_value, scopes, .. } = &self.evidence;
+        let scopes = scopes.iter().map(|scope| scope.capacity() * 4).sum::<usize>();
+        let evidence = occurrences.capacity() * 8 + type_of_value.capacity() * 2 + scopes;
+        evidence + self.nodes.size() + self.values.size() + self.junk.capacity() * 8 + self.node_of.capacity() * 4
+    }
+}
+
 impl EvidenceBuilder {
     /// Starts with the types of identifiers and the number of `never_across` columns.
     #[must_use]
@@ -147,6 +158,22 @@ impl EvidenceBuilder {
             self.compact();
         }
         self.check_limit().map(|()| index)
+    }
+
+    /// Bytes in use.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        let interned = [&self.nodes, &self.values, &self.scope_values].map(Interner::size).iter().sum::<usize>();
+        let scopes = self.scope_of.iter().map(|scope| scope.capacity() * 4).sum::<usize>();
+        interned + scopes + self.name_of.capacity() * 8 + self.occurrences.capacity() * 8
+    }
+
+    /// Bytes that [`Self::build`] takes beside [`Self::size`] while it sorts: nodes and values are sorted at the same time, and each
+    /// text is moved.
+    #[must_use]
+    pub fn size_to_build(&self) -> usize {
+        let texts = [&self.nodes, &self.values].map(Interner::texts);
+        texts.iter().map(|texts| texts.size() + texts.len() * 40).sum()
     }
 
     fn compact(&mut self) {

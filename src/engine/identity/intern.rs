@@ -18,6 +18,11 @@ impl Texts {
         self.ends.len()
     }
 
+    /// Bytes in use.
+    pub(super) fn size(&self) -> usize {
+        self.text.capacity() + self.ends.capacity() * size_of::<usize>() + self.tags.capacity() * size_of::<u16>()
+    }
+
     pub(super) fn text(&self, index: u32) -> &str {
         let index = index as usize;
         let from = if index == 0 { 0 } else { self.ends[index - 1] };
@@ -79,6 +84,11 @@ pub(super) struct Interner {
 impl Interner {
     pub(super) fn texts(&self) -> &Texts {
         &self.texts
+    }
+
+    /// Bytes in use.
+    pub(super) fn size(&self) -> usize {
+        self.texts.size() + self.slots.capacity() * size_of::<(u32, u32)>()
     }
 
     pub(super) fn into_texts(self) -> Texts {

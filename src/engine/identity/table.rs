@@ -44,6 +44,12 @@ impl Table {
         self.texts.len() as u32
     }
 
+    /// Bytes in use.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.texts.size()
+    }
+
     /// Are there none?
     #[must_use]
     pub fn is_empty(&self) -> bool {

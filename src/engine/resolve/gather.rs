@@ -13,6 +13,7 @@ use super::doing;
 use super::tuples::{self, Tuples};
 use crate::compile::identity;
 use crate::diag::{Failure, Result};
+use crate::engine::Held;
 use crate::engine::identity::{EvidenceBuilder, IdentifierRule, RawNode};
 use crate::project::{Entity, IdentitySource, Project};
 use crate::spec::Role;
@@ -52,6 +53,8 @@ pub(super) struct Gathered {
     pub(super) builder: EvidenceBuilder,
     /// By the builder's numbers.
     pub(super) seen: Vec<Seen>,
+    /// The memory of it.
+    pub(super) held: Held,
 }
 
 /// Reads every source that has nodes.
@@ -64,7 +67,8 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
         ignore: identifier.ignore.clone(),
     });
     let builder = EvidenceBuilder::new(rules.collect(), entity.never_across.len());
-    let mut gathered = Gathered { builder, seen: Vec::new() };
+    let held = Held::of(session, format!("the identities of {}", entity.name));
+    let mut gathered = Gathered { builder, seen: Vec::new(), held };
     // The tuples of link sources are found while the records of the others are read: taking nodes in is one thread's work.
     let mut finding: BTreeMap<&str, SpawnedTask<EngineResult<Vec<Tuples>>>> = BTreeMap::new();
     for identity in entity.sources.iter().filter(|identity| identity.role == Role::Link) {
@@ -83,6 +87,7 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
             let parts = task.await.map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
             for part in parts.map_err(failed)? {
                 gathered.add_tuples(&part, identity, &kinds, identity.scopes.len(), &doing)?;
+                gathered.count().map_err(failed)?;
             }
             continue;
         }
@@ -91,8 +96,12 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
         while let Some(batch) = stream.next().await {
             let batch = batch.map_err(failed)?;
             gathered.add(&batch, identity, &kinds, entity.never_across.len(), &doing)?;
+            gathered.count().map_err(failed)?;
         }
     }
+    // What comes next needs room of its own while it works.
+    let size = gathered.size() + gathered.builder.size_to_build();
+    gathered.held.resize(size).map_err(|error| failure_from(doing(entity), &error))?;
     Ok(gathered)
 }
 
@@ -109,6 +118,15 @@ fn kinds(entity: &Entity, identity: &IdentitySource) -> Result<Vec<u16>> {
 }
 
 impl Gathered {
+    fn size(&self) -> usize {
+        self.builder.size() + self.seen.capacity() * size_of::<Seen>()
+    }
+
+    /// Counts the memory of what there is by now.
+    fn count(&self) -> EngineResult<()> {
+        self.held.resize(self.size())
+    }
+
     fn add_tuples(
         &mut self,
         part: &Tuples,

@@ -36,6 +36,13 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
+    /// Bytes in use, about.
+    pub(super) fn size(&self) -> usize {
+        let gone = |gone: &Gone| size_of::<Gone>() + gone.source.len() + gone.key.len();
+        let numbers = (self.last.capacity() + self.mints.capacity()) * 4;
+        self.ids.capacity() * size_of::<Former>() + numbers + self.gone.iter().map(gone).sum::<usize>()
+    }
+
     pub(super) fn memory(&self) -> Memory<'_> {
         Memory { ids: &self.ids, last: &self.last, mints: &self.mints }
     }

@@ -39,6 +39,7 @@ use crate::diag::{Failure, Result};
 use crate::engine::Timings;
 use crate::engine::made::Made;
 use crate::project::{Entity, Project};
+use crate::store::failure_from;
 
 /// What earlier runs left: names of tables that are registered with the session; `None` on a first run.
 ///
@@ -133,6 +134,7 @@ pub async fn resolve(
     note("gathering the records", started, nodes);
     let started = Instant::now();
     let partition = heavy(entity, move || Partition::of(gathered)).await?;
+    let partition = partition.map_err(|error| failure_from(doing(entity), &error))?;
     note("clustering the records", started, nodes);
     let started = Instant::now();
     let ledger = memory::read(session, entity, remembered, &partition.built.nodes).await?;
@@ -140,6 +142,8 @@ pub async fn resolve(
     let started = Instant::now();
     let (run_id, at) = (now.run_id.to_owned(), now.as_of.timestamp_micros());
     let telling = outcome::Telling { entity: entity.clone(), run_id, at };
+    let size = partition.size() + ledger.size() + Outcome::size_of(partition.built.nodes.len());
+    partition.held.resize(size).map_err(|error| failure_from(doing(entity), &error))?;
     let resolved = heavy(entity, move || Resolved::of(Outcome::of(telling, partition, ledger))).await?;
     note("naming the customers", started, nodes);
     Ok(resolved)

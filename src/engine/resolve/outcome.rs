@@ -30,6 +30,11 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// Bytes that it takes beside the partition and the ledger, and who finds customers by it: per node its customer, and its place.
+    pub(super) fn size_of(nodes: u32) -> usize {
+        nodes as usize * (size_of::<CustomerId>() + 4 + size_of::<(CustomerId, u32)>())
+    }
+
     /// Names the clusters.
     pub(super) fn of(telling: Telling, partition: Partition, ledger: Ledger) -> Self {
         let nodes = &partition.built.nodes;

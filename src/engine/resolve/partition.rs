@@ -1,6 +1,9 @@
 //! Nodes, values and clusters: what is known before the clusters have names.
 
+use datafusion::error::Result as EngineResult;
+
 use super::gather::{Gathered, Seen};
+use crate::engine::Held;
 use crate::engine::identity::{Built, Clustering, Refused, cluster};
 
 /// The clustered nodes.
@@ -11,10 +14,13 @@ pub(super) struct Partition {
     pub(super) refused: Vec<Refused>,
     /// By node.
     pub(super) seen: Vec<Seen>,
+    /// The memory of it, and of what is made of it.
+    pub(super) held: Held,
 }
 
 impl Partition {
-    pub(super) fn of(gathered: Gathered) -> Self {
+    pub(super) fn of(gathered: Gathered) -> EngineResult<Self> {
+        let held = gathered.held;
         let built = gathered.builder.build();
         let mut seen = vec![Seen::NEVER; built.node_of.len()];
         for (&node, &here) in built.node_of.iter().zip(&gathered.seen) {
@@ -25,7 +31,16 @@ impl Partition {
         let stands = |refused: &&Refused| cluster_of(refused.node) != cluster_of(refused.with);
         let mut refused: Vec<Refused> = clustering.refused.iter().filter(stands).copied().collect();
         refused.sort_by_key(|refused| (refused.value, refused.node));
-        Self { built, clustering, refused, seen }
+        let made = Self { built, clustering, refused, seen, held };
+        made.held.resize(made.size())?;
+        Ok(made)
+    }
+
+    /// Bytes in use.
+    pub(super) fn size(&self) -> usize {
+        let Clustering { cluster_of, home_of_value, .. } = &self.clustering;
+        let numbers = (cluster_of.capacity() + home_of_value.capacity()) * 4;
+        self.built.size() + numbers + self.seen.capacity() * size_of::<Seen>()
     }
 
     /// The refusal of a link between a value and a node, where it stands.

@@ -12,6 +12,7 @@ use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use super::gather::Seen;
+use crate::engine::Held;
 use crate::engine::digest::{Digest, Digests};
 use crate::engine::functions::json_value::Values;
 use crate::engine::functions::key::push_key;
@@ -23,6 +24,8 @@ pub(super) struct Tuples {
     /// In the order of the rows.
     pub(super) keys: Vec<String>,
     pub(super) seen: Vec<Seen>,
+    /// The memory of it.
+    held: Held,
 }
 
 /// Reads a statement of `n_scopes` scopes, identifiers and `seen_at`, every partition on its own: what several partitions
@@ -33,7 +36,8 @@ pub(super) async fn distinct(session: &SessionContext, sql: &str, n_scopes: usiz
     let plan = frame.create_physical_plan().await?;
     let mut readers = JoinSet::new();
     for partition in 0..plan.properties().partitioning.partition_count() {
-        readers.spawn(of_stream(plan.execute(partition, Arc::clone(&context))?, n_scopes));
+        let held = Held::of(session, "the distinct identifiers of a source");
+        readers.spawn(of_stream(plan.execute(partition, Arc::clone(&context))?, n_scopes, held));
     }
     let mut all = Vec::new();
     while let Some(done) = readers.join_next().await {
@@ -42,14 +46,13 @@ pub(super) async fn distinct(session: &SessionContext, sql: &str, n_scopes: usiz
     Ok(all)
 }
 
-async fn of_stream(mut stream: SendableRecordBatchStream, n_scopes: usize) -> Result<Tuples> {
-    let mut distinct = Distinct {
-        places: Digests::default(),
-        tuples: Tuples { rows: Vec::new(), keys: Vec::new(), seen: Vec::new() },
-        text: String::new(),
-    };
+async fn of_stream(mut stream: SendableRecordBatchStream, n_scopes: usize, held: Held) -> Result<Tuples> {
+    let tuples = Tuples { rows: Vec::new(), keys: Vec::new(), seen: Vec::new(), held };
+    let mut distinct = Distinct { places: Digests::default(), tuples, size: 0, text: String::new() };
     while let Some(batch) = stream.next().await {
         distinct.add(&batch?, n_scopes)?;
+        let numbers = distinct.tuples.seen.capacity() * (size_of::<Seen>() + size_of::<String>());
+        distinct.tuples.held.resize(distinct.size + numbers + distinct.places.capacity() * 25)?;
     }
     Ok(distinct.tuples)
 }
@@ -57,6 +60,8 @@ async fn of_stream(mut stream: SendableRecordBatchStream, n_scopes: usize) -> Re
 struct Distinct {
     places: Digests,
     tuples: Tuples,
+    /// Bytes of the rows and of the keys' texts.
+    size: usize,
     /// Of the row at hand.
     text: String,
 }
@@ -85,6 +90,7 @@ impl Distinct {
             is_new.append_value(place == next);
             if place == next {
                 self.tuples.keys.push(self.text[..key].to_owned());
+                self.size += key;
                 self.tuples.seen.push(here);
             } else {
                 let known = &mut self.tuples.seen[place as usize];
@@ -93,7 +99,9 @@ impl Distinct {
         }
         if self.tuples.seen.len() > before {
             let rows = filter_record_batch(batch, &is_new.finish())?;
-            self.tuples.rows.push(alone(&rows)?);
+            let rows = alone(&rows)?;
+            self.size += rows.get_array_memory_size();
+            self.tuples.rows.push(rows);
         }
         Ok(())
     }
