@@ -199,7 +199,7 @@ async fn what_is_read_is_what_would_be_computed() {
             all += there.len() + new.len();
         }
     }
-    assert!(read * 10 >= all, "hardly anything was read: {read} of {all} results");
+    assert!(read * 20 >= all, "hardly anything was read: {read} of {all} results");
     assert!(carried * 10 >= all, "hardly anything was carried on: {carried} of {all} results");
     println!("of {all} results {read} were read and {carried} carried on");
 }
