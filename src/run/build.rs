@@ -179,7 +179,7 @@ impl Build<'_> {
                 Some((None, base.rows))
             } else {
                 progress.step(&format!("finding each {}", entity.name), None);
-                let (report, base) = identity::run(workspace, entity).await?;
+                let (report, base) = identity::run(&results, entity).await?;
                 results.new_identity(entity, base.whose);
                 Some((Some(report), base.rows))
             };

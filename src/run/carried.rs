@@ -116,7 +116,7 @@ impl Remembered {
 
 /// A hash of how a source is read, and how its rows find whom they belong to; none where that hangs on the moment, or where a new
 /// row may take the place of an old one.
-fn how(results: &Results<'_>, source: &Source) -> Option<String> {
+pub(super) fn how(results: &Results<'_>, source: &Source) -> Option<String> {
     let opened = &results.workspace.opened;
     if source.latest {
         return None;
@@ -248,7 +248,8 @@ async fn grown(
     Ok(Some(own))
 }
 
-fn forgotten(name: &str, source: Option<&Source>) -> Finding {
+/// The log of a table is too short.
+pub(super) fn forgotten(name: &str, source: Option<&Source>) -> Finding {
     let message = format!("the log of the source `{name}` does not say any more what has come since the last build");
     let finding = Finding::warning("W415", message).help(
         "all of it was read, and what comes from now on will be known again; keep logs for longer than lies between two builds",

@@ -24,7 +24,8 @@ pub(super) struct Base {
 }
 
 /// Resolves an entity's records and makes its tables readable under their published names.
-pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<(Report, Base)> {
+pub(super) async fn run(results: &Results<'_>, entity: &Entity) -> Result<(Report, Base)> {
+    let workspace = results.workspace;
     let opened = &workspace.opened;
     let (ids, nodes) = (tables::ids(&entity.name), tables::nodes(&entity.name));
     let remembered = Remembered {
@@ -33,6 +34,7 @@ pub(super) async fn run(workspace: &Workspace, entity: &Entity) -> Result<(Repor
             .before(&nodes, &format!("before_{}", nodes.name))
             .await?
             .then(|| format!("before_{}", nodes.name)),
+        tuples: results.known_tuples(entity).await?,
     };
     let now = Now { run_id: &workspace.run_id, as_of: opened.clock.as_of, timings: &workspace.stage.timings };
     let found = resolve(&opened.session, &opened.project, entity, &remembered, &now).await?;

@@ -34,6 +34,7 @@ mod steps;
 mod stored;
 pub mod sync;
 mod trial;
+mod tuples;
 mod workspace;
 
 pub use build::{BuildOptions, Built, Why, build};

@@ -34,29 +34,29 @@ impl Moves {
         let mut attached = former.nobody();
         let kinds = held(entity);
         if !kinds.is_empty() {
-            let mut homes = Homes::of(finder, &kinds);
+            let mut homes = Homes::of(&former);
             let spec = tables::identifiers(&entity.name);
             let before = format!("before_{}", spec.name);
             workspace.before(&spec, &before).await?;
-            let kinds: Vec<String> = kinds.iter().map(|kind| text_literal(kind)).collect();
+            let literals: Vec<String> = kinds.iter().map(|kind| text_literal(kind)).collect();
             let sql = format!(
                 "select \"type\", \"value\", {} from {} where is_home and \"type\" in ({})",
                 ident(&entity.id()),
                 ident(&before),
-                kinds.join(", ")
+                literals.join(", ")
             );
             let failed = |error| failure_from(format!("reading the table `{}`", spec.name), &error);
             let frame = workspace.opened.session.sql(&sql).await.map_err(failed)?;
             let mut rows = frame.execute_stream().await.map_err(failed)?;
             while let Some(batch) = rows.next().await {
-                homes.compare(&batch.map_err(failed)?, &former, &mut attached).map_err(failed)?;
+                homes.compare(&batch.map_err(failed)?, &mut attached).map_err(failed)?;
             }
-            homes.finish(&mut attached);
+            homes.finish(&kinds, &mut attached);
         }
         let contested = contested(workspace, entity, &former).await?;
         let parted = former.parted();
         let count = (parted.count() + attached.count()) as u64;
-        workspace.stage.timings.note("comparing whose each record was", started, Some(count), None);
+        workspace.stage.timings.note("finding who is not who they were", started, Some(count), None);
         Ok(Self { parted, attached, contested })
     }
 

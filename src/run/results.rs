@@ -4,53 +4,38 @@
 //! read, and when the first of its rows happens that has not happened yet; of a relation, its statement, the sources that it reads
 //! and those that they belong to, and whose their rows are. A statement that asks what time it is has the moment in its basis, too.
 
+mod made;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use datafusion::arrow::buffer::BooleanBuffer;
 use tokio::sync::OnceCell;
 
+use self::made::{IsMade, Made};
 use super::basis::{Basis, closure};
 use super::carried::{Carried, Remembered};
 use super::expectations::Checked;
 use super::identity;
 use super::moves::Moves;
 use super::steps::{self, Ended, Step};
+use super::tuples;
 use super::workspace::Workspace;
 use crate::compile::passes::Pass;
 use crate::compile::{self, asks_the_clock, resolved};
 use crate::diag::{Failure, Finding, Result};
 use crate::engine::lookup::{self, Whose};
 use crate::engine::pass::Making;
+use crate::engine::resolve::KnownTuples;
 use crate::engine::{InOrder, Roster, RowFile};
 use crate::project::{Consent, Entity, Project};
 use crate::spec::Role;
 use crate::sql::ident;
-use crate::store::{DataFile, StoredFile, StoredTable, TableSpec, tables};
+use crate::store::{StoredFile, StoredTable, tables};
 
 /// What such a table is, for its readers.
 pub(super) const DESCRIPTION: &str =
     "What a run keeps for those after it: one row per customer with what was computed of its rows";
-
-/// A result that a run has come by.
-#[derive(Debug, Clone)]
-pub(super) struct Made {
-    pub(super) name: String,
-    pub(super) basis: String,
-    pub(super) rows: u64,
-    /// Was it there already?
-    pub(super) is_found: bool,
-    /// Of what the states that it has are; none where it has none, or is as it was.
-    pub(super) states: Option<String>,
-}
-
-/// Where a result is from.
-enum IsMade {
-    /// An earlier run.
-    Before,
-    /// This one; it may remember what it is made of.
-    Now(Option<Remembered>),
-}
 
 /// The results of a run, and those of the published one.
 pub(super) struct Results<'a> {
@@ -129,6 +114,15 @@ impl<'a> Results<'a> {
         self.before.get(&steps::of_identity(&entity.name)).map(|step| step.fingerprint.clone()).unwrap_or_default()
     }
 
+    /// The tuples that the link sources of an entity had when it was resolved for what is published.
+    pub(super) async fn known_tuples(&self, entity: &Entity) -> Result<BTreeMap<String, KnownTuples>> {
+        let step = self.before.get(&steps::of_states(&steps::of_identity(&entity.name)));
+        match step.filter(|_| self.reads) {
+            Some(step) => tuples::Resolved::read(&step.fingerprint).known(self, entity).await,
+            None => Ok(BTreeMap::new()),
+        }
+    }
+
     /// Is the identity of an entity that of an earlier run?
     pub(super) fn is_identity_kept(&self, entity: &Entity) -> bool {
         self.identities.get(&entity.name).is_some_and(|identity| !identity.ends_with(&self.workspace.run_id))
@@ -139,8 +133,15 @@ impl<'a> Results<'a> {
         let identities =
             self.identities.iter().map(|(entity, identity)| (steps::of_identity(entity), identity.clone()));
         let consents = self.consents.get().map(|basis| (steps::CONSENT_EVENTS.to_owned(), basis.clone()));
+        let new = self.workspace.opened.project.entities.values().filter(|entity| {
+            self.identities.get(&entity.name).is_some_and(|identity| identity.ends_with(&self.workspace.run_id))
+        });
+        let tuples = new.map(|entity| {
+            let model = steps::of_states(&steps::of_identity(&entity.name));
+            (model, tuples::Resolved::of(self, entity).text())
+        });
         let step = |(model, fingerprint): (String, String)| Step { fingerprint, ..Step::new(model, Ended::Done) };
-        identities.chain(consents).map(step).collect()
+        identities.chain(consents).chain(tuples).map(step).collect()
     }
 
     /// The basis of an entity's identity.
@@ -308,17 +309,6 @@ impl<'a> Results<'a> {
         is_there
     }
 
-    /// What has no basis is of no use to later runs.
-    fn note(&self, name: &str, basis: Option<String>, rows: u64, made: IsMade) {
-        let Some(basis) = basis else { return };
-        let (is_found, states) = match made {
-            IsMade::Before => (true, None),
-            IsMade::Now(states) => (false, Some(states.map(|states| states.text()).unwrap_or_default())),
-        };
-        let made = Made { name: name.to_owned(), basis, rows, is_found, states };
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).push(made);
-    }
-
     /// Makes every source readable with its customers, once somebody wants to read one.
     pub(super) async fn resolve_sources(&self) -> Result<()> {
         self.shared().await.map(|_| ())
@@ -360,28 +350,6 @@ impl<'a> Results<'a> {
     /// What was noted.
     pub(super) fn said(&self) -> Vec<Finding> {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// What the run has come by.
-    pub(super) fn made(&self) -> Vec<Made> {
-        self.made.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-
-    /// The table of a result and its files; none where its columns are not of a kind that files hold as tables do.
-    pub(super) async fn table(&self, made: &Made) -> Result<Option<(TableSpec, Vec<DataFile>)>> {
-        let schema = self.workspace.schema(&made.name).await?;
-        if schema.fields().iter().any(|field| field.data_type().is_nested()) {
-            return Ok(None);
-        }
-        let personal = schema.fields().iter().map(|field| field.name().clone()).collect();
-        let spec = TableSpec {
-            name: made.name.clone(),
-            schema,
-            partition_by: Vec::new(),
-            personal,
-            description: DESCRIPTION.to_owned(),
-        };
-        Ok(Some((spec, self.workspace.stage.files(&made.name))))
     }
 }
 

@@ -3,7 +3,14 @@
 import json
 
 # By the word with which a step begins.
-ROOMS = {"checking": "sources checked", "counting": "customers and segments", "comparing": "tables published", "writing": "tables published"}
+ROOMS = {
+    "checking": "sources checked",
+    "counting": "customers and segments",
+    "carrying": "features",
+    "comparing": "tables published",
+    "writing": "tables published",
+    "tidying": "tables published",
+}
 
 
 def parts(said: str) -> list[tuple[str, float]]:

@@ -24,7 +24,7 @@ pub use cluster::{Clustering, Contested, Reason, Refused, cluster};
 pub use evidence::{Built, Dropped, EvidenceBuilder, IdentifierRule, Junk, RawNode};
 pub use id::{CustomerId, IdText, NotAnId};
 pub use ids::{Former, LedgerEvent, Memory, Names, State, name};
-pub use table::Table;
+pub use table::{Search, Table};
 
 /// "None" in every array of indexes here: a null scope, a value that nobody carries, a node without a former id.
 pub const NONE: u32 = u32::MAX;

@@ -80,25 +80,94 @@ impl Table {
         self.texts.text(index)
     }
 
-    /// Where a pair is, by binary search.
+    /// Where a pair is.
     #[must_use]
     pub fn find(&self, group_name: &str, text: &str) -> Option<u32> {
-        let group = self.groups.iter().position(|name| name == group_name)?;
-        let mut from = if group == 0 { 0 } else { self.ends[group - 1] };
-        let mut to = self.ends[group];
-        while from < to {
-            let middle = from + (to - from) / 2;
-            match self.text(middle).cmp(text) {
-                Ordering::Less => from = middle + 1,
-                Ordering::Greater => to = middle,
-                Ordering::Equal => return Some(middle),
-            }
-        }
-        None
+        self.search().find(group_name, text)
+    }
+
+    /// Finds many pairs; the faster, the more they come in the order of the table.
+    #[must_use]
+    pub fn search(&self) -> Search<'_> {
+        Search { table: self, at: 0 }
     }
 
     /// All pairs, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         (0..self.len()).map(|index| (self.group_name(index), self.text(index)))
+    }
+}
+
+/// Where the last pair was found: the next one is looked for from there on, in steps that double.
+pub struct Search<'t> {
+    table: &'t Table,
+    at: u32,
+}
+
+impl Search<'_> {
+    /// Where a pair is.
+    pub fn find(&mut self, group_name: &str, text: &str) -> Option<u32> {
+        let table = self.table;
+        let group = table.groups.iter().position(|name| name == group_name)?;
+        let (first, end) = (if group == 0 { 0 } else { table.ends[group - 1] }, table.ends[group]);
+        let is_less = |index: u32| table.text(index) < text;
+        let (mut from, mut to) = (first, end);
+        let start = self.at.clamp(first, end);
+        if start < end && is_less(start) {
+            from = start + 1;
+            let mut step = 1;
+            while from < end {
+                let next = from.saturating_add(step).min(end) - 1;
+                if !is_less(next) {
+                    to = next + 1;
+                    break;
+                }
+                from = next + 1;
+                step *= 2;
+            }
+        } else {
+            to = (start + 1).min(end);
+        }
+        while from < to {
+            let middle = from + (to - from) / 2;
+            match table.text(middle).cmp(text) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Greater => to = middle,
+                Ordering::Equal => {
+                    self.at = middle;
+                    return Some(middle);
+                }
+            }
+        }
+        self.at = from;
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::intern::Interner;
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn pairs_are_found_in_any_order(
+            there in proptest::collection::btree_set((0_u16..3, "[a-c]{0,3}"), 0..60),
+            asked in proptest::collection::vec((0_u16..4, "[a-c]{0,3}"), 0..80),
+        ) {
+            let mut interner = Interner::default();
+            for (tag, text) in there.iter().rev() {
+                interner.intern(*tag, text);
+            }
+            let names = ["x", "y", "z"].map(str::to_owned);
+            let (table, _) = Table::new(&names, &[0, 1, 2], interner.texts());
+            let mut search = table.search();
+            for (tag, text) in asked {
+                let name = names.get(usize::from(tag)).map_or("none", String::as_str);
+                let place = there.iter().position(|(group, known)| *group == tag && *known == text);
+                proptest::prop_assert_eq!(search.find(name, &text), place.map(|place| place as u32));
+                proptest::prop_assert_eq!(table.find(name, &text), place.map(|place| place as u32));
+            }
+        }
     }
 }

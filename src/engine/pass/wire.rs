@@ -78,7 +78,9 @@ impl<'a> Wire<'a> {
 
 /// A state that this function did not write, or not of these rows.
 pub(super) fn broken() -> DataFusionError {
-    exec_datafusion_err!("a partial state of cohorte_pass cannot be read")
+    exec_datafusion_err!(
+        "what was remembered of rows does not fit them; `cohorte build --full-refresh` reads all of them again"
+    )
 }
 
 #[cfg(test)]

@@ -46,6 +46,12 @@ impl Finder {
         Arc::clone(&self.roster)
     }
 
+    /// The place of who is at home with a value.
+    pub(super) fn home(&self, value: u32) -> Option<u32> {
+        let home = self.of.partition.clustering.home_of_value[value as usize];
+        (home != NONE).then(|| self.places[home as usize])
+    }
+
     /// The place of each record, or tuple of a link source, by source.
     pub(crate) fn records(&self) -> BTreeMap<String, Digests> {
         let nodes = &self.of.partition.built.nodes;
@@ -58,13 +64,14 @@ impl Finder {
 
     /// The place of who is at home with each value of these types, by type.
     pub(crate) fn holders(&self, kinds: &BTreeSet<String>) -> BTreeMap<String, Digests> {
-        let (built, clustering) = (&self.of.partition.built, &self.of.partition.clustering);
+        let built = &self.of.partition.built;
         let types = || built.values.groups().iter();
         let mut held: Vec<Option<Digests>> = types().map(|kind| kinds.contains(kind).then(Digests::default)).collect();
         for value in 0..built.values.len() {
-            let home = clustering.home_of_value[value as usize];
-            if let Some(places) = held[usize::from(built.values.group(value))].as_mut().filter(|_| home != NONE) {
-                places.insert(Digest::of(built.values.text(value)), self.places[home as usize]);
+            if let (Some(places), Some(home)) =
+                (held[usize::from(built.values.group(value))].as_mut(), self.home(value))
+            {
+                places.insert(Digest::of(built.values.text(value)), home);
             }
         }
         types().cloned().zip(held).filter_map(|(kind, places)| Some((kind, places?))).collect()

@@ -1,16 +1,17 @@
 //! The nodes of every source, as a stream, into the builder of evidence.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use datafusion::arrow::array::{Array, RecordBatch, StringViewArray};
+use datafusion::arrow::array::{Array, RecordBatch, StringViewArray, TimestampMicrosecondArray};
 use datafusion::common::runtime::SpawnedTask;
 use datafusion::error::{DataFusionError, Result as EngineResult};
 use datafusion::prelude::SessionContext;
 use futures::StreamExt;
 
 use super::columns::{Columns, cell};
-use super::doing;
 use super::tuples::{self, Tuples};
+use super::{KnownTuples, doing};
 use crate::compile::identity;
 use crate::diag::{Failure, Result};
 use crate::engine::Held;
@@ -57,8 +58,13 @@ pub(super) struct Gathered {
     pub(super) held: Held,
 }
 
-/// Reads every source that has nodes.
-pub(super) async fn gather(session: &SessionContext, project: &Project, entity: &Entity) -> Result<Gathered> {
+/// Reads every source that has nodes; of link sources whose tuples are `known` up to some rows, those rows alone.
+pub(super) async fn gather(
+    session: &SessionContext,
+    project: &Project,
+    entity: &Entity,
+    known: &BTreeMap<String, KnownTuples>,
+) -> Result<Gathered> {
     let rules = entity.identifiers.iter().map(|identifier| IdentifierRule {
         name: identifier.name.clone(),
         priority: identifier.priority,
@@ -73,6 +79,7 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
     let mut finding: BTreeMap<&str, SpawnedTask<EngineResult<Vec<Tuples>>>> = BTreeMap::new();
     for identity in entity.sources.iter().filter(|identity| identity.role == Role::Link) {
         let Some(source) = project.sources.get(&identity.source) else { continue };
+        let session = known.get(&identity.source).map_or(session, |known| &known.new);
         let (session, sql, n_scopes) = (session.clone(), identity::tuples(source, identity), identity.scopes.len());
         let task = SpawnedTask::spawn(async move { tuples::distinct(&session, &sql, n_scopes).await });
         finding.insert(&identity.source, task);
@@ -83,6 +90,14 @@ pub(super) async fn gather(session: &SessionContext, project: &Project, entity: 
         let kinds = kinds(entity, identity)?;
         let doing = format!("reading the identifiers of the source `{}`", identity.source);
         let failed = |error| failure_from(doing.clone(), &error);
+        if let Some(known) = known.get(&identity.source) {
+            let frame = session.sql(&known.sql).await.map_err(failed)?;
+            let mut stream = frame.execute_stream().await.map_err(failed)?;
+            while let Some(batch) = stream.next().await {
+                gathered.add_known(&batch.map_err(failed)?, identity, &kinds, &doing)?;
+                gathered.count().map_err(failed)?;
+            }
+        }
         if let Some(task) = finding.remove(identity.source.as_str()) {
             let parts = task.await.map_err(|error| failed(DataFusionError::External(Box::new(error))))?;
             for part in parts.map_err(failed)? {
@@ -147,6 +162,25 @@ impl Gathered {
         Ok(())
     }
 
+    /// Tuples whose identifiers are spelt in their keys.
+    fn add_known(&mut self, batch: &RecordBatch, identity: &IdentitySource, kinds: &[u16], doing: &str) -> Result<()> {
+        let columns = Columns { batch, doing };
+        let keys = columns.text("record_key")?;
+        let seen = Sights::of(&columns)?;
+        for place in 0..batch.num_rows() {
+            let Some(key) = cell(&keys, place) else { continue };
+            let Ok(values) = serde_json::from_str::<Vec<Option<Cow<'_, str>>>>(key) else {
+                return Err(Failure::world("W701", doing, "the key of a tuple is not spelt as keys are")
+                    .help("build with `--full-refresh`: all rows of the source are read again"));
+            };
+            let there = values.iter().zip(kinds).filter_map(|(value, &kind)| Some((kind, value.as_deref()?)));
+            let identifiers: Vec<(u16, &str)> = there.filter(|(_, value)| !value.trim().is_empty()).collect();
+            let row = Row { scopes: Vec::new(), identifiers };
+            self.add_node(identity, key, None, &row, seen.at(place))?;
+        }
+        Ok(())
+    }
+
     fn add(
         &mut self,
         batch: &RecordBatch,
@@ -157,17 +191,13 @@ impl Gathered {
     ) -> Result<()> {
         let columns = Columns { batch, doing };
         let (keys, names) = (columns.text("key")?, columns.text("name")?);
-        let (first, last) = (columns.instant("first_seen_at")?, columns.instant("last_seen_at")?);
+        let seen = Sights::of(&columns)?;
         let cells = Cells::of(&columns, kinds, n_scopes)?;
         let mut row = Row::default();
         for place in 0..batch.num_rows() {
             let Some(key) = cell(&keys, place) else { continue };
             cells.read(place, &mut row);
-            let seen = Seen {
-                first: if first.is_valid(place) { first.value(place) } else { i64::MAX },
-                last: if last.is_valid(place) { last.value(place) } else { i64::MIN },
-            };
-            self.add_node(identity, key, cell(&names, place), &row, seen)?;
+            self.add_node(identity, key, cell(&names, place), &row, seen.at(place))?;
         }
         Ok(())
     }
@@ -188,6 +218,26 @@ impl Gathered {
         }
         self.seen[number] = self.seen[number].and(seen);
         Ok(())
+    }
+}
+
+/// When the nodes of a batch were seen.
+struct Sights {
+    first: TimestampMicrosecondArray,
+    last: TimestampMicrosecondArray,
+}
+
+impl Sights {
+    fn of(columns: &Columns<'_>) -> Result<Self> {
+        Ok(Self { first: columns.instant("first_seen_at")?, last: columns.instant("last_seen_at")? })
+    }
+
+    fn at(&self, place: usize) -> Seen {
+        let Self { first, last } = self;
+        Seen {
+            first: if first.is_valid(place) { first.value(place) } else { i64::MAX },
+            last: if last.is_valid(place) { last.value(place) } else { i64::MIN },
+        }
     }
 }
 

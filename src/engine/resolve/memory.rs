@@ -121,6 +121,7 @@ impl Reading<'_> {
         let (ids, events, into) = (columns.text(&self.id)?, columns.text("event")?, columns.text("into")?);
         let (sources, keys) = (columns.text("source")?, columns.text("record_key")?);
         let sequence = columns.whole("sequence")?;
+        let mut search = self.nodes.search();
         for row in 0..batch.num_rows() {
             let id = self.parsed(cell(&ids, row))?;
             match cell(&events, row) {
@@ -130,7 +131,7 @@ impl Reading<'_> {
                         return Err(self.broken("a minting has no place in the order of mintings"));
                     };
                     let node = cell(&sources, row).zip(cell(&keys, row));
-                    let mint_node = node.and_then(|(source, key)| self.nodes.find(source, key)).unwrap_or(NONE);
+                    let mint_node = node.and_then(|(source, key)| search.find(source, key)).unwrap_or(NONE);
                     self.minted(Former { id, minted, mint_node, state: State::Living })?;
                 }
                 Some("merged") => {
@@ -180,6 +181,7 @@ impl Reading<'_> {
         let columns = Columns { batch, doing: &self.doing };
         let (ids, sources, keys) = (columns.text(&self.id)?, columns.text("source")?, columns.text("record_key")?);
         let mints = columns.whole("mints")?;
+        let mut search = self.nodes.search();
         for row in 0..batch.num_rows() {
             let id = self.parsed(cell(&ids, row))?;
             let last = self.place(id)?;
@@ -189,7 +191,7 @@ impl Reading<'_> {
             let Ok(mints) = u32::try_from(if mints.is_valid(row) { mints.value(row) } else { 0 }) else {
                 return Err(self.broken("a node has minted an impossible number of ids"));
             };
-            if let Some(node) = self.nodes.find(source, key) {
+            if let Some(node) = search.find(source, key) {
                 self.ledger.last[node as usize] = last;
                 self.ledger.mints[node as usize] = mints;
             } else {

@@ -22,6 +22,7 @@ mod report;
 mod tables;
 mod tuples;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -33,7 +34,7 @@ pub use self::base::base_schema;
 pub use self::finder::Finder;
 pub use self::moved::{Former, Homes, Places};
 use self::outcome::Outcome;
-use self::partition::Partition;
+use self::partition::{Partition, Sorted};
 pub use self::report::{DroppedValues, Report};
 use crate::diag::{Failure, Result};
 use crate::engine::Timings;
@@ -44,12 +45,23 @@ use crate::store::failure_from;
 /// What earlier runs left: names of tables that are registered with the session; `None` on a first run.
 ///
 /// Costs about 80 bytes per id that was ever minted, 8 per node, and the texts of the nodes that are gone.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Remembered {
     /// The table with the rows of `<entity>_ids`.
     pub ids: Option<String>,
     /// The table with the rows of `<entity>_nodes`.
     pub nodes: Option<String>,
+    /// Of link sources that only grew, the tuples that there were, by source.
+    pub tuples: BTreeMap<String, KnownTuples>,
+}
+
+/// The tuples of a link source as an earlier run found them. They have no scopes, and their identifiers are texts.
+#[derive(Clone)]
+pub struct KnownTuples {
+    /// A statement that gives them: `record_key`, `first_seen_at`, `last_seen_at`.
+    pub sql: String,
+    /// Where the source has the rows alone that have come since.
+    pub new: SessionContext,
 }
 
 /// The tables of an entity. Their schemas are those of [`crate::store::entity_tables`].
@@ -129,16 +141,20 @@ pub async fn resolve(
         now.timings.note(format!("{what} of `{}`", entity.name), since, Some(rows), None);
     };
     let started = Instant::now();
-    let gathered = gather::gather(session, project, entity).await?;
+    let gathered = gather::gather(session, project, entity, &remembered.tuples).await?;
     let nodes = gathered.seen.len() as u64;
     note("gathering the records", started, nodes);
     let started = Instant::now();
-    let partition = heavy(entity, move || Partition::of(gathered)).await?;
-    let partition = partition.map_err(|error| failure_from(doing(entity), &error))?;
-    note("clustering the records", started, nodes);
+    let sorted = heavy(entity, move || Sorted::of(gathered)).await?;
+    note("sorting the records", started, nodes);
     let started = Instant::now();
-    let ledger = memory::read(session, entity, remembered, &partition.built.nodes).await?;
-    note("reading the earlier ids", started, nodes);
+    // What was before is read beside what is.
+    let built = Arc::clone(&sorted.built);
+    let clustered = heavy(entity, move || Partition::of(sorted));
+    let (partition, ledger) = tokio::join!(clustered, memory::read(session, entity, remembered, &built.nodes));
+    drop(built);
+    let (partition, ledger) = (partition?.map_err(|error| failure_from(doing(entity), &error))?, ledger?);
+    note("clustering the records", started, nodes);
     let started = Instant::now();
     let (run_id, at) = (now.run_id.to_owned(), now.as_of.timestamp_micros());
     let telling = outcome::Telling { entity: entity.clone(), run_id, at };

@@ -8,7 +8,6 @@ use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::common::{Result, exec_err};
 
 use super::finder::Finder;
-use crate::engine::digest::{Digest, Digests};
 use crate::engine::functions::call::Text;
 use crate::engine::identity::{CustomerId, LedgerEvent, NONE, State};
 
@@ -103,26 +102,35 @@ impl Places {
     }
 }
 
-/// Who is at home with values now, less those who were before.
-pub struct Homes {
-    now: BTreeMap<String, Digests>,
+/// Who is at home with values now, compared with who was.
+pub struct Homes<'f> {
+    former: &'f Former,
+    /// By value: was anybody at home with it?
+    known: Vec<bool>,
 }
 
-impl Homes {
-    /// Of these types of identifiers.
+impl<'f> Homes<'f> {
+    /// Nothing is known of before.
     #[must_use]
-    pub fn of(finder: &Finder, kinds: &BTreeSet<String>) -> Self {
-        Self { now: finder.holders(kinds) }
+    pub fn of(former: &'f Former) -> Self {
+        let values = &former.finder.outcome().partition.built.values;
+        Self { former, known: vec![false; values.len() as usize] }
     }
 
     /// Compares with who was at home before: type, value, id.
-    pub fn compare(&mut self, before: &RecordBatch, former: &Former, moved: &mut Places) -> Result<()> {
+    pub fn compare(&mut self, before: &RecordBatch, moved: &mut Places) -> Result<()> {
         let [kinds, values, _] = before.columns() else { return exec_err!("a home is a type, a value and an id") };
         let (kinds, values, places) =
-            (Text::of(kinds.as_ref())?, Text::of(values.as_ref())?, former.places(before, 2)?);
+            (Text::of(kinds.as_ref())?, Text::of(values.as_ref())?, self.former.places(before, 2)?);
+        let finder = &self.former.finder;
+        let mut search = finder.outcome().partition.built.values.search();
         for (row, was) in places.into_iter().enumerate() {
             let (Some(kind), Some(value)) = (kinds.at(row), values.at(row)) else { continue };
-            let is = self.now.get_mut(kind).and_then(|homes| homes.remove(&Digest::of(value)));
+            let found = search.find(kind, value);
+            let is = found.and_then(|value| finder.home(value));
+            if let Some(value) = found {
+                self.known[value as usize] = true;
+            }
             if was != is {
                 moved.add(was);
                 moved.add(is);
@@ -131,10 +139,14 @@ impl Homes {
         Ok(())
     }
 
-    /// Rows may have waited for the values that nobody had before.
-    pub fn finish(self, moved: &mut Places) {
-        for place in self.now.into_values().flat_map(Digests::into_values) {
-            moved.add(Some(place));
+    /// Rows may have waited for the values of these types that nobody had before.
+    pub fn finish(self, kinds: &BTreeSet<String>, moved: &mut Places) {
+        let values = &self.former.finder.outcome().partition.built.values;
+        let of_kind: Vec<bool> = values.groups().iter().map(|kind| kinds.contains(kind)).collect();
+        let new =
+            (0_u32..).zip(&self.known).filter(|(value, known)| !**known && of_kind[usize::from(values.group(*value))]);
+        for (value, _) in new {
+            moved.add(self.former.finder.home(value));
         }
     }
 }

@@ -1,14 +1,35 @@
 //! Nodes, values and clusters: what is known before the clusters have names.
 
+use std::sync::Arc;
+
 use datafusion::error::Result as EngineResult;
 
 use super::gather::{Gathered, Seen};
 use crate::engine::Held;
 use crate::engine::identity::{Built, Clustering, Refused, cluster};
 
+/// The nodes and values in their order.
+pub(super) struct Sorted {
+    pub(super) built: Arc<Built>,
+    /// By node.
+    seen: Vec<Seen>,
+    held: Held,
+}
+
+impl Sorted {
+    pub(super) fn of(gathered: Gathered) -> Self {
+        let built = gathered.builder.build();
+        let mut seen = vec![Seen::NEVER; built.node_of.len()];
+        for (&node, &here) in built.node_of.iter().zip(&gathered.seen) {
+            seen[node as usize] = here;
+        }
+        Self { built: Arc::new(built), seen, held: gathered.held }
+    }
+}
+
 /// The clustered nodes.
 pub(super) struct Partition {
-    pub(super) built: Built,
+    pub(super) built: Arc<Built>,
     pub(super) clustering: Clustering,
     /// Refusals that stand: the two clusters did not come together by another value.
     pub(super) refused: Vec<Refused>,
@@ -19,13 +40,8 @@ pub(super) struct Partition {
 }
 
 impl Partition {
-    pub(super) fn of(gathered: Gathered) -> EngineResult<Self> {
-        let held = gathered.held;
-        let built = gathered.builder.build();
-        let mut seen = vec![Seen::NEVER; built.node_of.len()];
-        for (&node, &here) in built.node_of.iter().zip(&gathered.seen) {
-            seen[node as usize] = here;
-        }
+    pub(super) fn of(sorted: Sorted) -> EngineResult<Self> {
+        let Sorted { built, seen, held } = sorted;
         let clustering = cluster(&built.evidence);
         let cluster_of = |node: u32| clustering.cluster_of[node as usize];
         let stands = |refused: &&Refused| cluster_of(refused.node) != cluster_of(refused.with);

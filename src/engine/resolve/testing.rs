@@ -167,7 +167,8 @@ impl World {
         self.ids.extend(found.events.batches());
         self.hold("before_ids", tables::ids("customer").schema, self.ids.clone());
         self.hold("before_nodes", tables::nodes("customer").schema, found.nodes.batches());
-        self.remembered = Remembered { ids: Some("before_ids".into()), nodes: Some("before_nodes".into()) };
+        self.remembered =
+            Remembered { ids: Some("before_ids".into()), nodes: Some("before_nodes".into()), ..Remembered::default() };
         let made = [
             ("customer_records", &found.records),
             ("customer_identifiers", &found.identifiers),
