@@ -81,6 +81,9 @@ pub fn passes_of(project: &Project, entity: &Entity, clock: &Clock, wanted: impl
     by_relation.into_iter().map(|(relation, features)| pass(project, entity, clock, relation, &features)).collect()
 }
 
+/// Which filter, which value, and what is computed of it.
+type OneStream = (Option<usize>, Option<usize>, Aggregate);
+
 fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, features: &[&Feature]) -> Pass {
     let mut filters: IndexMap<&str, ()> = IndexMap::new();
     let mut values: IndexMap<&str, ()> = IndexMap::new();
@@ -89,7 +92,7 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
         values.extend(feature.value.as_ref().map(|(value, _)| (value.as_str(), ())));
     }
     // Equal (filter, value, aggregate) are one stream, seen through several windows.
-    let mut streams: IndexMap<(Option<usize>, Option<usize>, Aggregate), BTreeSet<i64>> = IndexMap::new();
+    let mut streams: IndexMap<OneStream, BTreeSet<i64>> = IndexMap::new();
     let of = |feature: &Feature| {
         let filter = feature.filter.as_deref().and_then(|filter| filters.get_index_of(filter));
         let value = feature.value.as_ref().and_then(|(value, _)| values.get_index_of(value.as_str()));
@@ -107,7 +110,7 @@ fn pass(project: &Project, entity: &Entity, clock: &Clock, relation: &Relation, 
         PassFeature { name: feature.id.clone(), stream, window, data_type: feature.data_type }
     });
     let columns: Vec<PassFeature> = columns.collect();
-    let key = |(stream, ((filter, value, aggregate), _)): (usize, (&(Option<usize>, Option<usize>, Aggregate), _))| {
+    let key = |(stream, ((filter, value, aggregate), _)): (usize, (&OneStream, _))| {
         let own = columns.iter().zip(features).filter(|(column, _)| column.stream == stream);
         let own: Vec<&Feature> = own.map(|(_, feature)| *feature).collect();
         let windows: BTreeSet<(i64, String)> = own

@@ -118,7 +118,9 @@ impl Stage {
                 let done = done.map_err(|error| DataFusionError::External(Box::new(error)))??;
                 files.iter_mut().zip(done).for_each(|(files, done)| files.extend(done));
             }
-            files.iter_mut().for_each(|files| in_order(files));
+            for files in &mut files {
+                in_order(files);
+            }
             Ok(files)
         };
         written.await.map_err(|error| failure_from(doing(), &error))

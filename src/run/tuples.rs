@@ -88,7 +88,7 @@ impl Resolved {
                 .and_then(|_| session.register_table(reference, Arc::clone(&grown.new)));
             made.map_err(|error| failure_from(format!("reading `{}`", source.name), &error))?;
             apart.view(&source.name, &sources::relation(source)).await?;
-            if !are_texts(&apart, source, identity).await? {
+            if !are_spelt_alike(&apart, source, identity).await? {
                 continue;
             }
             let sql = format!(
@@ -121,12 +121,12 @@ fn how_tuples(results: &Results<'_>, source: &Source, identity: &IdentitySource)
     Some(basis.finish())
 }
 
-/// Are all identifiers texts? A key spells other values as they would not be cast.
-async fn are_texts(workspace: &Workspace, source: &Source, identity: &IdentitySource) -> Result<bool> {
+/// Are all identifiers texts or whole numbers? A key spells other values otherwise than a cast does.
+async fn are_spelt_alike(workspace: &Workspace, source: &Source, identity: &IdentitySource) -> Result<bool> {
     let doing = || format!("reading the identifiers of the source `{}`", source.name);
     let frame = workspace.opened.session.sql(&identity::tuples(source, identity)).await;
     let frame = frame.map_err(|error| failure_from(doing(), &error))?;
     let ids = frame.schema().fields().iter().filter(|field| field.name().starts_with("id_"));
     let is_text = |data_type: &DataType| matches!(data_type, DataType::Utf8 | DataType::Utf8View | DataType::LargeUtf8);
-    Ok(ids.into_iter().all(|field| is_text(field.data_type())))
+    Ok(ids.into_iter().all(|field| is_text(field.data_type()) || field.data_type().is_integer()))
 }

@@ -80,7 +80,7 @@ pub struct PassExec {
     parts: usize,
     properties: Arc<PlanProperties>,
     /// Of every feed: whoever reads it for all parts, once one of them has come to it.
-    reading: Arc<Vec<Mutex<Option<Reading>>>>,
+    reading: Arc<[Mutex<Option<Reading>>]>,
 }
 
 /// Rows on their way to the parts.
@@ -103,7 +103,7 @@ pub(super) struct Rows {
 /// Where parts get the rows of feeds from.
 #[derive(Clone)]
 pub(super) struct Source {
-    reading: Arc<Vec<Mutex<Option<Reading>>>>,
+    reading: Arc<[Mutex<Option<Reading>>]>,
     part: usize,
     parts: usize,
     pub(super) context: Arc<TaskContext>,
@@ -142,7 +142,7 @@ impl PassExec {
 
     fn new(work: Arc<Work>, parts: usize, properties: Arc<PlanProperties>) -> Self {
         let feeds = work.feeds().count();
-        Self { work, parts, properties, reading: Arc::new((0..feeds).map(|_| Mutex::new(None)).collect()) }
+        Self { work, parts, properties, reading: (0..feeds).map(|_| Mutex::new(None)).collect() }
     }
 
     /// How many of the rows that count belong to nobody, once it has been computed.

@@ -26,7 +26,7 @@ impl Number for i128 {
 }
 
 /// Is one number further out than another?
-pub(super) fn is_better<N: Ord, const GREATEST: bool>(one: N, other: N) -> bool {
+pub(super) fn is_better<N: Copy + Ord, const GREATEST: bool>(one: N, other: N) -> bool {
     if GREATEST { one > other } else { one < other }
 }
 

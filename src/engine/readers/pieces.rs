@@ -125,9 +125,8 @@ impl Pieces {
         let (_, files) = table.data_files()?;
         let (new, old): (Vec<String>, Vec<String>) =
             files.into_iter().map(|file| file.name).partition(|name| new.contains(name));
-        let some = |names: Vec<String>| match names.is_empty() {
-            true => Ok(self.nothing()),
-            false => table.provider_of(names.into_iter()),
+        let some = |names: Vec<String>| {
+            if names.is_empty() { Ok(self.nothing()) } else { table.provider_of(names.into_iter()) }
         };
         let is_same = new.is_empty();
         Ok(Growth::Grown(Grown { before: some(old)?, new: some(new)?, is_same }))

@@ -55,7 +55,8 @@ pub struct Remembered {
     pub tuples: BTreeMap<String, KnownTuples>,
 }
 
-/// The tuples of a link source as an earlier run found them. They have no scopes, and their identifiers are texts.
+/// The tuples of a link source as an earlier run found them. They have no scopes, and their identifiers are texts or whole
+/// numbers.
 #[derive(Clone)]
 pub struct KnownTuples {
     /// A statement that gives them: `record_key`, `first_seen_at`, `last_seen_at`.
