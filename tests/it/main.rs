@@ -4,6 +4,7 @@
 mod alerts;
 mod bad_input;
 mod builds;
+mod carried;
 mod cli;
 mod consents;
 mod contracts;
