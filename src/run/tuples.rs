@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::datatypes::DataType;
+use datafusion::catalog::TableProvider;
 use datafusion::common::TableReference;
 use serde::{Deserialize, Serialize};
 
@@ -13,9 +14,10 @@ use super::basis::Basis;
 use super::carried::{forgotten, how};
 use super::results::Results;
 use super::workspace::Workspace;
+use crate::compile::passes::instant;
 use crate::compile::{asks_the_clock, identity, sources};
 use crate::diag::Result;
-use crate::engine::readers::Growth;
+use crate::engine::readers::{Grown, Growth};
 use crate::engine::resolve::KnownTuples;
 use crate::project::{Entity, IdentitySource, Source};
 use crate::spec::Role;
@@ -24,7 +26,11 @@ use crate::store::{failure_from, tables};
 
 /// What the link sources of an entity were when it was resolved.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Resolved(BTreeMap<String, Then>);
+pub(super) struct Resolved {
+    /// The moment that it was as of, in microseconds.
+    as_of: i64,
+    sources: BTreeMap<String, Then>,
+}
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Then {
@@ -44,7 +50,7 @@ impl Resolved {
             let next_at = results.next_at(&source.name);
             Some((source.name.clone(), Then { how: how_tuples(results, source, identity)?, marks, next_at }))
         };
-        Self(links(results, entity).filter_map(then).collect())
+        Self { as_of: opened.clock.micros(), sources: links(results, entity).filter_map(then).collect() }
     }
 
     pub(super) fn read(text: &str) -> Self {
@@ -64,12 +70,13 @@ impl Resolved {
             return Ok(known);
         }
         for (source, identity) in links(results, entity) {
-            let (Some(then), Some(pieces)) = (self.0.get(&source.name), workspace.opened.pieces.get(&source.name))
+            let (Some(then), Some(pieces)) =
+                (self.sources.get(&source.name), workspace.opened.pieces.get(&source.name))
             else {
                 continue;
             };
             let has_happened = then.next_at.is_some_and(|next| next <= workspace.opened.clock.micros());
-            if has_happened || how_tuples(results, source, identity).as_ref() != Some(&then.how) {
+            if how_tuples(results, source, identity).as_ref() != Some(&then.how) {
                 continue;
             }
             let grown = match pieces.since(&then.marks).await? {
@@ -82,12 +89,7 @@ impl Resolved {
             };
             let started = Instant::now();
             let apart = workspace.apart().await?;
-            let (session, reference) = (&apart.opened.session, TableReference::partial("raw", source.name.clone()));
-            let made = session
-                .deregister_table(reference.clone())
-                .and_then(|_| session.register_table(reference, Arc::clone(&grown.new)));
-            made.map_err(|error| failure_from(format!("reading `{}`", source.name), &error))?;
-            apart.view(&source.name, &sources::relation(source)).await?;
+            since(&apart, source, &grown, has_happened.then_some(self.as_of)).await?;
             if !are_spelt_alike(&apart, source, identity).await? {
                 continue;
             }
@@ -101,6 +103,25 @@ impl Resolved {
         }
         Ok(known)
     }
+}
+
+/// Leaves of a source the rows that have come since, and those that were there and have happened since some moment.
+async fn since(apart: &Workspace, source: &Source, grown: &Grown, moment: Option<i64>) -> Result<()> {
+    let (session, name) = (&apart.opened.session, &source.name);
+    let (relation, new) = (sources::relation(source), format!("_new_{name}"));
+    let reading = |provider: &Arc<dyn TableProvider>| {
+        let reference = TableReference::partial("raw", name.clone());
+        let made = session
+            .deregister_table(reference.clone())
+            .and_then(|_| session.register_table(reference, Arc::clone(provider)));
+        made.map_err(|error| failure_from(format!("reading `{name}`"), &error))
+    };
+    reading(&grown.new)?;
+    let Some(moment) = moment else { return apart.view(name, &relation).await };
+    apart.view(&new, &relation).await?;
+    reading(&grown.before)?;
+    let old = format!("select * from (\n{relation}\n) as rows where _time > {}", instant(moment));
+    apart.view(name, &format!("select * from {} union all {old}", ident(&new))).await
 }
 
 /// The link sources of an entity that have no scopes: a key does not tell them.
