@@ -175,7 +175,8 @@ impl Carried {
             return Ok(None);
         }
         let Some(part) = part(workspace, pass, entity, &streams) else { return Ok(None) };
-        let afresh = results.afresh(entity, &closure(&workspace.opened.project, &pass.sources)).await?;
+        let all = closure(&workspace.opened.project, &pass.sources);
+        let afresh = results.afresh(entity, &all, before.strays > 0).await?;
         let Some(states) = states(workspace, name, entity).await? else { return Ok(None) };
         // The states know the streams by their numbers in the pass that they were made by.
         let mut own = vec![None; before.streams.len()];

@@ -20,8 +20,10 @@ use crate::store::{failure_from, tables};
 pub(super) struct Moves {
     /// By nodes.
     parted: Places,
-    /// By values.
+    /// By values that have another home than they had.
     attached: Places,
+    /// By values that nobody had.
+    new: Places,
     /// By shared devices, by source.
     contested: BTreeMap<String, Places>,
 }
@@ -31,7 +33,7 @@ impl Moves {
     pub(super) async fn of(workspace: &Workspace, entity: &Entity, finder: &Finder) -> Result<Self> {
         let started = Instant::now();
         let former = Former::of(finder);
-        let mut attached = former.nobody();
+        let (mut attached, mut new) = (former.nobody(), former.nobody());
         let kinds = held(entity);
         if !kinds.is_empty() {
             let mut homes = Homes::of(&former);
@@ -51,21 +53,24 @@ impl Moves {
             while let Some(batch) = rows.next().await {
                 homes.compare(&batch.map_err(failed)?, &mut attached).map_err(failed)?;
             }
-            homes.finish(&kinds, &mut attached);
+            homes.finish(&kinds, &mut new);
         }
         let contested = contested(workspace, entity, &former).await?;
         let parted = former.parted();
         let count = (parted.count() + attached.count()) as u64;
         workspace.stage.timings.note("finding who is not who they were", started, Some(count), None);
-        Ok(Self { parted, attached, contested })
+        Ok(Self { parted, attached, new, contested })
     }
 
-    /// Whose rows of these sources are to be told anew; none where it is nobody's.
-    pub(super) fn afresh(&self, entity: &Entity, sources: &BTreeSet<&str>) -> Option<BooleanBuffer> {
+    /// Whose rows of these sources are to be told anew; none where it is nobody's. `strays`: did any of them belong to nobody?
+    pub(super) fn afresh(&self, entity: &Entity, sources: &BTreeSet<&str>, strays: bool) -> Option<BooleanBuffer> {
         let mut all = self.parted.clone();
         let is_attached = |source: &&str| entity.source(source).is_some_and(|source| source.role == Role::Attach);
         if sources.iter().any(is_attached) {
             all.add_all(&self.attached);
+            if strays {
+                all.add_all(&self.new);
+            }
         }
         sources.iter().filter_map(|source| self.contested.get(*source)).for_each(|owners| all.add_all(owners));
         all.bits()

@@ -267,7 +267,13 @@ impl<'a> Results<'a> {
     }
 
     /// Whose rows of these sources are not those that they were, by place; none where it is nobody.
-    pub(super) async fn afresh(&self, entity: &Entity, sources: &BTreeSet<&str>) -> Result<Option<BooleanBuffer>> {
+    /// `strays`: did any of them belong to nobody?
+    pub(super) async fn afresh(
+        &self,
+        entity: &Entity,
+        sources: &BTreeSet<&str>,
+        strays: bool,
+    ) -> Result<Option<BooleanBuffer>> {
         let moves = self.moves.get_or_try_init(|| async {
             let mut all = BTreeMap::new();
             for (name, whose) in &self.whose {
@@ -278,7 +284,7 @@ impl<'a> Results<'a> {
             }
             Ok::<_, Failure>(all)
         });
-        Ok(moves.await?.get(&entity.name).and_then(|moves| moves.afresh(entity, sources)))
+        Ok(moves.await?.get(&entity.name).and_then(|moves| moves.afresh(entity, sources, strays)))
     }
 
     /// The customers of an entity.

@@ -133,3 +133,17 @@ async fn customers_whose_rows_are_not_those_that_they_were_are_told_anew() {
     anew(&folder, "2026-06-01T15:00:01Z").await;
     assert_eq!(folder.query("select concat(name, ' ', revenue) from customer").await.join("; "), again);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_of_nobody_that_happens_later_waits_for_somebody_all_the_same() {
+    let folder = shop();
+    let rows = "1,a@x.fr,2026-05-20T00:00:00Z,10\n2,z@x.fr,2026-06-01T10:30:00Z,9";
+    folder.write("orders.csv", &format!("id,email,at,amount\n{rows}\n"));
+    let revenue = async || folder.query("select concat(name, ' ', revenue) from customer").await.join("; ");
+    folder.build("2026-06-01T10:00:00Z").await;
+    assert_eq!(computed(&folder.build("2026-06-01T11:00:00Z").await), ["+pass_customer_orders"]);
+    assert_eq!(revenue().await, "Ana 10.0; Bo 0.0");
+    folder.write("crm.csv", "id,email,name\n1,a@x.fr,Ana\n2,b@x.fr,Bo\n3,z@x.fr,Zoe\n");
+    assert_eq!(computed(&folder.build("2026-06-01T12:00:00Z").await), ["+pass_customer_orders", "customer_golden"]);
+    assert_eq!(revenue().await, "Ana 10.0; Bo 0.0; Zoe 9.0");
+}

@@ -117,7 +117,8 @@ impl Part {
     }
 
     fn take(&mut self, lane: usize, kind: &Kind, batch: &RecordBatch, groups: usize) -> Result<()> {
-        if lane == 0 && self.is_first && self.source.counts() && matches!(kind, Kind::Rows) {
+        // Of rows that were there before some are counted twice, but those that had not happened never were.
+        if lane == 0 && self.is_first && self.source.counts() && !matches!(kind, Kind::States(_)) {
             self.work.strays.fetch_add(batch.column(0).null_count() as u64, Ordering::Relaxed);
         }
         let Some(own) = self.own(batch, groups)? else { return Ok(()) };
