@@ -14,6 +14,7 @@ use datafusion::arrow::record_batch::RecordBatch;
 use datafusion::common::tree_node::TreeNodeRecursion;
 use datafusion::common::{Result, exec_err, plan_err};
 use datafusion::error::DataFusionError;
+use datafusion::execution::memory_pool::MemoryLimit;
 use datafusion::execution::{SendableRecordBatchStream, TaskContext};
 use datafusion::physical_expr::{EquivalenceProperties, PhysicalExpr};
 use datafusion::physical_plan::execution_plan::{Boundedness, EmissionType};
@@ -174,6 +175,14 @@ impl Source {
         match reading.as_mut().and_then(|reading| reading.rows(self.part)) {
             Some(rows) => Ok(rows),
             None => exec_err!("a part of a pass is computed once"),
+        }
+    }
+
+    /// Bytes of memory that each part may take.
+    pub(super) fn share(&self) -> usize {
+        match self.context.memory_pool().memory_limit() {
+            MemoryLimit::Finite(bytes) => bytes / self.parts.max(1),
+            _ => usize::MAX,
         }
     }
 

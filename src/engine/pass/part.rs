@@ -160,17 +160,22 @@ impl Part {
         }
     }
 
-    /// Leaves half of the places for another round, and again, until there is room for the states of the others.
+    /// Leaves half of the places for another round, and again, until there is room for the states of the others. No part takes more
+    /// than its share: those that come later would find nothing.
     fn find_room(&mut self, groups: &mut usize) -> Result<()> {
-        let size = |gathered: &[PassAccumulator]| gathered.iter().map(GroupsAccumulator::size).sum();
-        while let Err(full) = self.memory.try_resize(size(&self.gathered)) {
-            if *groups == 1 {
-                return Err(full);
+        let share = self.source.share();
+        loop {
+            let size = self.gathered.iter().map(GroupsAccumulator::size).sum();
+            if size <= share || *groups == 1 {
+                match self.memory.try_resize(size) {
+                    Err(full) if *groups == 1 => return Err(full),
+                    Err(_) => {}
+                    Ok(()) => return Ok(()),
+                }
             }
             *groups = groups.div_ceil(2);
             self.gathered.iter_mut().for_each(|states| states.truncate(*groups));
         }
-        Ok(())
     }
 
     /// The rows of a batch that belong to the first places that are left, and the group of each; none where no row does.
