@@ -10,7 +10,6 @@ use std::sync::Arc;
 use datafusion::arrow::array::{AsArray, BooleanArray};
 use datafusion::arrow::buffer::BooleanBuffer;
 use datafusion::arrow::datatypes::{DataType, UInt32Type};
-use datafusion::common::TableReference;
 use datafusion::logical_expr::{ColumnarValue, Volatility, create_udf};
 use datafusion::prelude::DataFrame;
 use serde::{Deserialize, Serialize};
@@ -71,8 +70,9 @@ impl Remembered {
             return None;
         }
         // New rows of a source may belong to old ones of it, but not the other way round.
-        let above = pass.sources.iter().flat_map(|source| parents(project, source));
-        if above.into_iter().any(|parent| pass.sources.iter().any(|own| own == parent)) {
+        let own = pass.sources.iter().filter_map(|source| project.sources.get(source));
+        let near: Vec<String> = own.flat_map(|source| &source.parents).map(|parent| parent.source.clone()).collect();
+        if closure(project, &near).into_iter().any(|parent| pass.sources.iter().any(|own| own == parent)) {
             return None;
         }
         let mut sources = BTreeMap::new();
@@ -135,16 +135,6 @@ pub(super) fn how(results: &Results<'_>, source: &Source) -> Option<String> {
         basis.add(&statement);
     }
     Some(basis.finish())
-}
-
-/// The sources that a source belongs to, near and far.
-fn parents<'p>(project: &'p Project, source: &'p str) -> BTreeSet<&'p str> {
-    let near = project.sources.get(source).into_iter().flat_map(|source| &source.parents);
-    let near: Vec<String> = near.map(|parent| parent.source.clone()).collect();
-    closure(project, &near)
-        .into_iter()
-        .filter_map(|name| Some(project.sources.get_key_value(name)?.0.as_str()))
-        .collect()
 }
 
 impl Carried {
@@ -332,12 +322,7 @@ async fn apart(results: &Results<'_>, parts: Vec<(&str, &Grown, bool)>) -> Resul
     let project = &results.workspace.opened.project;
     for (name, grown, is_old) in parts {
         let provider = if is_old { &grown.before } else { &grown.new };
-        let reference = TableReference::partial("raw", name.to_owned());
-        let session = &workspace.opened.session;
-        let made = session
-            .deregister_table(reference.clone())
-            .and_then(|_| session.register_table(reference, Arc::clone(provider)));
-        made.map_err(|error| failure_from(format!("reading `{name}`"), &error))?;
+        workspace.read_from(name, Arc::clone(provider))?;
         let Some(source) = project.sources.get(name) else { continue };
         workspace.view(name, &sources::relation(source)).await?;
         if let Some(sql) = resolved::relation(project, source, resolved::Finding::Functions(shared)) {

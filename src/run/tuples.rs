@@ -6,8 +6,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use datafusion::arrow::datatypes::DataType;
-use datafusion::catalog::TableProvider;
-use datafusion::common::TableReference;
 use serde::{Deserialize, Serialize};
 
 use super::basis::Basis;
@@ -107,19 +105,12 @@ impl Resolved {
 
 /// Leaves of a source the rows that have come since, and those that were there and have happened since some moment.
 async fn since(apart: &Workspace, source: &Source, grown: &Grown, moment: Option<i64>) -> Result<()> {
-    let (session, name) = (&apart.opened.session, &source.name);
-    let (relation, new) = (sources::relation(source), format!("_new_{name}"));
-    let reading = |provider: &Arc<dyn TableProvider>| {
-        let reference = TableReference::partial("raw", name.clone());
-        let made = session
-            .deregister_table(reference.clone())
-            .and_then(|_| session.register_table(reference, Arc::clone(provider)));
-        made.map_err(|error| failure_from(format!("reading `{name}`"), &error))
-    };
-    reading(&grown.new)?;
+    let (name, relation) = (&source.name, sources::relation(source));
+    let new = format!("_new_{name}");
+    apart.read_from(name, Arc::clone(&grown.new))?;
     let Some(moment) = moment else { return apart.view(name, &relation).await };
     apart.view(&new, &relation).await?;
-    reading(&grown.before)?;
+    apart.read_from(name, Arc::clone(&grown.before))?;
     let old = format!("select * from (\n{relation}\n) as rows where _time > {}", instant(moment));
     apart.view(name, &format!("select * from {} union all {old}", ident(&new))).await
 }

@@ -88,6 +88,15 @@ impl Workspace {
         made.map(|_| ()).map_err(|error| failure_from(format!("reading the table `{name}`"), &error))
     }
 
+    /// Makes a source be read from here.
+    pub fn read_from(&self, source: &str, provider: Arc<dyn TableProvider>) -> Result<()> {
+        let session = &self.opened.session;
+        let reference = TableReference::partial("raw", source.to_owned());
+        let made =
+            session.deregister_table(reference.clone()).and_then(|_| session.register_table(reference, provider));
+        made.map(|_| ()).map_err(|error| failure_from(format!("reading the source `{source}`"), &error))
+    }
+
     /// Gives what is readable under a name another name.
     pub async fn rename(&self, name: &str, other: &str) -> Result<()> {
         let session = &self.opened.session;

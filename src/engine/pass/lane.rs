@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use datafusion::arrow::datatypes::{DataType, Schema};
+use datafusion::arrow::datatypes::{DataType, Field, Schema};
 use datafusion::common::{Column, Result, plan_err};
 use datafusion::logical_expr::{Expr, cast};
 use datafusion::physical_plan::ExecutionPlan;
@@ -115,12 +115,11 @@ fn fed(frame: DataFrame, types: &mut Vec<DataType>) -> Result<DataFrame> {
 }
 
 /// The columns of a result: the id, the features, and what is remembered where it is.
-pub(super) fn columns(id: &str, whole: &PassSpec, keeps: bool) -> Result<Schema> {
-    use datafusion::arrow::datatypes::Field;
+pub(super) fn columns(id: &str, whole: &PassSpec, remembers: bool) -> Result<Schema> {
     let DataType::Struct(features) = shape(whole) else { return plan_err!("a pass makes structs") };
     let mut fields = vec![Arc::new(Field::new(id, DataType::Utf8, true))];
     fields.extend(features.iter().cloned());
-    if keeps {
+    if remembers {
         fields.push(Arc::new(Field::new(STATE, DataType::Binary, true)));
     }
     Ok(Schema::new(fields))
